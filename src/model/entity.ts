@@ -1,0 +1,249 @@
+/**
+ * What an application author writes: the public types of an entity definition, and `defineEntity`.
+ *
+ * Invariant: a definition that `defineEntity` returned can run. What can be seen to be wrong at that moment is refused
+ * there, with a message that says how to mend it (`definition-check.ts`).
+ */
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { Plain } from "../std/plain.ts";
+import { checkDefinition } from "./definition-check.ts";
+import type { EntityRef, Offset } from "./ids.ts";
+import type { Principal } from "./records.ts";
+
+/** What somebody wants to do: run a command or query, see a view, or bring an entity into being with a command. */
+export interface Verb {
+  readonly kind: "command" | "query" | "view" | "create";
+  readonly name: string;
+}
+
+/** True allows it. Called for every command, query, subscription and each of its updates. Nothing else allows anything. */
+export type Access = (principal: Principal, verb: Verb, key: string) => boolean;
+
+/** Says no: nothing is emitted or sent, the caller gets `rejected` with this reason. */
+export class Rejection {
+  readonly reason: string;
+  readonly details: Plain;
+  constructor(reason: string, details: Plain) {
+    this.reason = reason;
+    this.details = details;
+  }
+}
+
+/** Chance for a decision: cryptographically strong in production, seeded in tests. */
+export interface Chance {
+  /** `count` random bytes. */
+  bytes(count: number): Uint8Array;
+  /** A uniform integer, 0 <= n < `below`; `below` is 1 .. 2^32. */
+  integer(below: number): number;
+}
+
+/** What a query is told. */
+export interface ReadContext {
+  readonly key: string;
+  readonly principal: Principal;
+  readonly now: number;
+}
+
+/** What `decide` may do. Nothing of it happens unless the command is recorded. */
+export interface DecideContext<Events> {
+  readonly type: string;
+  readonly key: string;
+  /** The recorded time of this command, ms since 1970. Never goes back within a shard. */
+  readonly now: number;
+  readonly principal: Principal;
+  /** Version of the entity before this command; 0 if it does not exist yet. */
+  readonly version: Offset;
+  readonly random: Chance;
+  /** Adds an event. State changes when `decide` has returned. */
+  emit<Name extends keyof Events & string>(name: Name, payload: Events[Name]): void;
+  /** Refuses: `return ctx.reject("insufficient-funds", { balance })`. */
+  reject(reason: string, details?: Plain): Rejection;
+  /**
+   * Sends a command to another entity: exactly once, in order per pair of sender and receiver.
+   * With `reply`, its outcome comes back to that command of this entity as a `SendOutcome`, with `context` in it.
+   */
+  send(to: SendTarget, command: string, input: Plain, options?: { reply?: string; context?: Plain }): void;
+  /**
+   * Sets the timer `name` of this entity (replacing one of the same name): at `at`, or after `afterMs`, the command runs
+   * with `input` as principal `system`. Fires once in the log, never early, after a restart too.
+   */
+  schedule(name: string, when: { at: number } | { afterMs: number }, command: string, input?: Plain): void;
+  /** Takes the timer back; nothing happens if there is none. */
+  cancel(name: string): void;
+}
+
+export interface SendTarget {
+  /** The other entity's definition, or its type name where a definition would make the files import each other. */
+  readonly type: string | { readonly name: string };
+  readonly key: string;
+}
+
+/** What comes back from a `send` with `reply`. */
+export type SendOutcome<Value = unknown, Context = unknown> =
+  | { readonly ok: true; readonly value: Value; readonly to: EntityRef; readonly context: Context }
+  | {
+      readonly ok: false;
+      readonly code: string;
+      readonly reason: string;
+      readonly details: Plain;
+      readonly to: EntityRef;
+      readonly context: Context;
+    };
+
+/** Computes the reply from the state after the events. */
+export type ReplyFrom<State, Reply> = (next: State) => Reply;
+
+export type Decide<State, Input, Events, Reply> = (
+  state: State,
+  input: Input,
+  context: DecideContext<Events>,
+  // biome-ignore lint: `void` lets a decide end without a return statement
+) => ReplyFrom<State, Reply> | Rejection | void;
+
+export interface CommandDefinition<State, Input, Events, Reply> {
+  readonly input: StandardSchemaV1<unknown, Input> | undefined;
+  readonly decide: Decide<State, Input, Events, Reply>;
+}
+
+/** `command(schema, decide)`, or `command(decide)` for a command without input. */
+export interface CommandBuilder<State, Events> {
+  <Input, Reply = null>(
+    schema: StandardSchemaV1<unknown, Input>,
+    decide: Decide<State, Input, Events, Reply>,
+  ): CommandDefinition<State, Input, Events, Reply>;
+  <Reply = null>(decide: Decide<State, undefined, Events, Reply>): CommandDefinition<State, undefined, Events, Reply>;
+}
+
+/** Evolve: changes the state in place. Synchronous, pure, and run again on every replay. */
+export type Evolve<State, Payload> = (state: State, event: Payload) => void;
+
+/** An event whose shape has changed since: `upcast[n]` turns a payload of version n into one of version n + 1. */
+export interface VersionedEvent<State, Payload> {
+  readonly version: number;
+  readonly upcast: { readonly [version: number]: (old: Inferred) => unknown };
+  readonly evolve: Evolve<State, Payload>;
+}
+
+/** Stands where inference finds a type per member: `unknown` and `never` would each refuse some of them. */
+// oxlint-disable-next-line typescript/no-explicit-any
+type Inferred = any;
+
+export type EventDefinitions<State> = Record<string, Evolve<State, Inferred> | VersionedEvent<State, Inferred>>;
+
+export type Payloads<Events> = {
+  [Name in keyof Events]: Events[Name] extends (state: never, event: infer Payload) => void
+    ? Payload
+    : Events[Name] extends { evolve: (state: never, event: infer Payload) => void }
+      ? Payload
+      : never;
+};
+
+export type QueryFunction<State> = (state: State, context: ReadContext) => unknown;
+
+/** A query with input. Bad input never reaches `read`. */
+export interface QueryWithInput<State> {
+  readonly input: StandardSchemaV1;
+  read(state: State, input: unknown, context: ReadContext): unknown;
+}
+
+export type QueryDefinitions<State> = Record<string, QueryFunction<State> | QueryWithInput<State>>;
+
+/**
+ * What one viewer may see of the state; client subscriptions are made of these. A function of nothing else: no clock.
+ * Declared with one parameter it is the same for every viewer and is computed once for all of them.
+ */
+export type ViewDefinitions<State> = Record<string, (state: State, viewer: Principal, key: string) => unknown>;
+
+export type AnyCommand = CommandDefinition<Inferred, Inferred, Inferred, unknown>;
+
+export interface EntityOptions<State, Events, Commands, Queries, Views> {
+  /** Version of the state's shape. Raise it when `evolve` builds another state from the same events. Default 1. */
+  readonly version?: number;
+  /** The state before the first event. */
+  readonly state: (key: string) => State;
+  readonly events: Events;
+  readonly commands: (command: CommandBuilder<State, Payloads<Events>>) => Commands;
+  readonly queries?: Queries;
+  readonly views?: Views;
+  /** Without it nobody may do anything, except entities' own timers and the replies to their sends. */
+  readonly access?: Access;
+}
+
+type Shapes<Commands, Queries, Views> = {
+  readonly commands: {
+    readonly [Name in keyof Commands]: Commands[Name] extends CommandDefinition<Inferred, infer Input, Inferred, infer Reply>
+      ? { readonly input: Input; readonly reply: Reply }
+      : never;
+  };
+  readonly queries: {
+    readonly [Name in keyof Queries]: Queries[Name] extends (...parameters: never) => infer Answer
+      ? { readonly input: undefined; readonly reply: Answer }
+      : Queries[Name] extends { input: StandardSchemaV1<infer Input>; read: (...parameters: never) => infer Answer }
+        ? { readonly input: Input; readonly reply: Answer }
+        : never;
+  };
+  readonly views: {
+    readonly [Name in keyof Views]: Views[Name] extends (...parameters: never) => infer View ? View : never;
+  };
+};
+
+/** A definition as the core uses it, without the author's types. */
+export interface EntityDefinition {
+  readonly name: string;
+  readonly version: number;
+  readonly state: (key: string) => unknown;
+  readonly events: ReadonlyMap<string, EventDefinition>;
+  readonly commands: ReadonlyMap<string, CommandDefinition<unknown, unknown, Record<string, unknown>, unknown>>;
+  readonly queries: ReadonlyMap<string, { readonly input?: StandardSchemaV1; readonly read: QueryWithInput<unknown>["read"] }>;
+  readonly views: ReadonlyMap<string, ViewDefinition>;
+  readonly access: Access;
+}
+
+export interface EventDefinition {
+  readonly version: number;
+  readonly upcast: { readonly [version: number]: (old: unknown) => unknown };
+  readonly evolve: Evolve<unknown, unknown>;
+}
+
+export interface ViewDefinition {
+  readonly read: (state: unknown, viewer: Principal, key: string) => unknown;
+  /** The view is the same for everybody. */
+  readonly shared: boolean;
+}
+
+/** A definition with the author's types, which exist only for the compiler. */
+export interface TypedEntity<Name extends string, State, Events, Commands, Queries, Views> extends EntityDefinition {
+  readonly name: Name;
+  /** Never set; carries the types to the client and the testing kit. */
+  readonly types?: Shapes<Commands, Queries, Views> & { readonly state: State; readonly events: Payloads<Events> };
+}
+
+export type AnyEntity = EntityDefinition & {
+  readonly types?: { readonly commands: object; readonly queries: object; readonly views: object; readonly state: unknown; readonly events: object };
+};
+
+/**
+ * Defines an entity type.
+ * @param name lower case letters, digits and dashes; stands in URLs and in the log, so it may never change
+ * @throws `invalid-definition` it cannot work; the message says why and what to do
+ */
+export function defineEntity<
+  const Name extends string,
+  State,
+  Events extends EventDefinitions<State>,
+  Commands extends Record<string, AnyCommand>,
+  Queries extends QueryDefinitions<State> = Record<never, never>,
+  Views extends ViewDefinitions<State> = Record<never, never>,
+>(
+  name: Name,
+  options: EntityOptions<State, Events, Commands, Queries, Views>,
+): TypedEntity<Name, State, Events, Commands, Queries, Views> {
+  return checkDefinition(name, options as unknown as EntityOptions<unknown, object, Record<string, AnyCommand>, object, object>) as TypedEntity<
+    Name,
+    State,
+    Events,
+    Commands,
+    Queries,
+    Views
+  >;
+}

@@ -1,0 +1,65 @@
+/** Type tests: inference from a definition, checked by the compiler; what must not compile is marked. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { z } from "zod";
+import { defineEntity } from "./entity.ts";
+
+const wallet = defineEntity("wallet", {
+  state: () => ({ balance: 0 }),
+  events: {
+    credited: (state, event: { amount: number }) => {
+      state.balance += event.amount;
+    },
+    debited: {
+      version: 2,
+      upcast: { 1: (old: { sum: number }) => ({ amount: old.sum }) },
+      evolve: (state, event: { amount: number }) => {
+        state.balance -= event.amount;
+      },
+    },
+  },
+  commands: (command) => ({
+    debit: command(z.object({ amount: z.int().positive() }), (state, { amount }, ctx) => {
+      if (state.balance < amount) return ctx.reject("insufficient-funds", { balance: state.balance });
+      ctx.emit("debited", { amount });
+      return (next) => ({ balance: next.balance });
+    }),
+    close: command((_state, _input, ctx) => {
+      ctx.emit("credited", { amount: 0 });
+    }),
+  }),
+  queries: { balance: (state) => state.balance },
+  views: { public: (state) => ({ rich: state.balance > 100 }) },
+  access: () => true,
+});
+
+type Types = NonNullable<(typeof wallet)["types"]>;
+
+test("commands, queries and views of a definition are inferred without annotations", () => {
+  const input: Types["commands"]["debit"]["input"] = { amount: 1 };
+  const reply: Types["commands"]["debit"]["reply"] = { balance: 1 };
+  const none: Types["commands"]["close"]["reply"] = null;
+  const answer: Types["queries"]["balance"]["reply"] = 5;
+  const view: Types["views"]["public"] = { rich: true };
+  // @ts-expect-error the input is an object with a number
+  const wrong: Types["commands"]["debit"]["input"] = { amount: "1" };
+  // @ts-expect-error no such command
+  type Missing = Types["commands"]["credit"];
+  const name: "wallet" = wallet.name;
+  assert.ok([input, reply, answer, view, wrong, name].length === 6 && none === null);
+});
+
+test("an event that does not exist, or has another payload, does not compile", () => {
+  assert.throws(() =>
+    defineEntity("w", {
+      state: () => ({}),
+      events: { credited: (_state, _event: { amount: number }) => {} },
+      commands: (command) => ({
+        // @ts-expect-error unknown event
+        bad: command((_state, _input, ctx) => ctx.emit("nope", {})),
+        // @ts-expect-error wrong payload
+        worse: command((_state, _input, ctx) => ctx.emit("credited", { amount: "1" })),
+      }),
+    }),
+  );
+});

@@ -1,0 +1,102 @@
+/**
+ * Every limit of a node, with its unit and its reason. Over a limit the answer is `overloaded` or `too-large`; nothing
+ * grows without bound and nothing is dropped silently.
+ *
+ * Invariant: the relations below hold, asserted when this file is loaded and again for limits a user gives.
+ */
+import { assert } from "./errors.ts";
+
+export const limitsDefault = {
+  // data
+  /** Nesting of any message, input, event, reply or view. Deeper structures exist to break parsers. */
+  depthMax: 64,
+  /** One command's input, or one query's. A bet is 40 bytes; 64 KiB leaves room for documents. */
+  inputBytesMax: 64 * 1024,
+  /** One record: all events, the reply, sends and timers of one command. Must fit in a log block beside others. */
+  recordBytesMax: 256 * 1024,
+  /** What one view or query may return. A view goes to every subscriber, so it is kept near one frame. */
+  viewBytesMax: 256 * 1024,
+  /** Events, sends and timer changes one command may make, each. More is a loop that went wrong. */
+  perCommandMax: 256,
+
+  // one entity, one shard, one node
+  /** Commands of one entity that wait for the log. Bounds what one hot entity takes of its shard. */
+  mailboxMax: 4_096,
+  /** Timers one entity may hold. */
+  timersPerEntityMax: 1_024,
+  /** Sends of one entity that are not acknowledged yet. */
+  outboxPerEntityMax: 1_024,
+  /** Records of one shard that are decided but not durable. */
+  inflightRecordsMax: 16_384,
+  /** Bytes of decided, not yet durable records on the node: the worst case a stalled disk keeps in memory. */
+  inflightBytesMax: 64 * 1024 * 1024,
+  /** Records in one append of one shard, so that one shard cannot fill a block. */
+  appendRecordsMax: 4_096,
+  /** Bytes in one append over all shards: about 10 ms of a slow disk. */
+  appendBytesMax: 4 * 1024 * 1024,
+
+  // dedup
+  /** How long a request id is remembered. A retry later than this is refused, never run. */
+  dedupWindowMs: 600_000,
+  /** How far a request id may lie in the future of our clock: clients with a fast clock. */
+  requestIdFutureMs: 60_000,
+  /** Request ids remembered per shard; 34 bytes each, off the heap. 256 shards x 262,144 x 34 B = 2.2 GiB at the very worst. */
+  dedupIdsPerShardMax: 262_144,
+  /** Outcomes kept decoded per shard for retries; older ones are read back from the log. */
+  outcomesPerShardMax: 4_096,
+  /** Bytes of those outcomes per shard. */
+  outcomesBytesPerShardMax: 256 * 1024,
+
+  // the door
+  /** One WebSocket frame or HTTP body. `ws` would take 100 MiB. */
+  frameBytesMax: 256 * 1024,
+  /** Messages in one frame: bounds the work between two turns of the event loop. */
+  frameMessagesMax: 1_024,
+  /** Values (array items and object members) in one frame: bounds what a small frame can make a parser build. */
+  frameValuesMax: 32_768,
+  /** Longest number literal in JSON: 1e6 digits cost 171 ms. */
+  numberCharsMax: 40,
+  /** Open WebSockets on the node. */
+  connectionsMax: 10_000,
+  /** Open connections from one address. */
+  connectionsPerAddressMax: 1_000,
+  /** Commands and queries of one connection that are not answered. */
+  inflightPerConnectionMax: 4_096,
+  /** Subscriptions of one connection. */
+  subscriptionsPerConnectionMax: 256,
+  /** Bytes queued to one slow connection; then it is closed with 4429. One paused socket made `ws` queue 127 MB. */
+  outgoingBytesPerConnectionMax: 4 * 1024 * 1024,
+  /** From connecting to the first frame with a valid token. */
+  handshakeMs: 5_000,
+  /** From the first byte of an HTTP request to its last; node:http would wait 300 s. */
+  requestMs: 10_000,
+  /** Between pings; a connection that misses two is closed. */
+  pingMs: 15_000,
+  /** Deltas kept per watched view for subscribers that reconnect. */
+  deltasKeptMax: 64,
+  /** Entities one principal may bring into being per minute. */
+  createsPerMinuteMax: 600,
+  /** Principals whose quota is remembered; the least recent is forgotten first. */
+  quotasMax: 100_000,
+  /** Waiting for replies at a graceful stop. */
+  drainMs: 10_000,
+};
+
+export type Limits = Readonly<typeof limitsDefault>;
+
+/** The defaults with some replaced. @throws `internal` if they contradict each other */
+export function limitsWith(changes: Partial<Limits> = {}): Limits {
+  const limits = { ...limitsDefault, ...changes };
+  for (const [name, value] of Object.entries(limits)) {
+    assert(Number.isSafeInteger(value) && value > 0, `limit ${name} is a positive integer`);
+  }
+  assert(limits.inputBytesMax <= limits.frameBytesMax, "an input fits in a frame");
+  assert(limits.recordBytesMax <= limits.appendBytesMax, "a record fits in an append");
+  assert(limits.inputBytesMax <= limits.recordBytesMax, "an event that repeats its input fits in a record");
+  assert(limits.appendBytesMax <= limits.inflightBytesMax, "an append fits in what may be in flight");
+  assert(limits.appendRecordsMax <= limits.inflightRecordsMax, "a full append fits in what may be in flight");
+  assert(limits.requestIdFutureMs < limits.dedupWindowMs, "an id from the future is forgotten after its window");
+  return limits;
+}
+
+limitsWith();

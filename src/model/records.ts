@@ -1,0 +1,134 @@
+/**
+ * What a shard's log holds, and what is said about it: records, outcomes, commands.
+ *
+ * Invariant: one record is the whole outcome of one command (its events, its reply, its sends, its timers), so a command
+ * is in the log whole or not at all, whatever the engine does. See docs/decisions/0001-one-record-per-command.md.
+ */
+import type { Plain } from "../std/plain.ts";
+import type { ErrorCode } from "./errors.ts";
+import type { EntityRef, Epoch, Offset, ShardId } from "./ids.ts";
+
+/** Who asks. Made by the authentication hook, or by the runtime for entities and timers. */
+export interface Principal {
+  readonly kind: "user" | "service" | "operator" | "entity" | "system" | "anonymous";
+  /** Unique within its kind; for an entity `type/key`. */
+  readonly id: string;
+  readonly roles?: readonly string[];
+}
+
+/** Why a record exists. */
+export type Cause =
+  /** A client's command. */
+  | { readonly kind: "request"; readonly requestId: string }
+  /** A timer of this entity fired; it is gone with this record. */
+  | { readonly kind: "timer"; readonly name: string; readonly setAt: Offset }
+  /** Another entity sent it. `sequence` counts the sends of that pair from 1. */
+  | { readonly kind: "send"; readonly from: EntityRef; readonly sequence: number }
+  /** The outcome of this entity's own send came back; the send is settled with this record. */
+  | { readonly kind: "settled"; readonly to: EntityRef; readonly sequence: number };
+
+export interface EventBody {
+  readonly name: string;
+  readonly version: number;
+  readonly payload: Plain;
+}
+
+/** A command to another entity, kept in the sender until its outcome is recorded. */
+export interface SendBody {
+  readonly to: EntityRef;
+  readonly sequence: number;
+  readonly command: string;
+  readonly input: Plain;
+  /** Command of the sender that gets the outcome. */
+  readonly reply?: string;
+  /** Given back with the outcome. */
+  readonly context?: Plain;
+}
+
+export type TimerChange =
+  | { readonly name: string; readonly dueMs: number; readonly command: string; readonly input: Plain }
+  | { readonly name: string; readonly dueMs: null };
+
+export type Outcome =
+  | { readonly ok: true; readonly value: Plain }
+  | { readonly ok: false; readonly code: ErrorCode; readonly reason: string; readonly details: Plain };
+
+/** One decided command. */
+export interface StepRecord {
+  readonly kind: "step";
+  /** Recorded time, ms since 1970; never lower than that of an earlier record of the shard. */
+  readonly time: number;
+  readonly entity: EntityRef;
+  readonly command: string;
+  readonly cause: Cause;
+  readonly events: readonly EventBody[];
+  readonly outcome: Outcome;
+  readonly sends: readonly SendBody[];
+  readonly timers: readonly TimerChange[];
+}
+
+/** The start of an ownership. */
+export interface ClaimRecord {
+  readonly kind: "claim";
+  readonly time: number;
+  readonly epoch: Epoch;
+  readonly node: string;
+}
+
+export type LogRecord = StepRecord | ClaimRecord;
+
+/** A command as the node takes it in. */
+export interface CommandCall {
+  readonly entity: EntityRef;
+  readonly command: string;
+  readonly input: unknown;
+  readonly requestId: string;
+  readonly principal: Principal;
+  /** Only if the entity is at this version. */
+  readonly ifVersion?: Offset;
+  /** False refuses a command that would bring a new entity into being. */
+  readonly mayCreate?: boolean;
+}
+
+/** What a caller gets. */
+export type CallResult =
+  | {
+      readonly ok: true;
+      readonly value: Plain;
+      /** Offset of the record that the entity's state rests on. */
+      readonly version: Offset;
+      /** This command was the entity's first. */
+      readonly created?: boolean;
+    }
+  | CallFailure;
+
+export interface CallFailure {
+  readonly ok: false;
+  readonly code: ErrorCode;
+  /** One sentence: what was wrong and what to do. */
+  readonly detail: string;
+  /** The application's word, with code `rejected`. */
+  readonly reason?: string;
+  readonly details?: Plain;
+  readonly version?: Offset;
+}
+
+export interface QueryCall {
+  readonly entity: EntityRef;
+  readonly query: string;
+  readonly input: unknown;
+  readonly principal: Principal;
+}
+
+export interface WatchCall {
+  readonly entity: EntityRef;
+  readonly view: string;
+  readonly principal: Principal;
+}
+
+/** What a watcher hears: the durable view at a version, or the end. Versions grow; views in between may be skipped. */
+export type WatchNews =
+  | { readonly ok: true; readonly version: Offset; readonly value: Plain }
+  | { readonly ok: false; readonly code: ErrorCode; readonly detail: string };
+
+export type { EntityRef, Epoch, Offset, ShardId };

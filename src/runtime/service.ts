@@ -1,0 +1,40 @@
+/**
+ * What the door and in-process callers may ask of a node. The node implements it; the gateway knows nothing else of it.
+ *
+ * Invariants: every call is answered exactly once, by a callback that never runs inside the call itself; nothing is
+ * answered before the record it rests on is durable; input validation and access are decided behind this interface,
+ * because both are user code and the gateway runs none.
+ */
+import type { EntityDefinition } from "../model/entity.ts";
+import type { Limits } from "../model/limits.ts";
+import type { CallResult, CommandCall, QueryCall, WatchCall, WatchNews } from "../model/records.ts";
+
+export type Phase = "starting" | "recovering" | "serving" | "draining" | "stopped";
+
+export interface Health {
+  readonly phase: Phase;
+  /** Records replayed and to be replayed, while recovering. */
+  readonly recovered: number;
+  readonly toRecover: number;
+  /** The disk is full: reads work, commands are refused with `disk-full`. */
+  readonly readOnly: boolean;
+}
+
+export interface Service {
+  /** Definitions by entity type name. */
+  readonly definitions: ReadonlyMap<string, EntityDefinition>;
+  readonly limits: Limits;
+  /** Names this running of the service; another after every restart. */
+  readonly run: string;
+  /** Runs a command; the callback gets its outcome when it is durable. */
+  execute(call: CommandCall, done: (result: CallResult) => void): void;
+  /** Consistent query: the answer rests on durable records only. */
+  query(call: QueryCall, done: (result: CallResult) => void): void;
+  /**
+   * Watches a view: first its present value (of an entity that does not exist: its initial state, version 0), then one
+   * value per durable change. Ends with `ok: false`. Access is checked again for every value.
+   * @returns stops it; after that the listener is not called again
+   */
+  watch(call: WatchCall, listener: (news: WatchNews) => void): () => void;
+  health(): Health;
+}

@@ -1,0 +1,99 @@
+/**
+ * The messages of `holdfast.v1`: what a client and the gateway say to each other over a WebSocket.
+ *
+ * A frame is an array of 1 .. `frameMessagesMax` messages, in msgpack (`holdfast.v1`, binary frames) or JSON
+ * (`holdfast.v1.json`, text frames); both have the same shape. The first message of a connection is `hello`. Every
+ * command, query and subscription carries an id chosen by the client and is answered by messages with that id.
+ *
+ * Versions of the wire, a line each:
+ * - v1: first.
+ */
+import type { ErrorCode } from "../model/errors.ts";
+import type { Offset } from "../model/ids.ts";
+import type { PatchOperation } from "../std/patch.ts";
+import type { Plain } from "../std/plain.ts";
+
+export const subprotocol = { msgpack: "holdfast.v1", json: "holdfast.v1.json" } as const;
+
+/** Close codes, beside those of RFC 6455. */
+export const closeCode = {
+  consent: 4000,
+  /** Reconnect now, here or elsewhere. */
+  shuttingDown: 4001,
+  badFrame: 4400,
+  unauthenticated: 4401,
+  forbidden: 4403,
+  handshakeTimeout: 4408,
+  tooSlow: 4429,
+} as const;
+
+export type ClientMessage =
+  | { readonly t: "hello"; readonly token?: string }
+  | {
+      readonly t: "command";
+      /** Request id, UUIDv7; the same on every retry. */
+      readonly id: string;
+      readonly type: string;
+      readonly key: string;
+      readonly name: string;
+      readonly input?: Plain;
+      readonly ifVersion?: Offset;
+    }
+  | {
+      readonly t: "query";
+      /** 1 .. 2^53 - 1, not in use on this connection. */
+      readonly id: number;
+      readonly type: string;
+      readonly key: string;
+      readonly name: string;
+      readonly input?: Plain;
+    }
+  | {
+      readonly t: "subscribe";
+      readonly id: number;
+      readonly type: string;
+      readonly key: string;
+      readonly view: string;
+      /** The version the client holds: it gets the deltas since, or an absolute if they are gone. */
+      readonly from?: Offset;
+      /** Which running of the server that version came from (`welcome.run`); versions of views are compared only within it. */
+      readonly run?: string;
+    }
+  | { readonly t: "unsubscribe"; readonly id: number }
+  /** A new token for the same principal; replaces the one of `hello`. */
+  | { readonly t: "refresh"; readonly token: string }
+  | { readonly t: "ping" };
+
+export type ServerMessage =
+  | {
+      readonly t: "welcome";
+      /** The server's clock, ms since 1970: clients correct request ids and deadlines with it. */
+      readonly now: number;
+      readonly run: string;
+      readonly principal: { readonly kind: string; readonly id: string };
+      readonly limits: { readonly frameBytesMax: number; readonly frameMessagesMax: number; readonly inflightPerConnectionMax: number };
+    }
+  | { readonly t: "reply"; readonly id: string | number; readonly version: Offset; readonly value: Plain }
+  | {
+      readonly t: "error";
+      /** Absent when the fault is the frame's, not one message's. */
+      readonly id?: string | number;
+      readonly code: ErrorCode;
+      readonly detail: string;
+      readonly reason?: string;
+      readonly details?: Plain;
+      readonly version?: Offset;
+      readonly retryAfterMs?: number;
+    }
+  | { readonly t: "absolute"; readonly id: number; readonly version: Offset; readonly value: Plain }
+  /** Changes the view at version `from` into that at `version`; RFC 6902 operations. */
+  | {
+      readonly t: "delta";
+      readonly id: number;
+      readonly from: Offset;
+      readonly version: Offset;
+      readonly patch: readonly PatchOperation[];
+    }
+  /** The subscription is over; subscribing again is up to the client (and to `code`). */
+  | { readonly t: "ended"; readonly id: number; readonly code: ErrorCode; readonly detail: string }
+  | { readonly t: "pong"; readonly now: number };
