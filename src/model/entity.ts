@@ -163,8 +163,8 @@ export interface EntityOptions<State, Events, Commands, Queries, Views> {
   readonly state: (key: string) => State;
   readonly events: Events;
   readonly commands: (command: CommandBuilder<State, Payloads<Events>>) => Commands;
-  readonly queries?: Queries;
-  readonly views?: Views;
+  readonly queries?: Queries & QueryDefinitions<State>;
+  readonly views?: Views & ViewDefinitions<State>;
   /** Without it nobody may do anything, except entities' own timers and the replies to their sends. */
   readonly access?: Access;
 }
