@@ -24,9 +24,14 @@ type Command = CommandDefinition<unknown, unknown, Record<string, unknown>, unkn
 /** @throws `invalid-definition` with the name of the part, the problem and the remedy */
 export function checkDefinition(name: string, options: Options): EntityDefinition {
   if (!isTypeName(name)) {
-    refuse(String(name), "is not an entity type name", "use lower case letters, digits and dashes, starting with a letter, at most 64");
+    refuse(
+      String(name),
+      "is not an entity type name",
+      "use lower case letters, digits and dashes, starting with a letter, at most 64",
+    );
   }
-  if (typeof options.state !== "function") refuse(name, "has no `state`", "give a function that returns the initial state");
+  if (typeof options.state !== "function")
+    refuse(name, "has no `state`", "give a function that returns the initial state");
   checkSync(name, "state", options.state);
   const events = readEvents(name, options.events);
   const commands = readCommands(name, options.commands, events);
@@ -44,7 +49,8 @@ export function checkDefinition(name: string, options: Options): EntityDefinitio
 
 function readVersion(name: string, version: number | undefined): number {
   if (version === undefined) return 1;
-  if (!Number.isSafeInteger(version) || version < 1) refuse(name, `has version ${version}`, "use a whole number from 1");
+  if (!Number.isSafeInteger(version) || version < 1)
+    refuse(name, `has version ${version}`, "use a whole number from 1");
   return version;
 }
 
@@ -70,18 +76,27 @@ function readEvents(name: string, given: object): Map<string, EventDefinition> {
 
 function readVersioned(where: string, value: VersionedEvent<unknown, never>): EventDefinition {
   checkSync(where, "evolve", value?.evolve);
-  if (!Number.isSafeInteger(value.version) || value.version < 1) refuse(where, "has no whole `version` from 1", "count its shapes from 1");
+  if (!Number.isSafeInteger(value.version) || value.version < 1)
+    refuse(where, "has no whole `version` from 1", "count its shapes from 1");
   for (let version = 1; version < value.version; version++) {
     const upcast = value.upcast?.[version];
     if (upcast === undefined) {
-      refuse(where, `is at version ${value.version} but has no upcast from ${version}`, `add upcast: { ${version}: (old) => ... }`);
+      refuse(
+        where,
+        `is at version ${value.version} but has no upcast from ${version}`,
+        `add upcast: { ${version}: (old) => ... }`,
+      );
     }
     checkSync(where, `upcast ${version}`, upcast);
   }
   return value as unknown as EventDefinition;
 }
 
-function readCommands(name: string, build: Options["commands"], events: ReadonlyMap<string, unknown>): Map<string, Command> {
+function readCommands(
+  name: string,
+  build: Options["commands"],
+  events: ReadonlyMap<string, unknown>,
+): Map<string, Command> {
   if (typeof build !== "function") refuse(name, "has no `commands` function", "write commands: (command) => ({ ... })");
   const command = (first: unknown, second?: unknown) =>
     second === undefined ? { input: undefined, decide: first } : { input: first, decide: second };
@@ -99,7 +114,10 @@ function readCommands(name: string, build: Options["commands"], events: Readonly
 }
 
 function readQueries(name: string, given: object): EntityDefinition["queries"] {
-  const queries = new Map<string, { input?: StandardSchemaV1; read: (state: unknown, input: unknown, context: never) => unknown }>();
+  const queries = new Map<
+    string,
+    { input?: StandardSchemaV1; read: (state: unknown, input: unknown, context: never) => unknown }
+  >();
   for (const [query, value] of members(name, "query", given)) {
     const where = `${name}: query "${query}"`;
     if (typeof value === "function") {
@@ -127,13 +145,18 @@ function readViews(name: string, given: object): Map<string, ViewDefinition> {
 
 /** The named parts of one section, each with a legal name; names must differ in more than case. */
 function members(name: string, what: string, given: unknown): [string, (...parameters: unknown[]) => unknown][] {
-  if (typeof given !== "object" || given === null) refuse(name, `has no ${what} list`, `give an object of name: ${what}`);
+  if (typeof given !== "object" || given === null)
+    refuse(name, `has no ${what} list`, `give an object of name: ${what}`);
   const seen = new Map<string, string>();
   const list = Object.entries(given) as [string, (...parameters: unknown[]) => unknown][];
   for (const [member] of list) {
     const where = `${name}: ${what} "${member}"`;
     if (!isMemberName(member)) {
-      refuse(where, "is reserved or not a legal name", "use letters, digits, _ and -, starting with a letter, at most 64");
+      refuse(
+        where,
+        "is reserved or not a legal name",
+        "use letters, digits, _ and -, starting with a letter, at most 64",
+      );
     }
     const twin = seen.get(member.toLowerCase());
     if (twin !== undefined) refuse(where, `clashes with "${twin}", which differs only in case`, "rename one of them");
@@ -148,13 +171,21 @@ function checkSync(where: string, part: string, value: unknown): void {
   if (typeof value !== "function") refuse(where, `has a ${part} that is not a function`, "give a function");
   const kind = (value as { constructor: { name: string } }).constructor.name;
   if (notSync.has(kind)) {
-    refuse(where, `has a ${part} that is an ${kind}`, "make it synchronous: a command is one indivisible step; do slow or outside work before it, or in another service, and send the result as a command");
+    refuse(
+      where,
+      `has a ${part} that is an ${kind}`,
+      "make it synchronous: a command is one indivisible step; do slow or outside work before it, or in another service, and send the result as a command",
+    );
   }
 }
 
 function checkSchema(where: string, schema: StandardSchemaV1): void {
   if (typeof schema?.["~standard"]?.validate !== "function") {
-    refuse(where, "has an input that is no Standard Schema", "give a schema of zod, valibot, arktype or another that implements it");
+    refuse(
+      where,
+      "has an input that is no Standard Schema",
+      "give a schema of zod, valibot, arktype or another that implements it",
+    );
   }
 }
 
@@ -162,7 +193,11 @@ function checkSchema(where: string, schema: StandardSchemaV1): void {
 function checkNamesUsed(where: string, decide: unknown, events: ReadonlyMap<string, unknown>): void {
   for (const [, event] of String(decide).matchAll(/\.emit\(\s*["'`]([^"'`$]+)["'`]/g)) {
     if (event !== undefined && !events.has(event)) {
-      refuse(where, `emits "${event}", which is not one of its events`, `add it under events, or emit one of: ${[...events.keys()].join(", ")}`);
+      refuse(
+        where,
+        `emits "${event}", which is not one of its events`,
+        `add it under events, or emit one of: ${[...events.keys()].join(", ")}`,
+      );
     }
   }
 }
@@ -175,7 +210,11 @@ function checkCommandsUsed(name: string, commands: ReadonlyMap<string, Command>)
     const replies = source.matchAll(/\.send\([^;]*?\breply:\s*["'`]([^"'`$]+)["'`]/g);
     for (const [, used] of [...scheduled, ...replies]) {
       if (used !== undefined && !commands.has(used)) {
-        refuse(`${name}: command "${member}"`, `names the command "${used}", which does not exist`, `add it, or use one of: ${[...commands.keys()].join(", ")}`);
+        refuse(
+          `${name}: command "${member}"`,
+          `names the command "${used}", which does not exist`,
+          `add it, or use one of: ${[...commands.keys()].join(", ")}`,
+        );
       }
     }
   }

@@ -171,7 +171,12 @@ export interface EntityOptions<State, Events, Commands, Queries, Views> {
 
 type Shapes<Commands, Queries, Views> = {
   readonly commands: {
-    readonly [Name in keyof Commands]: Commands[Name] extends CommandDefinition<Inferred, infer Input, Inferred, infer Reply>
+    readonly [Name in keyof Commands]: Commands[Name] extends CommandDefinition<
+      Inferred,
+      infer Input,
+      Inferred,
+      infer Reply
+    >
       ? { readonly input: Input; readonly reply: Reply }
       : never;
   };
@@ -194,7 +199,10 @@ export interface EntityDefinition {
   readonly state: (key: string) => unknown;
   readonly events: ReadonlyMap<string, EventDefinition>;
   readonly commands: ReadonlyMap<string, CommandDefinition<unknown, unknown, Record<string, unknown>, unknown>>;
-  readonly queries: ReadonlyMap<string, { readonly input?: StandardSchemaV1; readonly read: QueryWithInput<unknown>["read"] }>;
+  readonly queries: ReadonlyMap<
+    string,
+    { readonly input?: StandardSchemaV1; readonly read: QueryWithInput<unknown>["read"] }
+  >;
   readonly views: ReadonlyMap<string, ViewDefinition>;
   readonly access: Access;
 }
@@ -219,7 +227,13 @@ export interface TypedEntity<Name extends string, State, Events, Commands, Queri
 }
 
 export type AnyEntity = EntityDefinition & {
-  readonly types?: { readonly commands: object; readonly queries: object; readonly views: object; readonly state: unknown; readonly events: object };
+  readonly types?: {
+    readonly commands: object;
+    readonly queries: object;
+    readonly views: object;
+    readonly state: unknown;
+    readonly events: object;
+  };
 };
 
 /**
@@ -238,12 +252,8 @@ export function defineEntity<
   name: Name,
   options: EntityOptions<State, Events, Commands, Queries, Views>,
 ): TypedEntity<Name, State, Events, Commands, Queries, Views> {
-  return checkDefinition(name, options as unknown as EntityOptions<unknown, object, Record<string, AnyCommand>, object, object>) as TypedEntity<
-    Name,
-    State,
-    Events,
-    Commands,
-    Queries,
-    Views
-  >;
+  return checkDefinition(
+    name,
+    options as unknown as EntityOptions<unknown, object, Record<string, AnyCommand>, object, object>,
+  ) as TypedEntity<Name, State, Events, Commands, Queries, Views>;
 }

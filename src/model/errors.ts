@@ -47,7 +47,11 @@ export const catalogue = {
   unavailable: { recovery: "retry", status: 503, title: "The shard is not being served at the moment" },
   fenced: { recovery: "retry", status: 503, title: "Another owner claimed the shard" },
   "disk-full": { recovery: "retry", status: 507, title: "The log has no space to write to" },
-  "outcome-unknown": { recovery: "retry", status: 504, title: "No answer in time; the command may have been carried out" },
+  "outcome-unknown": {
+    recovery: "retry",
+    status: 504,
+    title: "No answer in time; the command may have been carried out",
+  },
   disconnected: { recovery: "retry", status: 503, title: "The connection is down" },
   aborted: { recovery: "reject", status: 499, title: "The caller cancelled" },
   // ours to mend

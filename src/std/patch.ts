@@ -44,17 +44,27 @@ function diffObject(
   }
 }
 
-function diffArray(before: readonly Plain[], after: readonly Plain[], path: string, operations: PatchOperation[]): void {
+function diffArray(
+  before: readonly Plain[],
+  after: readonly Plain[],
+  path: string,
+  operations: PatchOperation[],
+): void {
   const shorter = Math.min(before.length, after.length);
   let head = 0;
   while (head < shorter && equal(before[head] as Plain, after[head] as Plain)) head++;
   let tail = 0;
-  while (tail < shorter - head && equal(before[before.length - 1 - tail] as Plain, after[after.length - 1 - tail] as Plain)) tail++;
+  while (
+    tail < shorter - head &&
+    equal(before[before.length - 1 - tail] as Plain, after[after.length - 1 - tail] as Plain)
+  )
+    tail++;
   const changed = Math.min(before.length, after.length) - head - tail;
   for (let index = head; index < head + changed; index++) {
     diffValue(before[index] as Plain, after[index] as Plain, `${path}/${index}`, operations);
   }
-  for (let index = before.length - tail - 1; index >= head + changed; index--) operations.push({ op: "remove", path: `${path}/${index}` });
+  for (let index = before.length - tail - 1; index >= head + changed; index--)
+    operations.push({ op: "remove", path: `${path}/${index}` });
   for (let index = head + changed; index < after.length - tail; index++) {
     operations.push({ op: "add", path: `${path}/${index}`, value: after[index] as Plain });
   }
@@ -72,7 +82,9 @@ export function equal(left: Plain, right: Plain): boolean {
   const keys = Object.keys(left);
   if (keys.length !== Object.keys(right).length) return false;
   return keys.every(
-    (key) => Object.hasOwn(right, key) && equal((left as Record<string, Plain>)[key] as Plain, (right as Record<string, Plain>)[key] as Plain),
+    (key) =>
+      Object.hasOwn(right, key) &&
+      equal((left as Record<string, Plain>)[key] as Plain, (right as Record<string, Plain>)[key] as Plain),
   );
 }
 
@@ -98,7 +110,13 @@ export function applyPatch(before: Plain, operations: readonly PatchOperation[])
   return after;
 }
 
-function applyAt(node: Plain, steps: readonly string[], depth: number, operation: PatchOperation, owned: Set<object>): Plain {
+function applyAt(
+  node: Plain,
+  steps: readonly string[],
+  depth: number,
+  operation: PatchOperation,
+  owned: Set<object>,
+): Plain {
   if (!isContainer(node)) throw new Error(`no place ${operation.path}`);
   const copy = owned.has(node) ? node : Array.isArray(node) ? [...node] : { ...node };
   owned.add(copy);

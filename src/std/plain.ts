@@ -75,7 +75,8 @@ function copyValue(
         spend(1, limits, place, name);
         return null;
       }
-      if (depthLeft === 0) throw new PlainError("too-deep", path(place, name), `is nested deeper than ${limits.depthMax}`);
+      if (depthLeft === 0)
+        throw new PlainError("too-deep", path(place, name), `is nested deeper than ${limits.depthMax}`);
       return Array.isArray(value)
         ? copyArray(value, depthLeft, limits, { up: place, name })
         : copyObject(value, depthLeft, limits, { up: place, name });
@@ -119,7 +120,8 @@ function copyObject(value: object, depthLeft: number, limits: PlainLimits, place
 
 function spend(bytes: number, limits: PlainLimits, place: Place | undefined, name: string | number): void {
   bytesLeft -= bytes;
-  if (bytesLeft < 0) throw new PlainError("too-large", path(place, name), `is over the limit of ${limits.bytesMax} bytes`);
+  if (bytesLeft < 0)
+    throw new PlainError("too-large", path(place, name), `is over the limit of ${limits.bytesMax} bytes`);
 }
 
 function refuse(place: Place | undefined, name: string | number, problem: string): never {

@@ -1,0 +1,158 @@
+/**
+ * What the owner of a shard holds, and the few operations on it that every part of the core shares.
+ *
+ * Invariant: `addRecord` is the only way a record gets into the future of the log, and `release` the only way an
+ * incarnation ends.
+ */
+import type { EntityDefinition } from "../model/entity.ts";
+import { type EntityRef, type Epoch, formatRef, type Offset, type ShardId } from "../model/ids.ts";
+import type { Limits } from "../model/limits.ts";
+import type { CallFailure, StepRecord } from "../model/records.ts";
+import { Queue } from "../std/queue.ts";
+import { type Alarms, makeAlarms } from "./alarms.ts";
+import { type Dedup, hasRoom, makeDedup } from "./dedup.ts";
+import type { Effect } from "./effects.ts";
+import { type Gate, makeGate, turnAway } from "./gate.ts";
+import { makeSlot, type Slot } from "./slot.ts";
+import { makeViews, type Views } from "./watchers.ts";
+
+export type OwnerPhase = "recovering" | "claiming" | "serving" | "draining" | "released";
+
+export interface OwnerOptions {
+  readonly shard: ShardId;
+  readonly definitions: ReadonlyMap<string, EntityDefinition>;
+  readonly limits: Limits;
+  /** Keys the dedup tables' hash; any number, hard to guess. */
+  readonly seed: number;
+}
+
+export interface Owner {
+  readonly shard: ShardId;
+  readonly definitions: ReadonlyMap<string, EntityDefinition>;
+  readonly limits: Limits;
+  phase: OwnerPhase;
+  epoch: Epoch;
+  durable: Offset;
+  cut: Offset;
+  tail: Offset;
+  /** Recorded time of the last record: `now` never goes below it. */
+  timeMs: number;
+  /** The log has no space: the batch in flight waits for some, commands are refused. */
+  full: boolean;
+  readonly slots: Map<string, Slot>;
+  readonly dedup: Dedup;
+  readonly gate: Gate;
+  readonly alarms: Alarms;
+  readonly views: Views;
+  readonly pending: Queue<{ readonly record: StepRecord; readonly bytes: number }>;
+  /** Bytes of the records from `durable` to `tail`, and of those of them that are being appended. */
+  pendingBytes: number;
+  cutBytes: number;
+  /** Slots of the records from `durable` to `tail`, in order. */
+  readonly unsettled: Queue<Slot>;
+}
+
+export function makeOwner(options: OwnerOptions): Owner {
+  return {
+    shard: options.shard,
+    definitions: options.definitions,
+    limits: options.limits,
+    phase: "recovering",
+    epoch: 0,
+    durable: 1,
+    cut: 1,
+    tail: 1,
+    timeMs: 0,
+    full: false,
+    slots: new Map(),
+    dedup: makeDedup(options.limits, options.seed),
+    gate: makeGate(),
+    alarms: makeAlarms(),
+    views: makeViews(),
+    pending: new Queue(),
+    pendingBytes: 0,
+    cutBytes: 0,
+    unsettled: new Queue(),
+  };
+}
+
+/** Answers everybody who waits at the gate; records, sends and views that wait stay. */
+export function refuseWaiting(
+  owner: Owner,
+  code: "disk-full" | "fenced" | "outcome-unknown",
+  detail: string,
+  effects: Effect[],
+): void {
+  const held = turnAway(owner.gate, (effect) => effect.kind !== "reply" && effect.kind !== "recall");
+  for (const effect of held) {
+    if (effect.kind !== "reply" && effect.kind !== "recall") continue;
+    effects.push({ kind: "reply", caller: effect.caller, result: { ok: false, code, detail } });
+  }
+}
+
+/** Ends this incarnation. Callers are answered; undurable state is dropped with the owner. */
+export function release(owner: Owner, reason: "fenced" | "unknown" | "faulty", effects: Effect[]): void {
+  if (owner.phase === "released") return;
+  owner.phase = "released";
+  const detail = "The shard starts again from its log; send the same request again.";
+  refuseWaiting(owner, "outcome-unknown", detail, effects);
+  for (const watcher of owner.views.byToken.keys()) {
+    effects.push({ kind: "publish", watcher, news: { ok: false, code: "unavailable", detail } });
+  }
+  effects.push({ kind: "release", reason, shard: owner.shard });
+}
+
+/** Adds a decided record to the log's future. Its state is evolved already. */
+export function addRecord(owner: Owner, slot: Slot, record: StepRecord, bytes: number, effects: Effect[]): void {
+  owner.tail++;
+  owner.timeMs = record.time;
+  slot.waiting++;
+  owner.unsettled.push(slot);
+  owner.pending.push({ record, bytes });
+  owner.pendingBytes += bytes;
+  if (record.events.length > 0) owner.views.dirty.add(slot);
+  if (owner.pending.size === 1) effects.push({ kind: "pending" });
+}
+
+export function slotOf(owner: Owner, ref: EntityRef): Slot | undefined {
+  return owner.slots.get(formatRef(ref));
+}
+
+/** The slot of an entity, or a fresh one that is not in the owner yet: `keepSlot` puts it there. */
+export function slotOrFresh(owner: Owner, ref: EntityRef, definition: EntityDefinition): Slot {
+  return slotOf(owner, ref) ?? makeSlot(ref, definition);
+}
+
+export function keepSlot(owner: Owner, slot: Slot): void {
+  owner.slots.set(formatRef(slot.ref), slot);
+}
+
+/** `now` for a decision: the clock, but never before what was recorded. */
+export function recordedNow(owner: Owner, nowMs: number): number {
+  return Math.max(owner.timeMs, nowMs);
+}
+
+/** A limit that is reached, if one is. */
+export function checkRoom(owner: Owner, slot: Slot): CallFailure | undefined {
+  const { limits } = owner;
+  if (owner.full) return diskFull();
+  if (slot.waiting >= limits.mailboxMax)
+    return failure("overloaded", `${limits.mailboxMax} commands of this entity wait for the log.`);
+  if (owner.tail - owner.durable >= limits.inflightRecordsMax || owner.pendingBytes >= limits.inflightBytesMax) {
+    return failure("overloaded", "The shard has as many records waiting for the log as it may.");
+  }
+  if (!hasRoom(owner.dedup)) return failure("overloaded", "The shard remembers as many request ids as it may.");
+  return undefined;
+}
+
+export function failure(code: CallFailure["code"], detail: string): CallFailure {
+  return { ok: false, code, detail };
+}
+
+export function forbidden(): CallFailure {
+  return failure("forbidden", "This principal may not do this here.");
+}
+
+export function diskFull(): CallFailure {
+  return failure("disk-full", "The log has no space. Free some, then send the same request again.");
+}

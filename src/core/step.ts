@@ -1,0 +1,172 @@
+/**
+ * One command, decided, evolved and recorded: the same way for a client's command, a timer, and a send.
+ *
+ * Invariants:
+ * 1. User code that throws while deciding changes nothing. If it throws while evolving, the slot cannot be trusted and
+ *    the whole incarnation is dropped; the log has none of it.
+ * 2. State, bookkeeping and the pending record change together or not at all.
+ */
+import { type Chance } from "../model/entity.ts";
+import { isErrorCode, isHoldfastError } from "../model/errors.ts";
+import { formatRef, type Offset } from "../model/ids.ts";
+import type { CallFailure, CallResult, Cause, Outcome, Principal, StepRecord } from "../model/records.ts";
+import { armTimers } from "./alarms.ts";
+import { copyChecked, type Decision, decide } from "./decide.ts";
+import { rememberOutcome, rememberRequest } from "./dedup.ts";
+import type { Effect } from "./effects.ts";
+import { noteSends } from "./outbox.ts";
+import { addRecord, failure, forbidden, keepSlot, type Owner, recordedNow, release } from "./owner-state.ts";
+import { bringsIntoBeing } from "./replay.ts";
+import { applyRecord, evolveSlot, type Slot } from "./slot.ts";
+import { mayDo } from "./user-code.ts";
+
+/** The entity itself: timers and replies to its own sends need no permission. */
+export const systemPrincipal: Principal = { kind: "system", id: "holdfast" };
+
+export interface StepFacts {
+  readonly command: string;
+  readonly value: unknown;
+  readonly principal: Principal;
+  readonly cause: Cause;
+  readonly nowMs: number;
+  readonly chance: Chance;
+  readonly mayCreate: boolean;
+}
+
+export type StepResult =
+  | { readonly recorded: true; readonly at: Offset; readonly answer: CallResult; readonly outcome: Outcome }
+  | { readonly recorded: false; readonly failure: CallFailure };
+
+/** Decides, evolves and records one command. */
+export function runStep(owner: Owner, slot: Slot, facts: StepFacts, effects: Effect[]): StepResult {
+  const now = recordedNow(owner, facts.nowMs);
+  let decision: Decision;
+  try {
+    const { command, value, principal, chance } = facts;
+    decision = decide({ slot, command, input: value, principal, now, chance, limits: owner.limits });
+  } catch (error) {
+    return { recorded: false, failure: explain(error, slot, facts.command, effects) };
+  }
+  return recordStep(owner, slot, facts, decision, now, effects);
+}
+
+/** Records a step; also those that had nothing to decide. `outcome` overrules what the decision would answer. */
+export function recordStep(
+  owner: Owner,
+  slot: Slot,
+  facts: StepFacts,
+  decision: Decision,
+  now: number,
+  effects: Effect[],
+  outcome?: Outcome,
+): StepResult {
+  const { events, sends, timers } = decision;
+  const at = owner.tail;
+  const draft = {
+    kind: "step",
+    time: now,
+    entity: slot.ref,
+    command: facts.command,
+    cause: facts.cause,
+    events,
+    sends,
+    timers,
+  } as const;
+  const creates = slot.touched === 0 && bringsIntoBeing({ ...draft, outcome: okNull });
+  if (creates && facts.cause.kind === "request") {
+    if (!mayDo(slot.definition, facts.principal, { kind: "create", name: facts.command }, slot.ref.key))
+      return { recorded: false, failure: forbidden() };
+    if (!facts.mayCreate)
+      return {
+        recorded: false,
+        failure: failure("overloaded", "This principal brings too many entities into being; wait a minute."),
+      };
+  }
+  try {
+    evolveSlot(slot, events);
+  } catch (error) {
+    effects.push({ kind: "fault", where: `evolve of ${formatRef(slot.ref)} after "${facts.command}"`, error });
+    release(owner, "faulty", effects);
+    return {
+      recorded: false,
+      failure: failure("decide-failed", "An event of this command could not be evolved; nothing was recorded."),
+    };
+  }
+  const [answered, replyBytes] =
+    outcome === undefined ? outcomeOf(owner, slot, decision, facts.command, effects) : [outcome, 64];
+  const record: StepRecord = { ...draft, outcome: answered };
+  if (creates) keepSlot(owner, slot);
+  applyRecord(slot, record, at);
+  addRecord(owner, slot, record, decision.bytes + replyBytes + 96, effects);
+  if (facts.cause.kind === "request") noteRequest(owner, record, facts.cause.requestId, at, slot.version, replyBytes);
+  if (timers.length > 0) armTimers(owner, slot, timers, at, effects);
+  if (sends.length > 0) noteSends(owner, slot, sends, at, effects);
+  const answer = answerOf(answered, slot.version);
+  return {
+    recorded: true,
+    at,
+    outcome: answered,
+    answer: creates && answer.ok ? { ...answer, created: true } : answer,
+  };
+}
+
+const okNull: Outcome = { ok: true, value: null };
+
+function noteRequest(
+  owner: Owner,
+  record: StepRecord,
+  requestId: string,
+  at: Offset,
+  version: Offset,
+  bytes: number,
+): void {
+  rememberRequest(owner.dedup, requestId, at, record.time);
+  rememberOutcome(
+    owner.dedup,
+    at,
+    { entity: record.entity, command: record.command, outcome: record.outcome, version },
+    bytes + 64,
+  );
+}
+
+/** The reply is computed from the state after the events; one that cannot be made fails the reply, not the command. */
+function outcomeOf(
+  owner: Owner,
+  slot: Slot,
+  decision: Decision,
+  command: string,
+  effects: Effect[],
+): [Outcome, number] {
+  if (decision.rejection !== undefined) {
+    return [{ ok: false, code: "rejected", ...decision.rejection }, 64];
+  }
+  if (decision.reply === undefined) return [okNull, 1];
+  try {
+    const bytesMax = owner.limits.recordBytesMax - Math.min(decision.bytes, owner.limits.recordBytesMax);
+    const reply = copyChecked(
+      decision.reply(slot.state) ?? null,
+      { depthMax: owner.limits.depthMax, bytesMax },
+      "the reply",
+    );
+    return [{ ok: true, value: reply.value }, reply.bytes];
+  } catch (error) {
+    effects.push({ kind: "fault", where: `reply of "${command}" on ${formatRef(slot.ref)}`, error });
+    const reason = "The command was carried out, but its reply could not be made.";
+    return [{ ok: false, code: "decide-failed", reason, details: null }, 64];
+  }
+}
+
+/** A caller's answer from what was recorded. */
+export function answerOf(outcome: Outcome, version: Offset): CallResult {
+  if (outcome.ok) return { ok: true, value: outcome.value, version };
+  const detail = outcome.code === "rejected" ? `The entity refused the command: ${outcome.reason}.` : outcome.reason;
+  return { ok: false, code: outcome.code, detail, reason: outcome.reason, details: outcome.details, version };
+}
+
+/** What a caller is told of a throw: the catalogue's code if it has one, never the author's words. */
+function explain(error: unknown, slot: Slot, command: string, effects: Effect[]): CallFailure {
+  effects.push({ kind: "fault", where: `decide of "${command}" on ${formatRef(slot.ref)}`, error });
+  if (isHoldfastError(error) && isErrorCode(error.code) && error.recovery !== "crash")
+    return failure(error.code, error.message);
+  return failure("decide-failed", `The code of "${command}" threw; nothing was changed.`);
+}
