@@ -71,7 +71,11 @@ export type ServerMessage =
       readonly now: number;
       readonly run: string;
       readonly principal: { readonly kind: string; readonly id: string };
-      readonly limits: { readonly frameBytesMax: number; readonly frameMessagesMax: number; readonly inflightPerConnectionMax: number };
+      readonly limits: {
+        readonly frameBytesMax: number;
+        readonly frameMessagesMax: number;
+        readonly inflightPerConnectionMax: number;
+      };
     }
   | { readonly t: "reply"; readonly id: string | number; readonly version: Offset; readonly value: Plain }
   | {
