@@ -19,7 +19,6 @@ export type ClientSeed = { seat: number; clientSeed: string };
 /** One byte string; `ArrayBuffer` rather than any buffer, since WebCrypto asks for it. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-export const SEED_BYTES = 32;
 /** Seven blocks of the stream hold 56 words, and a shuffle needs 51 plus the rare rejected one. */
 export const STREAM_BLOCKS_MIN = 7;
 
