@@ -110,8 +110,10 @@ export interface CommandBuilder<State, Events> {
   <Input, Reply = null>(
     schema: StandardSchemaV1<unknown, Input>,
     decide: Decide<State, Input, Events, Reply>,
-  ): CommandDefinition<State, Input, Events, Reply>;
-  <Reply = null>(decide: Decide<State, undefined, Events, Reply>): CommandDefinition<State, undefined, Events, Reply>;
+  ): CommandDefinition<State, Input, Events, NoInfer<Reply>>;
+  <Reply = null>(
+    decide: Decide<State, undefined, Events, Reply>,
+  ): CommandDefinition<State, undefined, Events, NoInfer<Reply>>;
 }
 
 /** Evolve: changes the state in place. Synchronous, pure, and run again on every replay. */
