@@ -66,6 +66,12 @@ export const limitsDefault = {
   subscriptionsPerConnectionMax: 256,
   /** Bytes queued to one slow connection; then it is closed with 4429. One paused socket made `ws` queue 127 MB. */
   outgoingBytesPerConnectionMax: 4 * 1024 * 1024,
+  /** How long a connection may be behind (over half of the above) before it is closed with 4429. */
+  slowMs: 10_000,
+  /** All headers of one HTTP request, in bytes. */
+  headerBytesMax: 16 * 1024,
+  /** An HTTP connection without a request. */
+  keepAliveMs: 10_000,
   /** From connecting to the first frame with a valid token. */
   handshakeMs: 5_000,
   /** From the first byte of an HTTP request to its last; node:http would wait 300 s. */
@@ -74,6 +80,10 @@ export const limitsDefault = {
   pingMs: 15_000,
   /** Deltas kept per watched view for subscribers that reconnect. */
   deltasKeptMax: 64,
+  /** How long a view is still watched for subscribers that reconnect. */
+  watchLingerMs: 10_000,
+  /** Views that are watched for nobody but those. */
+  watchesLingeringMax: 1_000,
   /** Entities one principal may bring into being per minute. */
   createsPerMinuteMax: 600,
   /** Principals whose quota is remembered; the least recent is forgotten first. */

@@ -1,0 +1,101 @@
+/**
+ * One HTTP request: who may ask, what for, by which method, and the answer.
+ *
+ * Invariant: every request is answered exactly once; the origin is checked before anything else, and a path or method
+ * that nobody serves costs nothing.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { refuse, sendJson, sendThrown, setCommonHeaders } from "./http-answer.ts";
+import { entityMethods, matchEntityRoute, serveEntity } from "./http-entities.ts";
+import type { GatewayContext } from "./options.ts";
+import type { Origins } from "./origins.ts";
+import type { EventStreams } from "./sse.ts";
+import type { StaticFiles } from "./static-files.ts";
+
+export interface HttpParts {
+  readonly context: GatewayContext;
+  readonly origins: Origins;
+  readonly streams: EventStreams;
+  readonly files: StaticFiles | undefined;
+  /** The OpenAPI document. */
+  readonly api: unknown;
+}
+
+export const socketPath = "/v1/socket";
+
+const reading = ["GET", "HEAD"];
+const preflightHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID";
+
+/** Never rejects. */
+export async function serveHttp(parts: HttpParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    const origin = checkOrigin(parts, request, response);
+    const url = request.url ?? "";
+    if (!url.startsWith("/")) refuse("not-found", "The target of a request is a path.");
+    const mark = url.indexOf("?");
+    const path = mark === -1 ? url : url.slice(0, mark);
+    await route(parts, { request, response, path, search: mark === -1 ? "" : url.slice(mark) }, origin);
+  } catch (error) {
+    sendThrown(parts.context, response, error);
+  }
+}
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly path: string;
+  readonly search: string;
+}
+
+function checkOrigin(parts: HttpParts, request: IncomingMessage, response: ServerResponse): string | undefined {
+  setCommonHeaders(parts.context, response, undefined);
+  const origin = parts.origins.check(request);
+  if (origin !== undefined) setCommonHeaders(parts.context, response, origin);
+  return origin;
+}
+
+async function route(parts: HttpParts, exchange: Exchange, origin: string | undefined): Promise<void> {
+  const { path, request, response } = exchange;
+  const entity = matchEntityRoute(path);
+  if (entity !== undefined) {
+    if (!takes(exchange, entityMethods[entity.action], origin)) return;
+    return serveEntity(parts.context, parts.streams, entity, exchange);
+  }
+  if (path === "/livez")
+    return takes(exchange, reading, origin)
+      ? sendJson(response, 200, { phase: parts.context.service.health().phase })
+      : undefined;
+  if (path === "/readyz") return takes(exchange, reading, origin) ? sendReadiness(parts.context, response) : undefined;
+  if (path === "/openapi.json")
+    return takes(exchange, reading, origin) ? sendJson(response, 200, parts.api) : undefined;
+  if (path === socketPath) refuse("not-found", "This path is for WebSockets.");
+  if (parts.files === undefined || path.startsWith("/v1/")) refuse("not-found", "There is nothing at this path.");
+  if (!takes(exchange, reading, origin)) return;
+  if (!(await parts.files.serve(path, request, response))) refuse("not-found", "There is nothing at this path.");
+}
+
+/** False if the method was OPTIONS, which is answered here. @throws `method-not-allowed` */
+function takes({ request, response }: Exchange, methods: readonly string[], origin: string | undefined): boolean {
+  const { method } = request;
+  if (methods.includes(method ?? "")) return true;
+  const allow = [...methods, "OPTIONS"].join(", ");
+  response.setHeader("Allow", allow);
+  if (method !== "OPTIONS") refuse("method-not-allowed", `This path takes ${allow}.`);
+  if (origin !== undefined) {
+    response.setHeader("Access-Control-Allow-Methods", allow);
+    response.setHeader("Access-Control-Allow-Headers", preflightHeaders);
+    response.setHeader("Access-Control-Max-Age", "600");
+  }
+  response.statusCode = 204;
+  response.end();
+  return false;
+}
+
+/** 200 only while commands are taken, so that a load balancer looks elsewhere before connections are closed. */
+function sendReadiness(context: GatewayContext, response: ServerResponse): void {
+  const health = context.service.health();
+  const phase = context.draining && health.phase === "serving" ? "draining" : health.phase;
+  if (phase !== "serving") response.setHeader("Retry-After", "1");
+  const { recovered, toRecover, readOnly } = health;
+  sendJson(response, phase === "serving" ? 200 : 503, { phase, recovered, toRecover, readOnly });
+}

@@ -1,0 +1,274 @@
+/**
+ * The OpenAPI 3.1 document of a service, generated from its definitions.
+ *
+ * Invariant: every command, query and view has an operation, with each error it can answer. Input schemas are those of
+ * the definitions where their library can say them as JSON Schema (the `jsonSchema` of Standard JSON Schema); where it
+ * cannot, any JSON is described, never a guess.
+ */
+import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/spec";
+import type { EntityDefinition } from "../model/entity.ts";
+import { catalogue, type ErrorCode } from "../model/errors.ts";
+import { problemType } from "./http-answer.ts";
+
+type Json = Record<string, unknown>;
+
+const common: readonly ErrorCode[] = [
+  "invalid-frame",
+  "invalid-key",
+  "unauthenticated",
+  "forbidden",
+  "origin-refused",
+  "unknown-type",
+  "request-timeout",
+  "overloaded",
+  "unavailable",
+  "fenced",
+  "outcome-unknown",
+  "internal",
+];
+const ofCommands: readonly ErrorCode[] = [
+  "invalid-input",
+  "invalid-request-id",
+  "too-large",
+  "unsupported-media-type",
+  "unknown-command",
+  "rejected",
+  "version-mismatch",
+  "request-expired",
+  "decide-failed",
+  "disk-full",
+];
+const ofQueries: readonly ErrorCode[] = [
+  "invalid-input",
+  "too-large",
+  "unsupported-media-type",
+  "unknown-query",
+  "decide-failed",
+];
+const ofViews: readonly ErrorCode[] = ["too-large", "unknown-view"];
+
+export interface ApiTitle {
+  readonly title: string;
+  readonly version: string;
+}
+
+/** The document. Same definitions, same document. */
+export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, { title, version }: ApiTitle): Json {
+  const paths: Json = { ...healthPaths() };
+  for (const definition of definitions.values()) {
+    const base = `/v1/entities/${definition.name}/{key}`;
+    for (const [name, { input }] of definition.commands)
+      paths[`${base}/commands/${name}`] = commandPath(definition, name, input);
+    for (const [name, { input }] of definition.queries)
+      paths[`${base}/queries/${name}`] = queryPath(definition, name, input);
+    for (const name of definition.views.keys()) paths[`${base}/views/${name}`] = viewPath(definition, name);
+  }
+  return {
+    openapi: "3.1.0",
+    jsonSchemaDialect: "https://json-schema.org/draft/2020-12/schema",
+    info: { title, version },
+    paths,
+    security: [{ bearer: [] }],
+    components: {
+      securitySchemes: {
+        bearer: {
+          type: "http",
+          scheme: "bearer",
+          description: "What the authentication hook takes; a JWT by default.",
+        },
+      },
+      schemas: schemas(),
+      responses: problemResponses(),
+    },
+  };
+}
+
+function commandPath(definition: EntityDefinition, name: string, input: StandardSchemaV1 | undefined): Json {
+  return {
+    parameters: [keyParameter],
+    post: {
+      operationId: `${definition.name}.commands.${name}`,
+      tags: [definition.name],
+      parameters: [
+        {
+          name: "Idempotency-Key",
+          in: "header",
+          description: "Request id, a UUIDv7; the same on every retry. Made by the server if absent.",
+          schema: { type: "string", format: "uuid" },
+        },
+        {
+          name: "If-Match",
+          in: "header",
+          description: 'Only at this version, such as "7".',
+          schema: { type: "string" },
+        },
+        {
+          name: "If-None-Match",
+          in: "header",
+          description: "`*`: only if the entity does not exist yet.",
+          schema: { type: "string", const: "*" },
+        },
+      ],
+      ...(input === undefined ? undefined : { requestBody: body(input) }),
+      responses: { "200": success("Carried out, durable."), ...problems([...common, ...ofCommands]) },
+    },
+  };
+}
+
+function queryPath(definition: EntityDefinition, name: string, input: StandardSchemaV1 | undefined): Json {
+  const id = `${definition.name}.queries.${name}`;
+  const responses = { "200": success("The answer, from durable state."), ...problems([...common, ...ofQueries]) };
+  if (input === undefined)
+    return { parameters: [keyParameter], get: { operationId: id, tags: [definition.name], responses } };
+  const parameter = {
+    name: "input",
+    in: "query",
+    required: true,
+    content: { "application/json": { schema: schemaOf(input) } },
+  };
+  return {
+    parameters: [keyParameter],
+    get: { operationId: id, tags: [definition.name], parameters: [parameter], responses },
+    post: { operationId: `${id}.post`, tags: [definition.name], requestBody: body(input), responses },
+  };
+}
+
+function viewPath(definition: EntityDefinition, name: string): Json {
+  const events = {
+    schema: { type: "string" },
+    example: 'retry: 1000\n\nid: run:7\nevent: absolute\ndata: {"version":7,"value":{}}\n\n',
+  };
+  return {
+    parameters: [keyParameter],
+    get: {
+      operationId: `${definition.name}.views.${name}`,
+      tags: [definition.name],
+      parameters: [
+        {
+          name: "Last-Event-ID",
+          in: "header",
+          description: "With `Accept: text/event-stream`: where the reader was.",
+          schema: { type: "string" },
+        },
+      ],
+      responses: {
+        "200": {
+          description: "The view now; as events: the view now, then each change as RFC 6902 operations.",
+          headers: { ETag: etag },
+          content: { "application/json": { schema: ref("Result") }, "text/event-stream": events },
+        },
+        ...problems([...common, ...ofViews]),
+      },
+    },
+  };
+}
+
+function healthPaths(): Json {
+  const ok = { description: "Yes", content: { "application/json": { schema: ref("Health") } } };
+  const no = { description: "Not now; the body says why", content: { "application/json": { schema: ref("Health") } } };
+  return {
+    "/livez": { get: { operationId: "livez", tags: ["health"], security: [], responses: { "200": ok } } },
+    "/readyz": { get: { operationId: "readyz", tags: ["health"], security: [], responses: { "200": ok, "503": no } } },
+    "/openapi.json": {
+      get: {
+        operationId: "openapi",
+        tags: ["health"],
+        security: [],
+        responses: {
+          "200": { description: "This document", content: { "application/json": { schema: { type: "object" } } } },
+        },
+      },
+    },
+  };
+}
+
+const etag = { description: "The entity's version, in quotes", schema: { type: "string" } };
+const keyParameter = {
+  name: "key",
+  in: "path",
+  required: true,
+  schema: { type: "string", pattern: "^[A-Za-z0-9_-]{1,128}$" },
+};
+
+function ref(name: string): Json {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+function success(description: string): Json {
+  return { description, headers: { ETag: etag }, content: { "application/json": { schema: ref("Result") } } };
+}
+
+function body(input: StandardSchemaV1): Json {
+  return { required: true, content: { "application/json": { schema: schemaOf(input) } } };
+}
+
+/** What the schema's library says of it, without the marks that only a whole document may carry. */
+function schemaOf(schema: StandardSchemaV1): Json {
+  const standard: Partial<StandardJSONSchemaV1.Props> = schema["~standard"] as object;
+  try {
+    const { $schema: _, ...said } = standard.jsonSchema?.input({ target: "draft-2020-12" }) ?? {};
+    return said;
+  } catch {
+    return {}; // the library cannot say it
+  }
+}
+
+/** One response per status; a status that several errors share lists them. */
+function problems(codes: readonly ErrorCode[]): Json {
+  const responses: Json = {};
+  for (const code of codes)
+    responses[String(catalogue[code].status)] = { $ref: `#/components/responses/problem-${catalogue[code].status}` };
+  return responses;
+}
+
+function problemResponses(): Json {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of [...common, ...ofCommands, ...ofQueries, ...ofViews]) {
+    const list = byStatus.get(catalogue[code].status) ?? [];
+    if (!list.includes(code)) list.push(code);
+    byStatus.set(catalogue[code].status, list);
+  }
+  const responses: Json = {};
+  for (const [status, codes] of byStatus) {
+    responses[`problem-${status}`] = {
+      description: codes.map((code) => `\`${code}\`: ${catalogue[code].title}`).join(". "),
+      ...(status === 503
+        ? { headers: { "Retry-After": { description: "Seconds", schema: { type: "integer" } } } }
+        : undefined),
+      content: { [problemType]: { schema: { allOf: [ref("Problem"), { properties: { code: { enum: codes } } }] } } },
+    };
+  }
+  return responses;
+}
+
+function schemas(): Json {
+  const version = { type: "integer", minimum: 0, description: "Offset of the record that this rests on" };
+  return {
+    Result: { type: "object", required: ["value", "version"], properties: { value: {}, version } },
+    Problem: {
+      type: "object",
+      required: ["type", "title", "status", "code", "detail", "retryable"],
+      properties: {
+        type: { type: "string", format: "uri" },
+        title: { type: "string" },
+        status: { type: "integer" },
+        code: { type: "string" },
+        detail: { type: "string" },
+        retryable: { type: "boolean", description: "Whether asking again, with the same Idempotency-Key, may succeed" },
+        reason: { type: "string", description: "The application's word, with code `rejected`" },
+        details: {},
+        version,
+      },
+    },
+    Health: {
+      type: "object",
+      required: ["phase"],
+      properties: {
+        phase: { enum: ["starting", "recovering", "serving", "draining", "stopped"] },
+        recovered: { type: "integer" },
+        toRecover: { type: "integer" },
+        readOnly: { type: "boolean" },
+      },
+    },
+  };
+}

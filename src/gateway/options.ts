@@ -1,0 +1,83 @@
+/**
+ * What a gateway is given and what it gives: the types that its files share.
+ */
+import type { ErrorCode } from "../model/errors.ts";
+import type { Principal } from "../model/records.ts";
+import type { Clock, Random } from "../ports/clock.ts";
+import type { Service } from "../runtime/service.ts";
+import type { CreateQuota } from "./quota.ts";
+import type { WatchHub } from "./subscriptions.ts";
+
+/** What a token stands for. */
+export interface Identity {
+  readonly principal: Principal;
+  /** When the token ends, ms since 1970. Absent: it does not, or says nothing about it. */
+  readonly expiresAtMs?: number;
+}
+
+export interface Caller {
+  /** Address of the other end of the connection. */
+  readonly address: string;
+}
+
+/**
+ * Says who is asking. Called once per WebSocket (and per `refresh`), and for every HTTP request.
+ * @param token what stood in `hello` or after `Authorization: Bearer`; undefined if nothing did
+ * @throws HoldfastError `unauthenticated` the token is not valid. Anything else is answered as `unavailable`.
+ */
+export interface Authenticate {
+  (token: string | undefined, caller: Caller): Promise<Identity>;
+  /** True marks every HTTP answer with `X-Holdfast-Development: true`. */
+  readonly development?: boolean;
+}
+
+/** Something that went wrong here and that no caller is told in full. Never holds payloads, tokens or keys. */
+export interface GatewayProblem {
+  readonly where: "http" | "session" | "authenticate" | "static";
+  readonly code: ErrorCode;
+  /** The class of what was thrown. */
+  readonly thrown: string;
+}
+
+export interface GatewayOptions {
+  readonly service: Service;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly authenticate: Authenticate;
+  /** Address to listen on. Default 127.0.0.1. */
+  readonly host?: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /**
+   * Origins (`https://example.org`) whose pages may call, besides pages served from this host and port. Needed when
+   * pages come from elsewhere or through a proxy.
+   */
+  readonly allowedOrigins?: readonly string[];
+  /** A built page to serve beside the API: `index.html` and what it needs. */
+  readonly staticDirectory?: string;
+  /** Title and version in the OpenAPI document. */
+  readonly title?: string;
+  readonly version?: string;
+  readonly report?: (problem: GatewayProblem) => void;
+}
+
+export interface Gateway {
+  readonly port: number;
+  /** `http://host:port` */
+  readonly url: string;
+  /** Takes no new work, waits for replies (at most `drainMs`), closes every connection. */
+  close(): Promise<void>;
+}
+
+/** What every part of one gateway shares. */
+export interface GatewayContext {
+  readonly service: Service;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly authenticate: Authenticate;
+  readonly hub: WatchHub;
+  readonly quota: CreateQuota;
+  readonly report: (problem: GatewayProblem) => void;
+  /** True from the start of `close`. */
+  draining: boolean;
+}

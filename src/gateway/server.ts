@@ -1,0 +1,215 @@
+/**
+ * The gateway: one port with HTTP, WebSockets and server-sent events in front of a service.
+ *
+ * Invariants: every default of `node:http` and `ws` that waits or queues without bound is set; no user code runs here;
+ * after `close` nothing of it is left, neither a socket nor a timer.
+ */
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { type WebSocket, WebSocketServer } from "ws";
+import { HoldfastError, isHoldfastError } from "../model/errors.ts";
+import type { Limits } from "../model/limits.ts";
+import { closeCode, subprotocol } from "../wire/protocol.ts";
+import { Connections } from "./connections.ts";
+import { type HttpParts, serveHttp, socketPath } from "./http.ts";
+import { rawProblem } from "./http-answer.ts";
+import { addressOf } from "./http-request.ts";
+import { describeApi } from "./openapi.ts";
+import type { Gateway, GatewayContext, GatewayOptions } from "./options.ts";
+import { Origins } from "./origins.ts";
+import { CreateQuota } from "./quota.ts";
+import { Session } from "./session.ts";
+import { EventStreams } from "./sse.ts";
+import { StaticFiles } from "./static-files.ts";
+import { WatchHub } from "./subscriptions.ts";
+
+/**
+ * Starts listening.
+ * @throws `invalid-configuration` the port is taken, or a setting cannot work
+ */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { service, clock, random, authenticate } = options;
+  const context: GatewayContext = {
+    service,
+    clock,
+    random,
+    authenticate,
+    hub: new WatchHub(service, clock),
+    quota: new CreateQuota(clock, service.limits),
+    report: options.report ?? (() => {}),
+    draining: false,
+  };
+  const host = options.host ?? "127.0.0.1";
+  const files = options.staticDirectory === undefined ? undefined : await StaticFiles.open(options.staticDirectory);
+  const api = describeApi(service.definitions, {
+    title: options.title ?? "Holdfast service",
+    version: options.version ?? "0",
+  });
+  const server = createHttpServer(service.limits);
+  const port = await listen(server, host, options.port);
+  const origins = new Origins(host, port, options.allowedOrigins ?? []);
+  return new RunningGateway(server, { context, origins, streams: new EventStreams(context), files, api }, host, port);
+}
+
+function createHttpServer(limits: Limits): Server {
+  return createServer({
+    // Headers have half the time of the whole request; node:http would give 60 s and 300 s, and look every 30 s.
+    headersTimeout: Math.ceil(limits.requestMs / 2),
+    requestTimeout: limits.requestMs,
+    connectionsCheckingInterval: sweepMs(limits),
+    keepAliveTimeout: limits.keepAliveMs,
+    maxHeaderSize: limits.headerBytesMax,
+    requireHostHeader: true,
+    insecureHTTPParser: false,
+    noDelay: true,
+  });
+}
+
+function sweepMs(limits: Limits): number {
+  return Math.max(
+    20,
+    Math.min(1_000, Math.floor(Math.min(limits.handshakeMs, limits.requestMs, limits.pingMs, limits.slowMs) / 4)),
+  );
+}
+
+function listen(server: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      reject(
+        new HoldfastError(
+          "invalid-configuration",
+          `Cannot listen on ${host}:${port} (${error.code ?? error.name}); choose another port.`,
+        ),
+      );
+    });
+    server.listen({ host, port }, () => {
+      const address = server.address();
+      resolve(typeof address === "object" && address !== null ? address.port : port);
+    });
+  });
+}
+
+class RunningGateway implements Gateway {
+  readonly port: number;
+  readonly url: string;
+  readonly #server: Server;
+  readonly #parts: HttpParts;
+  readonly #connections: Connections;
+  readonly #sockets: WebSocketServer;
+  readonly #sessions = new Set<Session>();
+  #cancelSweep: () => void = () => {};
+  #closing: Promise<void> | undefined;
+
+  constructor(server: Server, parts: HttpParts, host: string, port: number) {
+    const { limits } = parts.context.service;
+    this.port = port;
+    this.url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+    this.#server = server;
+    this.#parts = parts;
+    this.#connections = new Connections(server, limits);
+    this.#sockets = new WebSocketServer({
+      noServer: true,
+      maxPayload: limits.frameBytesMax,
+      perMessageDeflate: false,
+      clientTracking: false,
+      skipUTF8Validation: true, // the codec does it
+      closeTimeout: limits.handshakeMs,
+      maxFragments: 256,
+      handleProtocols: (offered) => [subprotocol.msgpack, subprotocol.json].find((name) => offered.has(name)) ?? false,
+    });
+    server.on("request", (request, response) => void serveHttp(parts, request, response));
+    server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
+    server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuseBytes(error, socket));
+    this.#sweepLater();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on("error", () => socket.destroy());
+    try {
+      this.#parts.origins.check(request);
+      if (request.url !== socketPath)
+        throw new HoldfastError("not-found", `WebSockets are at ${socketPath}, without parameters.`);
+      if (this.#parts.context.draining) throw new HoldfastError("unavailable", "This node is stopping; connect again.");
+      const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
+      if (!offered.includes(subprotocol.msgpack) && !offered.includes(subprotocol.json)) {
+        throw new HoldfastError("invalid-frame", `The subprotocol is ${subprotocol.msgpack} or ${subprotocol.json}.`);
+      }
+    } catch (error) {
+      const known = isHoldfastError(error) ? error : new HoldfastError("internal", "Something went wrong here.");
+      socket.end(rawProblem(known.code, known.message), () => socket.destroy());
+      return;
+    }
+    this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, request));
+  }
+
+  #open(webSocket: WebSocket, request: IncomingMessage): void {
+    const encoding = webSocket.protocol === subprotocol.json ? "json" : "msgpack";
+    const session = new Session(this.#parts.context, webSocket, request.socket as Socket, encoding, addressOf(request));
+    this.#sessions.add(session);
+    webSocket.on("close", () => this.#sessions.delete(session));
+  }
+
+  #sweepLater(): void {
+    const { clock, service } = this.#parts.context;
+    this.#cancelSweep = clock.after(sweepMs(service.limits), () => {
+      const nowMs = clock.monotonic();
+      for (const session of this.#sessions) session.sweep(nowMs);
+      this.#parts.streams.sweep(nowMs);
+      this.#sweepLater();
+    });
+  }
+
+  /** Readiness first, then what is under way, then the connections. */
+  async #close(): Promise<void> {
+    const { context, streams } = this.#parts;
+    const { clock, service, hub } = context;
+    context.draining = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const session of this.#sessions) session.drain();
+    streams.close();
+    const untilMs = clock.monotonic() + service.limits.drainMs;
+    while (this.#busy() && clock.monotonic() < untilMs) await this.#pause(5);
+    for (const session of this.#sessions) session.close(closeCode.shuttingDown);
+    this.#server.closeIdleConnections();
+    while (this.#connections.size > 0 && clock.monotonic() < untilMs) {
+      await this.#pause(5);
+      this.#server.closeIdleConnections();
+    }
+    for (const session of this.#sessions) session.terminate();
+    this.#connections.destroyAll();
+    this.#cancelSweep();
+    hub.close();
+    this.#sockets.close();
+    await closed;
+  }
+
+  #busy(): boolean {
+    for (const session of this.#sessions) if (session.inflight > 0) return true;
+    return false;
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#parts.context.clock.after(ms, resolve));
+  }
+}
+
+/** Bytes that never became a request. */
+function refuseBytes(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const answer =
+    error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+      ? rawProblem("request-timeout", "The request did not arrive whole in time.")
+      : error.code === "HPE_HEADER_OVERFLOW"
+        ? rawProblem("too-large", "The headers are too large.", 431)
+        : rawProblem("invalid-frame", "The bytes are not an HTTP request.");
+  socket.end(answer, () => socket.destroy());
+}
