@@ -44,9 +44,9 @@ test("commands, queries and views of a definition are inferred without annotatio
   // @ts-expect-error the input is an object with a number
   const wrong: Types["commands"]["debit"]["input"] = { amount: "1" };
   // @ts-expect-error no such command
-  type Missing = Types["commands"]["credit"];
+  const missing: Types["commands"]["credit"][] = [];
   const name: "wallet" = wallet.name;
-  assert.ok([input, reply, answer, view, wrong, name].length === 6 && none === null);
+  assert.ok([input, reply, answer, view, wrong, name, missing].length === 7 && none === null);
 });
 
 test("an event that does not exist, or has another payload, does not compile", () => {

@@ -118,7 +118,7 @@ function applyAt(
   owned: Set<object>,
 ): Plain {
   if (!isContainer(node)) throw new Error(`no place ${operation.path}`);
-  const copy = owned.has(node) ? node : Array.isArray(node) ? [...node] : { ...node };
+  const copy = owned.has(node) ? node : Array.isArray(node) ? [...node] : { ...(node as Record<string, Plain>) };
   owned.add(copy);
   const step = steps[depth] as string;
   if (Array.isArray(copy)) applyToArray(copy, step, steps, depth, operation, owned);

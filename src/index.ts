@@ -1,0 +1,27 @@
+/**
+ * `holdfast`: what an application author imports. Definitions, a node, its errors. The client is `holdfast/client`, the
+ * testing kit `holdfast/testing`.
+ */
+
+export {
+  type Access,
+  type AnyEntity,
+  type Chance,
+  type DecideContext,
+  defineEntity,
+  type EntityOptions,
+  type ReadContext,
+  Rejection,
+  type SendOutcome,
+  type TypedEntity,
+  type Verb,
+} from "./model/entity.ts";
+export { catalogue, type ErrorCode, HoldfastError, isHoldfastError, type Recovery } from "./model/errors.ts";
+export { type EntityRef, shardOf } from "./model/ids.ts";
+export { type Limits, limitsDefault } from "./model/limits.ts";
+export type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "./model/records.ts";
+export { sendOutcome } from "./model/send-outcome.ts";
+export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/embedded.ts";
+export { type HoldfastNode, type NodeOptions, startNode } from "./runtime/node.ts";
+export type { Health, Service } from "./runtime/service.ts";
+export type { Plain } from "./std/plain.ts";

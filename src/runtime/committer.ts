@@ -1,0 +1,148 @@
+/**
+ * Group commit: one append in flight for the whole node; what is decided meanwhile forms the next one.
+ *
+ * Invariants:
+ * 1. At most one call of the log is in flight, and a frame is offered again only as the same bytes.
+ * 2. Every frame that was cut is answered to its host: appended, failed, or tried again while the log has no space.
+ */
+import type { Limits } from "../model/limits.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Append, AppendResult, ShardLog } from "../ports/log.ts";
+import type { ShardHost } from "./shard-host.ts";
+
+/** Between attempts to append to a log that has no space. */
+const fullRetryMs = 100;
+
+export interface CommitterOptions {
+  readonly log: ShardLog;
+  readonly clock: Clock;
+  readonly limits: Limits;
+  /** After the hosts have heard of an append: lets the answers out. */
+  readonly flush: () => void;
+  readonly supervise: (work: Promise<void>) => void;
+}
+
+export class Committer {
+  readonly #options: CommitterOptions;
+  readonly #ready = new Set<ShardHost>();
+  /** Hosts whose frame found no space, in the order of their frames. */
+  #full: ShardHost[] = [];
+  #busy = false;
+  #scheduled = false;
+  #closed = false;
+  #idle: (() => void)[] = [];
+
+  constructor(options: CommitterOptions) {
+    this.#options = options;
+  }
+
+  get readOnly(): boolean {
+    return this.#full.length > 0;
+  }
+
+  /** The host has records; they go with the next append. */
+  add(host: ShardHost): void {
+    this.#ready.add(host);
+    this.#schedule();
+  }
+
+  /** Resolves when nothing is in flight and nothing waits, except for space. */
+  async idle(): Promise<void> {
+    if (!this.#busy && this.#ready.size === 0) return;
+    await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Appends nothing more. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  #schedule(): void {
+    if (this.#busy || this.#scheduled || this.#closed) return;
+    this.#scheduled = true;
+    this.#options.clock.defer(() => {
+      this.#scheduled = false;
+      if (!this.#busy) this.#cut();
+    });
+  }
+
+  #cut(): void {
+    if (this.#closed) return;
+    const hosts: ShardHost[] = [];
+    const appends: Append[] = [];
+    let bytesLeft = this.#options.limits.appendBytesMax;
+    for (const host of this.#ready) {
+      if (bytesLeft <= 0) break;
+      this.#ready.delete(host);
+      if (host.underway !== undefined || host.owner.phase === "released") continue;
+      const append = host.cut(bytesLeft);
+      if (append === undefined) continue;
+      bytesLeft -= append.frame.length;
+      hosts.push(host);
+      appends.push(append);
+    }
+    if (hosts.length > 0) this.#options.supervise(this.#append(hosts, appends));
+    else this.#settle();
+  }
+
+  async #append(hosts: readonly ShardHost[], appends: readonly Append[]): Promise<void> {
+    this.#busy = true;
+    const results = await this.#options.log.append(appends);
+    for (let index = 0; index < hosts.length; index++) {
+      let result = results[index] as AppendResult;
+      if (!result.ok && result.reason === "unknown") result = await this.#resolve(appends[index] as Append);
+      this.#tell(hosts[index] as ShardHost, result);
+    }
+    this.#busy = false;
+    this.#options.flush();
+    if (this.#full.length > 0) this.#retryFull();
+    if (this.#ready.size > 0) this.#cut();
+    else this.#settle();
+  }
+
+  #tell(host: ShardHost, result: AppendResult): void {
+    if (result.ok) host.appended(result.tail);
+    else if (result.reason === "full") {
+      this.#full.push(host);
+      host.step({ kind: "append-failed", reason: "full" });
+    } else {
+      host.underway = undefined;
+      host.step({ kind: "append-failed", reason: result.reason });
+    }
+  }
+
+  /** An append without an answer: reads what stands at its offset. The same bytes, or nothing, or somebody else's. */
+  async #resolve(append: Append): Promise<AppendResult> {
+    const { log } = this.#options;
+    const [position] = await log.tail([append.shard]);
+    if (position === undefined || position.epoch !== append.epoch) return { ok: false, reason: "fenced" };
+    if (position.tail === append.at) {
+      const [result] = await log.append([append]);
+      return result ?? { ok: false, reason: "unknown" };
+    }
+    for await (const frames of log.read(new Map([[append.shard, append.at]]))) {
+      for (const frame of frames) {
+        if (frame.at !== append.at) continue;
+        const same = Buffer.compare(frame.bytes, append.frame) === 0;
+        return same ? { ok: true, tail: append.at + append.count } : { ok: false, reason: "fenced" };
+      }
+    }
+    return { ok: false, reason: "unknown" };
+  }
+
+  /** Offers the same frames again, in their own call, until there is space. */
+  #retryFull(): void {
+    const hosts = this.#full;
+    this.#options.clock.after(fullRetryMs, () => {
+      if (this.#closed || hosts !== this.#full) return;
+      if (this.#busy) return this.#retryFull();
+      this.#full = [];
+      const appends = hosts.map((host) => host.underway?.append).filter((append) => append !== undefined);
+      this.#options.supervise(this.#append(hosts, appends));
+    });
+  }
+
+  #settle(): void {
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}

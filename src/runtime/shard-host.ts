@@ -1,0 +1,158 @@
+/**
+ * Hosts one shard: steps its owner and performs what the owner asks for. The only switch over effects.
+ *
+ * Invariants:
+ * 1. The owner is stepped by one caller at a time, never from inside its own step: effects are performed after it.
+ * 2. An owner that was released is never stepped into service again; a new one recovers from the log.
+ */
+
+import { answerFromRecord } from "../core/commands.ts";
+import type { Effect, Input, WatcherToken } from "../core/effects.ts";
+import { stepOwner } from "../core/owner.ts";
+import { makeOwner, type Owner, type OwnerOptions } from "../core/owner-state.ts";
+import { assert } from "../model/errors.ts";
+import type { Offset, ShardId } from "../model/ids.ts";
+import type { CallResult, CommandCall, EntityRef, LogRecord, StepRecord, WatchNews } from "../model/records.ts";
+import type { Append } from "../ports/log.ts";
+import { type Chain, encodeFrame } from "../wire/frame.ts";
+
+/** Who asked; `answer` is called once, not from inside the call. */
+export interface CallerToken {
+  readonly answer: (result: CallResult) => void;
+}
+
+export interface Watching extends WatcherToken {
+  readonly listener: (news: WatchNews) => void;
+  over: boolean;
+}
+
+/** What a host needs of the node around it. */
+export interface HostSurroundings {
+  /** Calls `answer(result)` after the present step, together with others. */
+  answer(caller: CallerToken, result: CallResult): void;
+  publish(watching: Watching, news: WatchNews): void;
+  /** This host has records for the log. */
+  pending(host: ShardHost): void;
+  wake(host: ShardHost, atMs: number): void;
+  /** The owner of another entity takes this input. */
+  route(entity: EntityRef, input: (host: ShardHost) => Input): void;
+  readRecord(shard: ShardId, at: Offset): Promise<StepRecord | undefined>;
+  fault(where: string, error: unknown): void;
+  /** The incarnation ended; the node recovers the shard. */
+  released(host: ShardHost, reason: string): void;
+  now(): number;
+  readonly chance: Extract<Input, { kind: "command" }>["chance"];
+  /** Hands a promise to the supervisor, which ends the node if it fails. */
+  supervise(work: Promise<void>): void;
+}
+
+export class ShardHost {
+  readonly shard: ShardId;
+  owner: Owner;
+  /** Chain of the last frame that was appended or replayed; undefined before the first frame of a trimmed log. */
+  chain: Chain | undefined = 0;
+  /** The frame that is being appended, and the chain after it. */
+  underway: { readonly append: Append; readonly chain: Chain } | undefined;
+  readonly #options: OwnerOptions;
+  readonly #around: HostSurroundings;
+
+  constructor(options: OwnerOptions, around: HostSurroundings) {
+    this.shard = options.shard;
+    this.#options = options;
+    this.#around = around;
+    this.owner = makeOwner(options);
+  }
+
+  /** Starts over: a new owner with nothing in memory. */
+  reset(): void {
+    assert(this.underway === undefined, "a shard starts over only when its append has ended");
+    this.owner = makeOwner(this.#options);
+    this.chain = 0;
+  }
+
+  step(input: Input): void {
+    const effects: Effect[] = [];
+    stepOwner(this.owner, input, effects);
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  /** Makes the frame of everything that is decided, for the next group commit. */
+  cut(bytesMax: number): Append | undefined {
+    assert(this.underway === undefined, "one append of a shard is in flight at most");
+    this.step({ kind: "cut", bytesMax });
+    return (this.underway as { append: Append } | undefined)?.append;
+  }
+
+  /** The append in flight is durable. */
+  appended(tail: Offset): void {
+    assert(this.underway !== undefined, "an append was in flight");
+    this.chain = this.underway.chain;
+    this.underway = undefined;
+    this.step({ kind: "appended", tail });
+  }
+
+  #perform(effect: Effect): void {
+    const around = this.#around;
+    switch (effect.kind) {
+      case "reply":
+        return around.answer(effect.caller as CallerToken, effect.result);
+      case "publish":
+        return around.publish(effect.watcher as Watching, effect.news);
+      case "pending":
+        return around.pending(this);
+      case "wake":
+        return around.wake(this, effect.atMs);
+      case "claim":
+        return this.#frame(effect.at, effect.epoch, [effect.record]);
+      case "append":
+        return this.#frame(effect.at, effect.epoch, effect.records);
+      case "fault":
+        return around.fault(effect.where, effect.error);
+      case "release":
+        return around.released(this, effect.reason);
+      case "recall":
+        return around.supervise(this.#recall(effect.caller as CallerToken, effect.at, effect.call));
+      default:
+        return this.#routeSend(effect);
+    }
+  }
+
+  #routeSend(effect: Extract<Effect, { kind: "send" | "settle" | "undelivered" }>): void {
+    const around = this.#around;
+    const nowMs = around.now();
+    const { chance } = around;
+    switch (effect.kind) {
+      case "send":
+        return around.route(effect.send.to, () => ({
+          kind: "deliver",
+          from: effect.from,
+          send: effect.send,
+          nowMs,
+          chance,
+        }));
+      case "settle":
+        return around.route(effect.from, () => ({ ...effect, nowMs, chance }));
+      case "undelivered":
+        return around.route(effect.from, () => ({ ...effect, nowMs }));
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #frame(at: Offset, epoch: number, records: readonly LogRecord[]): void {
+    const { bytes, chain } = encodeFrame({ shard: this.shard, epoch, at }, records, this.chain ?? 0);
+    this.underway = { append: { shard: this.shard, epoch, at, count: records.length, frame: bytes }, chain };
+  }
+
+  /** Answers a repeated request id whose outcome is no longer in memory from the log. */
+  async #recall(caller: CallerToken, at: Offset, call: CommandCall): Promise<void> {
+    const record = await this.#around.readRecord(this.shard, at);
+    if (record === undefined) {
+      const detail =
+        "This request id was used, and its record is no longer kept. Read the entity to learn what it did.";
+      this.#around.answer(caller, { ok: false, code: "request-expired", detail });
+    } else {
+      this.#around.answer(caller, answerFromRecord(record, call, at));
+    }
+  }
+}
