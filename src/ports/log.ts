@@ -61,7 +61,7 @@ export interface ShardLog {
   /**
    * Appends one frame to each of the given shards; each succeeds or fails by itself, a frame is written whole or not at
    * all. A shard stands at most once in `appends`. Resolved means durable: it survives this process and a power cut.
-   * Calls must not overlap: one append in flight per log (group commit is the caller's).
+   * Calls must not overlap: one append in flight per log (group commit is the caller's). A claim may overlap with it.
    * @throws `log-failed` the device refused a write or a sync. Final: the process must stop, nothing is retried.
    */
   append(appends: readonly Append[]): Promise<readonly AppendResult[]>;
