@@ -8,7 +8,8 @@ import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { Principal } from "../model/records.ts";
 import type { Authenticate, Caller, GatewayContext, Identity } from "./options.ts";
 
-const idCharsMax = 256;
+/** Longest id of a principal. */
+export const idCharsMax = 256;
 const kinds: ReadonlySet<string> = new Set(["user", "service", "operator", "anonymous"]);
 const developmentToken = /^dev:([A-Za-z0-9_-]{1,64})$/;
 

@@ -64,8 +64,7 @@ export function sendProblem(response: ServerResponse, failure: CallFailure): voi
   const { status } = catalogue[failure.code];
   if (failure.version !== undefined) response.setHeader("ETag", `"${failure.version}"`);
   const after = retryAfterMs(failure.code);
-  if (after > 0 || status === 429 || status === 503)
-    response.setHeader("Retry-After", Math.max(1, Math.ceil(after / 1000)));
+  if (after > 0 || status === 503) response.setHeader("Retry-After", Math.max(1, Math.ceil(after / 1000)));
   if (failure.code === "unauthenticated") response.setHeader("WWW-Authenticate", 'Bearer realm="holdfast"');
   // A body that nobody will read: the connection ends rather than swallow it.
   if (!(response.req as IncomingMessage).complete) response.setHeader("Connection", "close");

@@ -19,7 +19,7 @@ import {
 import { HoldfastError } from "../model/errors.ts";
 import type { Principal } from "../model/records.ts";
 import type { Clock } from "../ports/clock.ts";
-import { anonymous } from "./auth.ts";
+import { anonymous, idCharsMax } from "./auth.ts";
 import type { Authenticate, Identity } from "./options.ts";
 
 export interface JwtOptions {
@@ -123,7 +123,12 @@ function defaultPrincipal(claims: JWTPayload): Principal {
   const roles = Array.isArray(given)
     ? given.filter((role): role is string => typeof role === "string" && role.length <= roleCharsMax)
     : [];
-  if (typeof claims.sub !== "string" || claims.sub === "" || roles.length > rolesMax) {
+  if (
+    typeof claims.sub !== "string" ||
+    claims.sub === "" ||
+    claims.sub.length > idCharsMax ||
+    roles.length > rolesMax
+  ) {
     throw new HoldfastError("unauthenticated", "The token's subject or roles are not usable.");
   }
   return { kind: "user", id: claims.sub, roles };

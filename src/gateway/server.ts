@@ -114,8 +114,6 @@ class RunningGateway implements Gateway {
       perMessageDeflate: false,
       clientTracking: false,
       skipUTF8Validation: true, // the codec does it
-      closeTimeout: limits.handshakeMs,
-      maxFragments: 256,
       handleProtocols: (offered) => [subprotocol.msgpack, subprotocol.json].find((name) => offered.has(name)) ?? false,
     });
     server.on("request", (request, response) => void serveHttp(parts, request, response));
