@@ -3,6 +3,10 @@
  * testing kit `holdfast/testing`.
  */
 
+export { developmentAuthentication } from "./gateway/auth.ts";
+export { type JwtOptions, jwtAuthentication } from "./gateway/jwt.ts";
+export type { Authenticate, Gateway, GatewayOptions, Identity } from "./gateway/options.ts";
+export { startGateway } from "./gateway/server.ts";
 export {
   type Access,
   type AnyEntity,

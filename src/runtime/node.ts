@@ -51,9 +51,17 @@ export interface HoldfastNode extends Service {
  * @throws `log-damaged`, `unknown-event`, `evolve-failed` the log cannot be recovered by this code
  */
 export async function startNode(options: NodeOptions): Promise<HoldfastNode> {
-  const node = new Node(options);
+  const node = prepareNode(options);
   await node.recover();
   return node;
+}
+
+/**
+ * A node that is not started: it answers `unavailable` until `recover`, called once, has resolved. For a door that opens
+ * first, so that its health endpoint can tell how far the recovery is.
+ */
+export function prepareNode(options: NodeOptions): HoldfastNode & { recover(): Promise<void> } {
+  return new Node(options);
 }
 
 const idleTickMs = 30_000;

@@ -1,0 +1,83 @@
+/**
+ * A whole service in one process: the segment log in a directory, a node, and its door.
+ *
+ * Invariant: what is opened is closed in the opposite order, also when a later step of the start fails; after a crash of
+ * the node nothing is answered and the process is told to end.
+ */
+import { openSegmentLog } from "../adapters/segments/open.ts";
+import { systemClock } from "../adapters/system/clock.ts";
+import { systemRandom } from "../adapters/system/random.ts";
+import type { Gateway, GatewayOptions } from "../gateway/options.ts";
+import { startGateway } from "../gateway/server.ts";
+import type { AnyEntity } from "../model/entity.ts";
+import { shardCountDefault } from "../model/ids.ts";
+import type { Limits } from "../model/limits.ts";
+import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
+
+type DoorOptions = Pick<
+  GatewayOptions,
+  "authenticate" | "host" | "port" | "allowedOrigins" | "staticDirectory" | "title" | "version" | "report"
+>;
+
+export interface EmbeddedOptions extends DoorOptions {
+  readonly entities: readonly AnyEntity[];
+  /** Where the log lives. Made if it is missing; one process at a time. */
+  readonly directory: string;
+  /** Fixed when the directory is made. Default 256. */
+  readonly shardCount?: number;
+  /** Size of one file of the log. Default 16 MiB. */
+  readonly segmentBytes?: number;
+  readonly limits?: Partial<Limits>;
+  readonly onFault?: (where: string, error: unknown) => void;
+  /** The node has stopped answering. Default: print it and end the process with code 70, so that a supervisor restarts it. */
+  readonly onCrash?: (error: unknown) => void;
+}
+
+export interface EmbeddedService {
+  readonly node: HoldfastNode;
+  readonly gateway: Gateway;
+  readonly url: string;
+  /** Takes no new work, answers what was accepted, closes door, node and log. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Opens the log, opens the door (health endpoints answer from now on), recovers, serves.
+ * @throws `directory-in-use`, `log-damaged`, `disk-full`, `invalid-configuration`, `invalid-definition`, `unknown-event`
+ */
+export async function embedded(options: EmbeddedOptions): Promise<EmbeddedService> {
+  const shardCount = options.shardCount ?? shardCountDefault;
+  const { directory, entities, segmentBytes, limits, onFault } = options;
+  const log = await openSegmentLog({ directory, shardCount, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
+  const node = prepareNode({
+    entities,
+    log,
+    clock: systemClock,
+    random: systemRandom,
+    shardCount,
+    onCrash: options.onCrash ?? endProcess,
+    ...(limits === undefined ? {} : { limits }),
+    ...(onFault === undefined ? {} : { onFault }),
+  });
+  let gateway: Gateway | undefined;
+  try {
+    gateway = await startGateway({ ...options, service: node, clock: systemClock, random: systemRandom });
+    await node.recover();
+  } catch (error) {
+    await gateway?.close();
+    await node.stop();
+    throw error;
+  }
+  const door = gateway;
+  let stopping: Promise<void> | undefined;
+  const stop = () => (stopping ??= door.close().then(() => node.stop()));
+  return { node, gateway: door, url: door.url, stop };
+}
+
+function endProcess(error: unknown): void {
+  console.error(
+    "Holdfast stops: an invariant or the disk is broken. What was acknowledged is in the log; start again.",
+    error,
+  );
+  process.exit(70);
+}
