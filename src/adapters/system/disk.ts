@@ -102,7 +102,6 @@ class Directory implements Disk {
           if (bytesWritten !== length) throw Object.assign(new Error("short write"), { code: "ENOSPC" });
           await file.datasync();
         }
-        await file.sync();
       } finally {
         await file.close();
       }
