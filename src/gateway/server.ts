@@ -48,8 +48,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const server = createHttpServer(service.limits);
   const port = await listen(server, host, options.port);
-  const origins = new Origins(host, port, options.allowedOrigins ?? []);
-  return new RunningGateway(server, { context, origins, streams: new EventStreams(context), files, api }, host, port);
+  try {
+    const origins = new Origins(host, port, options.allowedOrigins ?? []);
+    return new RunningGateway(server, { context, origins, streams: new EventStreams(context), files, api }, host, port);
+  } catch (error) {
+    server.close();
+    throw error;
+  }
 }
 
 function createHttpServer(limits: Limits): Server {

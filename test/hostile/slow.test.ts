@@ -249,26 +249,41 @@ test("subscriptions over the limit of one connection are answered overloaded", a
 });
 
 test("entities over the quota of one principal are answered overloaded on both doors, others may go on", async () => {
-  await using target = await startTarget({ createsPerMinuteMax: 1 });
+  await using target = await startTarget({ createsPerMinuteMax: 2 });
   const token = await sign({ sub: "mallory" });
-  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
-  const first = await send(target.port, {
-    method: "POST",
-    path: "/v1/entities/wallet/mallory/commands/credit",
-    headers,
-    body: '{"amount":1}',
-  });
-  assert.equal(first.status, 200);
-  // Its own wallet exists now, so commands on it go on; only creating is used up.
-  const second = await send(target.port, {
-    method: "POST",
-    path: "/v1/entities/wallet/mallory/commands/credit",
-    headers,
-    body: '{"amount":1}',
-  });
-  assert.equal(second.status, 200);
+  const socket = await open(target.port, "msgpack", token);
+  const credit = (key: string) =>
+    send(target.port, {
+      method: "POST",
+      path: `/v1/entities/wallet/${key}/commands/credit`,
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: '{"amount":1}',
+    });
+  assert.equal((await credit("mallory")).status, 200);
+  assert.equal((await credit("mallory_2")).status, 200);
+  const refused = await credit("mallory_3");
+  assert.equal(refused.status, 503, refused.text);
+  assert.equal(refused.code, "overloaded");
+  assert.ok(Number(refused.headers["retry-after"]) > 0);
+  const ids = Array.from({ length: 1_000 }, () => requestId());
+  socket.send(
+    ids.map((id, index) => ({
+      t: "command",
+      id,
+      type: "wallet",
+      key: `mallory_${index + 3}`,
+      name: "credit",
+      input: { amount: 1 },
+    })),
+  );
+  for (const id of ids) {
+    const answer = await socket.hear((message) => "id" in message && message.id === id);
+    assert.equal((answer as { code?: string }).code, "overloaded");
+  }
+  // Only creating is used up: what exists goes on, and so does everybody else.
+  assert.equal((await credit("mallory_2")).status, 200);
   await target.stillServing();
-  await target.stillServing();
+  socket.end();
 });
 
 test("a reader that reads nothing is closed with 4429 before it costs memory", async () => {

@@ -12,7 +12,7 @@ import { openMemoryLog } from "../../src/adapters/memory/log.ts";
 import { systemClock } from "../../src/adapters/system/clock.ts";
 import { systemRandom } from "../../src/adapters/system/random.ts";
 import { jwtAuthentication } from "../../src/gateway/jwt.ts";
-import type { GatewayOptions, GatewayProblem } from "../../src/gateway/options.ts";
+import type { Gateway, GatewayOptions, GatewayProblem } from "../../src/gateway/options.ts";
 import { startGateway } from "../../src/gateway/server.ts";
 import { defineEntity } from "../../src/model/entity.ts";
 import type { Limits } from "../../src/model/limits.ts";
@@ -62,14 +62,16 @@ const wallet = defineEntity("wallet", {
     echo: { input: anything, read: (_state, input) => input ?? null },
   },
   views: { public: (state) => ({ balance: state.balance }), own: (state, viewer) => ({ ...state, viewer: viewer.id }) },
-  // The owner may do anything with its own; an auditor may look at everybody's.
+  // The owner may do anything with its own (`ann`, `ann_2`); an auditor may look at everybody's.
   access: (principal, verb, key) =>
     principal.kind === "user" &&
     (principal.id === key ||
+      key.startsWith(`${principal.id}_`) ||
       (principal.roles?.includes("auditor") === true && (verb.kind === "query" || verb.kind === "view"))),
 });
 
 export interface Target extends AsyncDisposable {
+  readonly gateway: Gateway;
   readonly url: string;
   readonly port: number;
   /** What the gateway reported. */
@@ -103,11 +105,15 @@ export async function startTarget(
     port: 0,
     report: (problem) => problems.push(problem),
     ...options,
+  }).catch(async (error: unknown) => {
+    await node.stop();
+    throw error;
   });
   const prototype = Object.getOwnPropertyNames(Object.prototype).join();
   const token = await sign({ sub: "good" });
   let before: Socket | undefined;
   return {
+    gateway,
     url: gateway.url,
     port: gateway.port,
     problems,
