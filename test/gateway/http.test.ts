@@ -113,7 +113,8 @@ test("pages of an origin on the list may call, others see no CORS header", async
     [200, "https://app.example", "Origin"],
   );
   assert.equal((await call(target, `${own}/queries/balance`)).headers["access-control-allow-origin"], undefined);
-  await (await open(target.port, "json", await sign({ sub: "ann" }), { origin: "https://app.example" })).end();
+  const socket = await open(target.port, "json", await sign({ sub: "ann" }), { origin: "https://app.example" });
+  socket.end();
 });
 
 test("an origin that is none is refused as a setting", async () => {
