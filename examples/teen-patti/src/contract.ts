@@ -36,7 +36,7 @@ export const LOBBY_KEY = "main";
 /** Chips a new player gets, and what a broke one is topped up to. */
 export const STARTING_CHIPS = 100_000;
 export const TOP_UP_TO = 20_000;
-/** `topUp` is for those who have fewer chips than this, those on tables included. */
+/** `topUp` is for those who sit nowhere and have fewer chips than this. */
 export const TOP_UP_BELOW = 5_000;
 export const TOP_UP_WAIT_MS = 60_000;
 /** Tables one player may sit at, at once. */
@@ -182,7 +182,7 @@ export type FeedItem = { id: number; atMs: number; seat: number; name: string } 
   | { kind: "phrase"; phrase: Phrase }
   | { kind: "emote"; emote: Emote; toSeat: number | null }
   | { kind: "tip"; amount: number }
-  | { kind: "gift"; gift: Gift; toSeat: number }
+  | { kind: "gift"; gift: Gift; toSeat: number; amount: number }
   | { kind: "sat"; chips: number }
   | { kind: "left"; reason: LeftReason }
   | { kind: "autoPack"; handNumber: number }
@@ -200,8 +200,10 @@ export type HandSummary = {
 
 export type TableView = {
   table: string;
-  /** False: there is no such table yet, or it was closed, or it is private and the viewer is not seated. */
+  /** False: there is no such table (yet), or it was closed. */
   open: boolean;
+  /** The table is private and the viewer is not seated: seats and hand look empty. Sitting down is still possible. */
+  hidden: boolean;
   /** Null when there is no such table. Shown of private tables too, for the buy-in dialog. */
   settings: TableSettings | null;
   /** The viewer's seat. */
