@@ -96,7 +96,8 @@ export class Committer {
     this.#busy = false;
     this.#options.flush();
     if (this.#full.length > 0) this.#retryFull();
-    if (this.#ready.size > 0) this.#cut();
+    // Not at once: what has arrived meanwhile goes along, and a log that answers at once cannot starve the event loop.
+    if (this.#ready.size > 0) this.#schedule();
     else this.#settle();
   }
 

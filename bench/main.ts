@@ -1,0 +1,168 @@
+/**
+ * `npm run bench`: the figures of the README. Every ratio compares measurements of the same run, taken in turns, because
+ * these machines are noisy. `--quick` shortens it, `--report <file>` writes the tables there too.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { endProcess, firstMessage, startProcess } from "./process.ts";
+
+interface Measured {
+  readonly perSecond: number;
+  readonly failed: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly loadCpu: number;
+}
+
+const { values: options } = parseArgs({ options: { quick: { type: "boolean" }, report: { type: "string" } } });
+const rounds = options.quick === true ? 1 : 3;
+const warmMs = 700;
+const measureMs = options.quick === true ? 1_500 : 3_000;
+const lines: string[] = [];
+
+function print(line = ""): void {
+  console.log(line);
+  lines.push(line);
+}
+
+const contenders = [
+  { name: "ws echo, no disk", server: "servers/echo.ts", kind: "raw", path: "/" },
+  { name: "hand-written ws + append + fdatasync", server: "servers/hand-written.ts", kind: "raw", path: "/" },
+  { name: "Holdfast, JSON, a frame per command", server: "servers/holdfast.ts", kind: "raw", path: "/v1/socket" },
+  { name: "Holdfast, typed client", server: "servers/holdfast.ts", kind: "client", path: "/v1/socket" },
+] as const;
+
+type Contender = (typeof contenders)[number];
+
+async function measure(contender: Contender, inFlight: number): Promise<Measured> {
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
+  const server = startProcess(contender.server, [directory]);
+  try {
+    const { port } = await firstMessage<{ port: number }>(server);
+    const load = startProcess("load.ts", [
+      String(port),
+      contender.kind,
+      contender.path,
+      String(inFlight),
+      String(warmMs),
+      String(measureMs),
+    ]);
+    const measured = await firstMessage<Measured>(load);
+    await endProcess(load);
+    return measured;
+  } finally {
+    await endProcess(server);
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  return sorted[Math.floor(sorted.length / 2)] as number;
+}
+
+function medianOf(runs: readonly Measured[], field: keyof Measured): number {
+  return median(runs.map((run) => run[field]));
+}
+
+async function commandsThroughTheDoor(): Promise<void> {
+  print("## Durable commands through the gateway");
+  print();
+  print(
+    `Closed loop on one connection, 10,000 wallets, load generator in its own process, ${rounds} rounds in turns of ${measureMs} ms, medians.`,
+  );
+  print();
+  print("| in flight | server | commands/s | p50 ms | p99 ms | failed | rate / hand-written | p50 / hand-written |");
+  print("|---|---|---|---|---|---|---|---|");
+  for (const inFlight of [1, 16, 64, 256]) {
+    const results = contenders.map(() => [] as Measured[]);
+    for (let round = 0; round < rounds; round++) {
+      for (const [index, contender] of contenders.entries()) results[index]?.push(await measure(contender, inFlight));
+    }
+    const handWritten = results[1] as Measured[];
+    for (const [index, contender] of contenders.entries()) {
+      const runs = results[index] as Measured[];
+      const rate = medianOf(runs, "perSecond");
+      const p50 = medianOf(runs, "p50Ms");
+      const rateRatio = median(runs.map((run, at) => run.perSecond / (handWritten[at] as Measured).perSecond));
+      const p50Ratio = median(runs.map((run, at) => run.p50Ms / (handWritten[at] as Measured).p50Ms));
+      const failed = runs.reduce((sum, run) => sum + run.failed, 0);
+      print(
+        `| ${inFlight} | ${contender.name} | ${Math.round(rate).toLocaleString("en")} | ${p50.toFixed(3)} | ${medianOf(runs, "p99Ms").toFixed(3)} | ${failed} | ${rateRatio.toFixed(2)} | ${p50Ratio.toFixed(2)} |`,
+      );
+    }
+  }
+  print();
+}
+
+async function inProcess(): Promise<void> {
+  print("## Without the network");
+  print();
+  print("| log | in flight | commands/s |");
+  print("|---|---|---|");
+  for (const engine of ["memory", "segments"]) {
+    for (const inFlight of [64, 1_024]) {
+      const directory = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
+      const child = startProcess("in-process.ts", [engine, directory, String(inFlight), String(measureMs)]);
+      const { perSecond } = await firstMessage<{ perSecond: number }>(child);
+      await endProcess(child);
+      rmSync(directory, { recursive: true, force: true });
+      print(`| ${engine} | ${inFlight} | ${Math.round(perSecond).toLocaleString("en")} |`);
+    }
+  }
+  print();
+}
+
+async function recovery(): Promise<void> {
+  const events = 1_000_000;
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
+  print("## Recovery");
+  print();
+  print("| log | opened ms | serving ms | records | records/s | heap MB | RSS MB |");
+  print("|---|---|---|---|---|---|---|");
+  const writer = startProcess("recovery.ts", ["write", directory, String(events)]);
+  await firstMessage(writer);
+  await new Promise((resolve) => writer.once("exit", resolve));
+  for (let round = 0; round < rounds; round++) {
+    const reader = startProcess("recovery.ts", ["read", directory]);
+    const result = await firstMessage<{
+      openedMs: number;
+      servingMs: number;
+      recovered: number;
+      heapMb: number;
+      rssMb: number;
+    }>(reader);
+    await new Promise((resolve) => reader.once("exit", resolve));
+    const perSecond = (result.recovered / result.servingMs) * 1_000;
+    print(
+      `| 1,000,000 events | ${result.openedMs.toFixed(0)} | ${result.servingMs.toFixed(0)} | ${result.recovered.toLocaleString("en")} | ${Math.round(perSecond).toLocaleString("en")} | ${result.heapMb.toFixed(0)} | ${result.rssMb.toFixed(0)} |`,
+    );
+  }
+  rmSync(directory, { recursive: true, force: true });
+  print();
+}
+
+function describeMachine(): void {
+  const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+    dependencies: Record<string, string>;
+  };
+  const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
+  print(`# Benchmark of ${new Date().toISOString().slice(0, 10)}, commit ${commit}`);
+  print();
+  print(
+    "Command: `npm run bench`. Durability: default, every reply after its records are on stable storage (O_DSYNC write).",
+  );
+  print(
+    `Machine: ${cpus().length} cores, ${cpus()[0]?.model ?? "unknown"}, ${Math.round(totalmem() / 2 ** 30)} GiB. Node ${process.version}, ws ${manifest.dependencies["ws"]}, msgpackr ${manifest.dependencies["msgpackr"]}.`,
+  );
+  print();
+}
+
+describeMachine();
+await commandsThroughTheDoor();
+await inProcess();
+await recovery();
+if (options.report !== undefined) writeFileSync(options.report, `${lines.join("\n")}\n`);

@@ -1,0 +1,30 @@
+/** The benchmark's entity: a wallet that cannot be overdrawn. Every command is one event and replies with the balance. */
+import { defineEntity } from "holdfast";
+import { z } from "zod";
+
+const amount = z.object({ amount: z.int().positive() });
+
+export const wallet = defineEntity("wallet", {
+  state: () => ({ balance: 0 }),
+  events: {
+    credited: (state, event: { amount: number }) => {
+      state.balance += event.amount;
+    },
+    debited: (state, event: { amount: number }) => {
+      state.balance -= event.amount;
+    },
+  },
+  commands: (command) => ({
+    credit: command(amount, (_state, input, ctx) => {
+      ctx.emit("credited", { amount: input.amount });
+      return (next) => ({ balance: next.balance });
+    }),
+    debit: command(amount, (state, input, ctx) => {
+      if (state.balance < input.amount) return ctx.reject("insufficient-funds", { balance: state.balance });
+      ctx.emit("debited", { amount: input.amount });
+      return (next) => ({ balance: next.balance });
+    }),
+  }),
+  queries: { balance: (state) => state.balance },
+  access: () => true,
+});
