@@ -70,6 +70,6 @@ function countValues(value: Plain): number {
     return count;
   }
   count = objectCost;
-  for (const name in value) count += 1 + countValues((value as { readonly [name: string]: Plain })[name] as Plain);
+  for (const item of Object.values(value)) count += 1 + countValues(item);
   return count;
 }
