@@ -1,0 +1,130 @@
+/**
+ * The game server: engine, door, page and bots in one process. `npm start` at the root builds the page and runs this.
+ *
+ * Invariants: starting again on the same data directory goes on where it was, the running hands and their cards included;
+ * a start that fails says what to do and leaves nothing running; SIGINT and SIGTERM stop it without losing anything.
+ */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { developmentAuthentication, type EmbeddedService, embedded, isHoldfastError } from "holdfast";
+import { type Speed } from "./bots/bot.ts";
+import { startCrew } from "./bots/crew.ts";
+import { openDoor } from "./bots/door.ts";
+import { entities } from "./entities.ts";
+import { systemClock, systemSeed } from "./system.ts";
+import { fastTables, openTables, publicTables } from "./tables.ts";
+
+const HELP = `Teen Patti on Holdfast
+
+  --port <n>        where to listen                    (default 4600; 0 takes a free port)
+  --host <address>  address to listen on               (default 127.0.0.1)
+  --data <dir>      where the log lives                (default ./.data)
+  --bots <n>        bots at each public table          (default 3; 0 for none)
+  --speed <s>       human or max                       (default human)
+  --fast <n>        also opens n tables for load, without pauses between hands
+  --seed <n>        of the bots                        (default: random)
+`;
+
+type Options = { port: number; host: string; data: string; bots: number; speed: Speed; fast: number; seed: number };
+
+function readOptions(args: readonly string[]): Options | null {
+  const text = { type: "string" } as const;
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      port: text,
+      host: text,
+      data: text,
+      bots: text,
+      speed: text,
+      fast: text,
+      seed: text,
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help === true) return null;
+  const speed = values.speed ?? "human";
+  if (speed !== "human" && speed !== "max") throw new Error("--speed is human or max.");
+  return {
+    port: numberOf("port", values.port, 4600, 65_535),
+    host: values.host ?? "127.0.0.1",
+    data: values.data ?? ".data",
+    bots: numberOf("bots", values.bots, 3, 5),
+    speed,
+    fast: numberOf("fast", values.fast, 0, 1_000),
+    seed: numberOf("seed", values.seed, systemSeed(), 2 ** 32),
+  };
+}
+
+function numberOf(name: string, text: string | undefined, fallback: number, max: number): number {
+  const value = text === undefined ? fallback : Number(text);
+  if (!Number.isInteger(value) || value < 0 || value > max) throw new Error(`--${name} is a number from 0 to ${max}.`);
+  return value;
+}
+
+async function start(options: Options): Promise<void> {
+  const page = fileURLToPath(new URL("../page/dist", import.meta.url));
+  const hasPage = existsSync(`${page}/index.html`);
+  const service = await embedded({
+    entities,
+    directory: options.data,
+    port: options.port,
+    host: options.host,
+    authenticate: developmentAuthentication({ warn: (text) => console.error(text) }),
+    title: "Teen Patti",
+    onFault: (where, error) => console.error(`A fault in ${where}:`, error),
+    ...(hasPage ? { staticDirectory: page } : {}),
+  });
+  const tables = [...publicTables(options.speed), ...fastTables(options.fast)];
+  await openTables(service.node, tables);
+  const crew = startCrew({
+    tables: publicTables(options.speed).map(({ table }) => table),
+    botsPerTable: options.bots,
+    leaveFree: 1,
+    speed: options.speed,
+    seed: options.seed,
+    clock: systemClock,
+    openDoor: (user) => openDoor(service.url, user),
+  });
+  stopOnSignals(service, () => crew.stop());
+  if (!hasPage) console.error("The page is not built; only the API is served. `npm start` builds it.");
+  console.log(`Teen Patti is on ${service.url}  (data in ${options.data}, ${tables.length} tables)`);
+}
+
+function stopOnSignals(service: EmbeddedService, stopCrew: () => Promise<void>): void {
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    console.log(`${signal}: stopping; once more ends it at once.`);
+    stopCrew()
+      .then(() => service.stop())
+      .then(
+        () => process.exit(0),
+        (error: unknown) => {
+          console.error("Could not stop cleanly; nothing that was acknowledged is lost.", error);
+          process.exit(1);
+        },
+      );
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+}
+
+function explain(error: unknown): string {
+  if (!isHoldfastError(error)) return error instanceof Error ? error.message : String(error);
+  const isPort = error.message.includes("EADDRINUSE");
+  return isPort
+    ? `${error.message}\nSomething else is listening there: stop it, or start with --port <another>.`
+    : error.message;
+}
+
+try {
+  const options = readOptions(process.argv.slice(2));
+  if (options === null) console.log(HELP);
+  else await start(options);
+} catch (error) {
+  console.error(explain(error));
+  process.exit(1);
+}
