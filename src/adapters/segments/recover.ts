@@ -18,7 +18,7 @@ import { type Block, padded } from "./block.ts";
 import { segmentName } from "./format.ts";
 import { Positions } from "./positions.ts";
 import type { Segment } from "./retained.ts";
-import { type ChainEnd, examineRest, Scan, type ScanOptions, Window } from "./scan.ts";
+import { type ChainEnd, examineRest, Scan, type ScanOptions, Window, zeros } from "./scan.ts";
 import type { PreparedSegment } from "./space.ts";
 import { readPositions, walkFrames } from "./walk.ts";
 
@@ -153,8 +153,6 @@ async function readFirstTails(
     await file.close();
   }
 }
-
-const zeros = new Uint8Array(1024 * 1024);
 
 async function zero(file: DiskFile, from: number, until: number): Promise<void> {
   for (let at = from; at < until; at += zeros.length) {

@@ -11,6 +11,9 @@ import { announcedLength, type Block, blockAt, headerBytes, padded } from "./blo
 /** Large enough that a read costs more than its call, small enough to stay in the processor's cache. */
 const windowBytes = 1024 * 1024;
 
+/** To compare with and to write. */
+export const zeros: Uint8Array = new Uint8Array(windowBytes);
+
 /** The block that was passed last. */
 export interface ChainEnd {
   readonly sequence: number;
@@ -140,17 +143,16 @@ export interface Rest {
  */
 export async function examineRest(options: ScanOptions, position: number): Promise<Rest> {
   const { file, window, until, segment, salt } = options;
-  window.reserve(windowBytes);
-  const zeros = new Uint8Array(windowBytes);
+  window.reserve(Math.min(windowBytes, until));
   let first = until;
   let last = until;
   for (let at = position; at < until; at += windowBytes) {
     const wanted = Math.min(windowBytes, until - at);
     const filled = await file.read(window.bytes.subarray(0, wanted), at);
-    if (same(window.bytes, zeros, 0, filled)) continue;
+    if (isZero(window.bytes, 0, filled)) continue;
     for (let sector = 0; sector < filled; sector += sectorBytes) {
       const sectorEnd = Math.min(filled, sector + sectorBytes);
-      if (same(window.bytes, zeros, sector, sectorEnd)) continue;
+      if (isZero(window.bytes, sector, sectorEnd)) continue;
       if (first === until) first = at + sector;
       last = at + sectorEnd;
       if (sectorEnd - sector < headerBytes || announcedLength(window.view, sector) === 0) continue;
@@ -174,7 +176,7 @@ async function blockOf(
   return blockAt(bytes, new DataView(bytes.buffer), 0, salt);
 }
 
-function same(bytes: Uint8Array, zeros: Uint8Array, from: number, until: number): boolean {
+function isZero(bytes: Uint8Array, from: number, until: number): boolean {
   return Buffer.compare(bytes.subarray(from, until), zeros.subarray(0, until - from)) === 0;
 }
 
