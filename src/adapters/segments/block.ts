@@ -9,7 +9,7 @@
  * 3. Segment number, sequence and chain (checksum of the block before) all stand under the checksum: what an earlier
  *    use of the file left behind is never taken for part of the log.
  *
- * Little-endian. Numbers of 53 bits stand as two of 32.
+ * Little-endian. Offsets, epochs and counts stand as doubles, which hold every safe integer.
  */
 import { crc32 } from "node:zlib";
 import { HoldfastError } from "../../model/errors.ts";
@@ -88,7 +88,7 @@ export class BlockBuilder {
     view.setUint32(12, blockVersion, true);
     view.setUint32(16, place.chain, true);
     view.setUint32(20, place.segment, true);
-    setNumber(view, 24, place.sequence);
+    view.setFloat64(24, place.sequence, true);
     view.setUint32(32, used, true);
     view.setUint32(36, frames.length, true);
     const framesAt = positions === undefined ? headerBytes : this.#putPositions(positions);
@@ -105,9 +105,9 @@ export class BlockBuilder {
       const tail = positions.tail(shard);
       if (tail === 1) continue;
       this.#view.setUint32(at, shard, true);
-      setNumber(this.#view, at + 4, positions.epoch(shard));
-      setNumber(this.#view, at + 12, tail);
-      setNumber(this.#view, at + 20, positions.allowed[shard] as number);
+      this.#view.setFloat64(at + 4, positions.epoch(shard), true);
+      this.#view.setFloat64(at + 12, tail, true);
+      this.#view.setFloat64(at + 20, positions.allowed[shard] as number, true);
       at += positionBytes;
     }
     return at;
@@ -120,9 +120,9 @@ export class BlockBuilder {
       this.#view.setUint32(at, shard, true);
       this.#view.setUint32(at + 4, frame.length, true);
       this.#view.setUint32(at + 8, kindNumber, true);
-      setNumber(this.#view, at + 12, count);
-      setNumber(this.#view, at + 20, epoch);
-      setNumber(this.#view, at + 28, offset);
+      this.#view.setFloat64(at + 12, count, true);
+      this.#view.setFloat64(at + 20, epoch, true);
+      this.#view.setFloat64(at + 28, offset, true);
       this.#bytes.set(frame, at + frameHeaderBytes);
       at += frameHeaderBytes + frame.length;
     }
@@ -157,7 +157,7 @@ export function blockAt(bytes: Uint8Array, view: DataView, at: number, salt: num
     crc,
     chain: view.getUint32(at + 16, true),
     segment: view.getUint32(at + 20, true),
-    sequence: getNumber(view, at + 24),
+    sequence: view.getFloat64(at + 24, true),
     positionCount: view.getUint32(at + 32, true),
     frameCount: view.getUint32(at + 36, true),
   };
@@ -166,15 +166,6 @@ export function blockAt(bytes: Uint8Array, view: DataView, at: number, salt: num
 /** True if a claim's frame stands at `at`. */
 export function isClaimAt(view: DataView, at: number): boolean {
   return view.getUint32(at + 8, true) === kindClaim;
-}
-
-export function getNumber(view: DataView, at: number): number {
-  return view.getUint32(at + 4, true) * 2 ** 32 + view.getUint32(at, true);
-}
-
-function setNumber(view: DataView, at: number, value: number): void {
-  view.setUint32(at, value % 2 ** 32, true);
-  view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
 }
 
 function checkVersion(version: number): void {

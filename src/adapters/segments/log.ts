@@ -152,8 +152,7 @@ export class Engine implements SegmentLog {
 
   async scrub(): Promise<void> {
     this.#checkUsable();
-    const everything = Float64Array.from(this.#retained.oldest.tails);
-    for await (const frames of this.#readFrom(everything)) void frames;
+    for await (const nothing of this.#readFrom(undefined)) void nothing;
   }
 
   stats(): SegmentLogStats {
@@ -274,7 +273,7 @@ export class Engine implements SegmentLog {
     this.#prepared().catch(() => undefined); // noted by #fail; the next call says it
   }
 
-  #readFrom(from: Float64Array): AsyncIterable<readonly LogFrame[]> {
+  #readFrom(from: Float64Array | undefined): AsyncIterable<readonly LogFrame[]> {
     const { position } = this.#active;
     const tails = this.#positions.tails.slice();
     return this.#read({

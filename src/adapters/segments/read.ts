@@ -23,18 +23,18 @@ export interface ReadOptions {
   readonly end: number;
   /** Tails at the time of the call. */
   readonly tails: Float64Array;
-  /** First offset wanted of each shard; Infinity for none. */
-  readonly from: Float64Array;
+  /** First offset wanted of each shard; Infinity for none. Undefined: everything is checked and nothing shown. */
+  readonly from: Float64Array | undefined;
 }
 
 /** Those of the segments that hold anything asked for, with the tails they must end at. */
 export function segmentsNeeded(options: ReadOptions): readonly { segment: Segment; until: Float64Array }[] {
   const { segments, tails, from } = options;
-  return segments
-    .map((segment, index) => ({ segment, until: segments[index + 1]?.tails ?? tails }))
-    .filter(({ segment, until }) =>
-      until.some((end, shard) => end > (from[shard] as number) && end > (segment.tails[shard] as number)),
-    );
+  const all = segments.map((segment, index) => ({ segment, until: segments[index + 1]?.tails ?? tails }));
+  if (from === undefined) return all;
+  return all.filter(({ segment, until }) =>
+    until.some((end, shard) => end > (from[shard] as number) && end > (segment.tails[shard] as number)),
+  );
 }
 
 export async function* readSegments(options: ReadOptions): AsyncGenerator<readonly LogFrame[]> {
@@ -60,7 +60,8 @@ async function* readSegment(
   options: ReadOptions,
   { segment, until, end, after, window }: OneSegment,
 ): AsyncGenerator<readonly LogFrame[], ChainEnd | undefined> {
-  const sink: FrameSink = { from: options.from, until: options.tails, frames: [] };
+  const { from } = options;
+  const sink: FrameSink | undefined = from === undefined ? undefined : { from, until: options.tails, frames: [] };
   const positions = new Positions(until.length);
   const file = await options.disk.open(segmentName(segment.number));
   try {
@@ -70,7 +71,7 @@ async function* readSegment(
         if (scan.lastBlock.at === 0) readPositions(block, positions);
         walkFrames(block, positions, sink);
       }
-      if (sink.frames.length > 0) {
+      if (sink !== undefined && sink.frames.length > 0) {
         yield sink.frames;
         sink.frames = [];
       }

@@ -6,7 +6,7 @@
  */
 import { HoldfastError } from "../../model/errors.ts";
 import type { LogFrame } from "../../ports/log.ts";
-import { type Block, frameHeaderBytes, getNumber, headerBytes, isClaimAt, positionBytes } from "./block.ts";
+import { type Block, frameHeaderBytes, headerBytes, isClaimAt, positionBytes } from "./block.ts";
 import type { Positions } from "./positions.ts";
 
 /** Which frames are wanted, and where they go. */
@@ -26,9 +26,9 @@ export function readPositions(block: Block, positions: Positions): void {
   for (let index = 0; index < block.positionCount; index++) {
     const shard = view.getUint32(at, true);
     if (shard >= positions.shardCount) throw damaged(block, `names shard ${shard} of ${positions.shardCount}`);
-    positions.epochs[shard] = getNumber(view, at + 4);
-    positions.tails[shard] = getNumber(view, at + 12);
-    positions.allowed[shard] = getNumber(view, at + 20);
+    positions.epochs[shard] = view.getFloat64(at + 4, true);
+    positions.tails[shard] = view.getFloat64(at + 12, true);
+    positions.allowed[shard] = view.getFloat64(at + 20, true);
     at += positionBytes;
   }
 }
@@ -43,9 +43,9 @@ export function walkFrames(block: Block, positions: Positions, sink?: FrameSink)
     checkRoom(block, at + frameHeaderBytes);
     const shard = view.getUint32(at, true);
     const length = view.getUint32(at + 4, true);
-    const count = getNumber(view, at + 12);
-    const epoch = getNumber(view, at + 20);
-    const offset = getNumber(view, at + 28);
+    const count = view.getFloat64(at + 12, true);
+    const epoch = view.getFloat64(at + 20, true);
+    const offset = view.getFloat64(at + 28, true);
     const known = epochs[shard];
     if (known === undefined) throw damaged(block, `names shard ${shard} of ${positions.shardCount}`);
     if (offset !== tails[shard] || (isClaimAt(view, at) ? epoch <= known : epoch !== known)) {
