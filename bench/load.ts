@@ -3,15 +3,17 @@
  * connection, over 10,000 wallets. `raw` sends one JSON frame per command to any of the three servers; `client` uses
  * the typed client, which batches frames.
  *
- *     load.ts <port> <raw|client> <path> <in flight> <warm ms> <measured ms>
+ *     load.ts <port> <raw|client> <path> <in flight> <warm ms> <measured ms> <server pid>
  */
+import { readFileSync } from "node:fs";
 import { createHistogram } from "node:perf_hooks";
 import { connect } from "holdfast/client";
 import { WebSocket } from "ws";
 import { uuidV7 } from "./uuid.ts";
 import type { wallet } from "./wallet.ts";
 
-const [port, kind, path, inFlightText, warmText, measureText] = process.argv.slice(2) as [
+const [port, kind, path, inFlightText, warmText, measureText, serverPid] = process.argv.slice(2) as [
+  string,
   string,
   string,
   string,
@@ -28,11 +30,11 @@ let failed = 0;
 let stopped = false;
 let sequence = 0;
 
-/** Credits first, so that a wallet can be debited; then half of each. */
+/** Every wallet is credited twice, then debited once: half of the money comes back, no wallet is overdrawn. */
 function nextCommand(): { key: string; name: "credit" | "debit"; amount: number } {
   const turn = sequence++;
   const key = `w${(turn * 7_919) % entities}`;
-  return turn < entities || turn % 2 === 0 ? { key, name: "credit", amount: 10 } : { key, name: "debit", amount: 5 };
+  return Math.floor(turn / entities) % 3 === 2 ? { key, name: "debit", amount: 5 } : { key, name: "credit", amount: 5 };
 }
 
 function note(startedAt: number, ok: boolean): void {
@@ -40,6 +42,16 @@ function note(startedAt: number, ok: boolean): void {
   if (ok) completed++;
   else failed++;
   histogram.record(Math.max(1, Math.round((performance.now() - startedAt) * 1_000)));
+}
+
+/** CPU seconds of the server so far, from Linux's /proc in ticks of 10 ms; NaN elsewhere. */
+function serverCpuSeconds(): number {
+  try {
+    const fields = readFileSync(`/proc/${serverPid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  } catch {
+    return Number.NaN;
+  }
 }
 
 async function runRaw(): Promise<() => void> {
@@ -101,16 +113,19 @@ await new Promise((resolve) => setTimeout(resolve, Number(warmText)));
 measuring = true;
 const startedAt = performance.now();
 const cpuBefore = process.cpuUsage();
+const serverBefore = serverCpuSeconds();
 await new Promise((resolve) => setTimeout(resolve, Number(measureText)));
 measuring = false;
 const seconds = (performance.now() - startedAt) / 1_000;
 const cpu = process.cpuUsage(cpuBefore);
+const serverCpu = serverCpuSeconds() - serverBefore;
 stopped = true;
 process.send?.({
   perSecond: completed / seconds,
   failed,
   p50Ms: histogram.percentile(50) / 1_000,
   p99Ms: histogram.percentile(99) / 1_000,
+  serverMicros: (serverCpu * 1e6) / (completed + failed),
   loadCpu: (cpu.user + cpu.system) / 1e6 / seconds,
 });
 setTimeout(() => {

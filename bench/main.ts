@@ -14,6 +14,9 @@ interface Measured {
   readonly failed: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** CPU of the server process per command, microseconds. */
+  readonly serverMicros: number;
+  /** Cores the load generator used. */
   readonly loadCpu: number;
 }
 
@@ -49,6 +52,7 @@ async function measure(contender: Contender, inFlight: number): Promise<Measured
       String(inFlight),
       String(warmMs),
       String(measureMs),
+      String(server.pid),
     ]);
     const measured = await firstMessage<Measured>(load);
     await endProcess(load);
@@ -75,8 +79,10 @@ async function commandsThroughTheDoor(): Promise<void> {
     `Closed loop on one connection, 10,000 wallets, load generator in its own process, ${rounds} rounds in turns of ${measureMs} ms, medians.`,
   );
   print();
-  print("| in flight | server | commands/s | p50 ms | p99 ms | failed | rate / hand-written | p50 / hand-written |");
-  print("|---|---|---|---|---|---|---|---|");
+  print(
+    "| in flight | server | commands/s | p50 ms | p99 ms | failed | server CPU µs/command | load cores | rate / hand-written | p50 / hand-written |",
+  );
+  print("|---|---|---|---|---|---|---|---|---|---|");
   for (const inFlight of [1, 16, 64, 256]) {
     const results = contenders.map(() => [] as Measured[]);
     for (let round = 0; round < rounds; round++) {
@@ -91,7 +97,7 @@ async function commandsThroughTheDoor(): Promise<void> {
       const p50Ratio = median(runs.map((run, at) => run.p50Ms / (handWritten[at] as Measured).p50Ms));
       const failed = runs.reduce((sum, run) => sum + run.failed, 0);
       print(
-        `| ${inFlight} | ${contender.name} | ${Math.round(rate).toLocaleString("en")} | ${p50.toFixed(3)} | ${medianOf(runs, "p99Ms").toFixed(3)} | ${failed} | ${rateRatio.toFixed(2)} | ${p50Ratio.toFixed(2)} |`,
+        `| ${inFlight} | ${contender.name} | ${Math.round(rate).toLocaleString("en")} | ${p50.toFixed(3)} | ${medianOf(runs, "p99Ms").toFixed(3)} | ${failed} | ${medianOf(runs, "serverMicros").toFixed(1)} | ${medianOf(runs, "loadCpu").toFixed(2)} | ${rateRatio.toFixed(2)} | ${p50Ratio.toFixed(2)} |`,
       );
     }
   }

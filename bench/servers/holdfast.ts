@@ -11,3 +11,4 @@ const service = await embedded({
   limits: { createsPerMinuteMax: 1_000_000 },
 });
 process.send?.({ port: service.gateway.port });
+process.once("SIGTERM", () => void service.stop().then(() => process.exit(0)));

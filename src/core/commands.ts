@@ -9,13 +9,13 @@
 import type { EntityDefinition } from "../model/entity.ts";
 import { isKey, type Offset } from "../model/ids.ts";
 import type { CallFailure, CallResult, CommandCall, StepRecord } from "../model/records.ts";
-import { isUuidV7 } from "../std/uuid.ts";
+import { parseUuidV7 } from "../std/uuid-bytes.ts";
 import { findRequest, requestAge } from "./dedup.ts";
 import type { Effect, Input } from "./effects.ts";
 import { holdUntilDurable } from "./gate.ts";
 import { checkRoom, diskFull, failure, forbidden, type Owner, recordedNow, slotOrFresh } from "./owner-state.ts";
 import type { Slot } from "./slot.ts";
-import { answerOf, runStep } from "./step.ts";
+import { answerOf, runStep, type StepFacts } from "./step.ts";
 import { mayDo, validateInput } from "./user-code.ts";
 
 type CommandInput = Extract<Input, { kind: "command" }>;
@@ -24,12 +24,13 @@ export function takeCommand(owner: Owner, input: CommandInput, effects: Effect[]
   const { call, caller } = input;
   const refused = (failure: CallFailure) => effects.push({ kind: "reply", caller, result: failure });
   const definition = owner.definitions.get(call.entity.type);
-  const problem = checkCall(owner, call, definition, input.nowMs);
-  if (problem !== undefined || definition === undefined) {
+  const id = parseUuidV7(call.requestId);
+  const problem = checkCall(owner, call, definition, id, input.nowMs);
+  if (problem !== undefined || definition === undefined || id === undefined) {
     refused(problem ?? failure("unknown-type", `No entity type "${call.entity.type}".`));
     return;
   }
-  if (answerAgain(owner, input, effects)) return;
+  if (answerAgain(owner, input, id, effects)) return;
   const slot = slotOrFresh(owner, call.entity, definition);
   const busy = checkRoom(owner, slot) ?? checkVersion(slot, call.ifVersion);
   if (busy !== undefined) {
@@ -41,19 +42,16 @@ export function takeCommand(owner: Owner, input: CommandInput, effects: Effect[]
     refused(valid.failure);
     return;
   }
-  const result = runStep(
-    owner,
-    slot,
-    {
-      ...input,
-      command: call.command,
-      value: valid.value,
-      principal: call.principal,
-      cause: { kind: "request", requestId: call.requestId },
-      mayCreate: call.mayCreate ?? true,
-    },
-    effects,
-  );
+  const facts: StepFacts = {
+    command: call.command,
+    value: valid.value,
+    principal: call.principal,
+    cause: { kind: "request", requestId: call.requestId, idBytes: id },
+    nowMs: input.nowMs,
+    chance: input.chance,
+    mayCreate: call.mayCreate ?? true,
+  };
+  const result = runStep(owner, slot, facts, effects);
   if (!result.recorded) refused(result.failure);
   else
     holdUntilDurable(owner.gate, result.at, owner.durable, { kind: "reply", caller, result: result.answer }, effects);
@@ -64,6 +62,7 @@ function checkCall(
   owner: Owner,
   call: CommandCall,
   definition: EntityDefinition | undefined,
+  id: Uint8Array | undefined,
   nowMs: number,
 ): CallFailure | undefined {
   if (definition === undefined) return failure("unknown-type", `No entity type "${call.entity.type}".`);
@@ -71,10 +70,10 @@ function checkCall(
   if (!definition.commands.has(call.command))
     return failure("unknown-command", `${definition.name} has no command "${call.command}".`);
   if (!mayDo(definition, call.principal, { kind: "command", name: call.command }, call.entity.key)) return forbidden();
-  if (!isUuidV7(call.requestId)) {
+  if (id === undefined) {
     return failure("invalid-request-id", "A request id is a UUIDv7, made once per command and kept for its retries.");
   }
-  const age = requestAge(call.requestId, recordedNow(owner, nowMs), owner.limits);
+  const age = requestAge(id, recordedNow(owner, nowMs), owner.limits);
   if (age === "too-new")
     return failure("invalid-request-id", "The request id lies in the future; correct the clock by the server's.");
   if (age === "too-old") {
@@ -87,9 +86,9 @@ function checkCall(
 }
 
 /** Answers a request id that was used before, from memory or by a recall from the log. */
-function answerAgain(owner: Owner, input: CommandInput, effects: Effect[]): boolean {
+function answerAgain(owner: Owner, input: CommandInput, id: Uint8Array, effects: Effect[]): boolean {
   const { call, caller } = input;
-  const at = findRequest(owner.dedup, call.requestId);
+  const at = findRequest(owner.dedup, id);
   if (at === 0) return false;
   const known = owner.dedup.outcomes.get(at);
   if (known === undefined) {

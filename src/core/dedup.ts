@@ -14,7 +14,7 @@ import type { Limits } from "../model/limits.ts";
 import type { Outcome } from "../model/records.ts";
 import { IdTable } from "../std/id-table.ts";
 import { Queue } from "../std/queue.ts";
-import { uuidV7Time } from "../std/uuid.ts";
+import { uuidBytesTime } from "../std/uuid-bytes.ts";
 
 const generationsKept = 4;
 
@@ -48,8 +48,8 @@ export function makeDedup(limits: Limits, seed: number): Dedup {
 const words = new Uint32Array(4);
 
 /** @returns offset of the record with this id, or 0 */
-export function findRequest(dedup: Dedup, requestId: string): Offset {
-  parseWords(requestId);
+export function findRequest(dedup: Dedup, id: Uint8Array): Offset {
+  readWords(id);
   for (let index = dedup.generations.length - 1; index >= 0; index--) {
     const at = (dedup.generations[index] as Generation).ids.get(words);
     if (at !== 0) return at;
@@ -65,7 +65,7 @@ export function hasRoom(dedup: Dedup): boolean {
 }
 
 /** Notes an id whose record stands at `at` with time `timeMs`; times never go back. */
-export function rememberRequest(dedup: Dedup, requestId: string, at: Offset, timeMs: number): void {
+export function rememberRequest(dedup: Dedup, id: Uint8Array, at: Offset, timeMs: number): void {
   const { generations, limits } = dedup;
   const spanMs = Math.ceil((limits.dedupWindowMs + limits.requestIdFutureMs) / (generationsKept - 1));
   forgetBefore(dedup, timeMs - spanMs * generationsKept);
@@ -74,7 +74,7 @@ export function rememberRequest(dedup: Dedup, requestId: string, at: Offset, tim
     newest = { startMs: timeMs, ids: new IdTable(dedup.seed) };
     generations.push(newest);
   }
-  parseWords(requestId);
+  readWords(id);
   newest.ids.set(words, at);
 }
 
@@ -108,23 +108,20 @@ export function rememberOutcome(dedup: Dedup, at: Offset, remembered: Remembered
 }
 
 /** `too-old` and `too-new` by the limits, else `fits`. */
-export function requestAge(requestId: string, nowMs: number, limits: Limits): "fits" | "too-old" | "too-new" {
-  const ageMs = nowMs - uuidV7Time(requestId);
+export function requestAge(id: Uint8Array, nowMs: number, limits: Limits): "fits" | "too-old" | "too-new" {
+  const ageMs = nowMs - uuidBytesTime(id);
   if (ageMs > limits.dedupWindowMs) return "too-old";
   return ageMs < -limits.requestIdFutureMs ? "too-new" : "fits";
 }
 
-/** The 32 hex digits of a UUID as four words, without making strings. */
-function parseWords(uuid: string): void {
-  let digit = 0;
-  let word = 0;
-  for (let index = 0; index < uuid.length; index++) {
-    const code = uuid.charCodeAt(index);
-    if (code === 45) continue;
-    word = (word << 4) | (code < 58 ? code - 48 : (code | 32) - 87);
-    if (++digit % 8 === 0) {
-      words[digit / 8 - 1] = word >>> 0;
-      word = 0;
-    }
+/** The 16 bytes of an id as the four words of a lookup. */
+function readWords(id: Uint8Array): void {
+  for (let word = 0; word < 4; word++) {
+    const at = word * 4;
+    words[word] =
+      ((id[at] as number) << 24) |
+      ((id[at + 1] as number) << 16) |
+      ((id[at + 2] as number) << 8) |
+      (id[at + 3] as number);
   }
 }

@@ -39,6 +39,8 @@ export interface Owner {
   timeMs: number;
   /** The log has no space: the batch in flight waits for some, commands are refused. */
   full: boolean;
+  /** What the replay runs up to: the log's tail, and the time by which request ids are past their window. */
+  readonly replay: { readonly tail: Offset; readonly nowMs: number };
   readonly slots: Map<string, Slot>;
   readonly dedup: Dedup;
   readonly gate: Gate;
@@ -52,7 +54,7 @@ export interface Owner {
   readonly unsettled: Queue<Slot>;
 }
 
-export function makeOwner(options: OwnerOptions): Owner {
+export function makeOwner(options: OwnerOptions, replay = { tail: 1, nowMs: 0 }): Owner {
   return {
     shard: options.shard,
     definitions: options.definitions,
@@ -64,6 +66,7 @@ export function makeOwner(options: OwnerOptions): Owner {
     tail: 1,
     timeMs: 0,
     full: false,
+    replay,
     slots: new Map(),
     dedup: makeDedup(options.limits, options.seed),
     gate: makeGate(),

@@ -35,16 +35,17 @@ function replayStep(owner: Owner, at: Offset, record: StepRecord): void {
     applyRecord(slot, record, at);
     if (record.timers.length > 0) armTimers(owner, slot, record.timers, at);
   }
-  if (record.cause.kind === "request") {
-    rememberRequest(owner.dedup, record.cause.requestId, at, record.time);
-    const version = slot?.version ?? 0;
-    rememberOutcome(
-      owner.dedup,
-      at,
-      { entity: record.entity, command: record.command, outcome: record.outcome, version },
-      64,
-    );
-  }
+  if (record.cause.kind === "request") rememberStep(owner, at, record, record.cause.idBytes, slot);
+}
+
+/** Ids past their window are refused before anybody looks, and only the last outcomes would be kept: spare the rest. */
+function rememberStep(owner: Owner, at: Offset, record: StepRecord, id: Uint8Array, slot: Slot | undefined): void {
+  const { dedup, replay, limits } = owner;
+  if (record.time < replay.nowMs - limits.dedupWindowMs - 2 * limits.requestIdFutureMs) return;
+  rememberRequest(dedup, id, at, record.time);
+  if (at < replay.tail - limits.outcomesPerShardMax) return;
+  const version = slot?.version ?? 0;
+  rememberOutcome(dedup, at, { entity: record.entity, command: record.command, outcome: record.outcome, version }, 64);
 }
 
 /** A rejection of an entity that does not exist leaves no slot. */

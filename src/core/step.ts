@@ -98,7 +98,7 @@ export function recordStep(
   if (creates) keepSlot(owner, slot);
   applyRecord(slot, record, at);
   addRecord(owner, slot, record, decision.bytes + replyBytes + 96, effects);
-  if (facts.cause.kind === "request") noteRequest(owner, record, facts.cause.requestId, at, slot.version, replyBytes);
+  if (facts.cause.kind === "request") noteRequest(owner, record, facts.cause.idBytes, at, slot.version, replyBytes);
   if (timers.length > 0) armTimers(owner, slot, timers, at, effects);
   if (sends.length > 0) noteSends(owner, slot, sends, at, effects);
   const answer = answerOf(answered, slot.version);
@@ -115,12 +115,12 @@ const okNull: Outcome = { ok: true, value: null };
 function noteRequest(
   owner: Owner,
   record: StepRecord,
-  requestId: string,
+  id: Uint8Array,
   at: Offset,
   version: Offset,
   bytes: number,
 ): void {
-  rememberRequest(owner.dedup, requestId, at, record.time);
+  rememberRequest(owner.dedup, id, at, record.time);
   rememberOutcome(
     owner.dedup,
     at,

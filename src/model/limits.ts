@@ -43,7 +43,7 @@ export const limitsDefault = {
   /** Request ids remembered per shard; 34 bytes each, off the heap. 256 shards x 262,144 x 34 B = 2.2 GiB at the very worst. */
   dedupIdsPerShardMax: 262_144,
   /** Outcomes kept decoded per shard for retries; older ones are read back from the log. */
-  outcomesPerShardMax: 4_096,
+  outcomesPerShardMax: 256,
   /** Bytes of those outcomes per shard. */
   outcomesBytesPerShardMax: 256 * 1024,
 

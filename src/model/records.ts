@@ -19,7 +19,12 @@ export interface Principal {
 /** Why a record exists. */
 export type Cause =
   /** A client's command. */
-  | { readonly kind: "request"; readonly requestId: string }
+  | {
+      readonly kind: "request";
+      readonly requestId: string;
+      /** The same id as 16 bytes. */
+      readonly idBytes: Uint8Array;
+    }
   /** A timer of this entity fired; it is gone with this record. */
   | { readonly kind: "timer"; readonly name: string; readonly setAt: Offset }
   /** Another entity sent it. `sequence` counts the sends of that pair from 1. */

@@ -275,7 +275,6 @@ class Node implements HoldfastNode {
 
   async #recoverOne(host: ShardHost): Promise<void> {
     while (host.underway !== undefined) await this.#committer.idle();
-    host.reset();
     this.#recovering.delete(host);
     await recoverShards(this.#options.log, [host], this.#recoveryFacts());
   }

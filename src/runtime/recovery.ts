@@ -31,9 +31,9 @@ export async function recoverShards(
     if (attempt === attemptsMax)
       throw new HoldfastError("fenced", "Another process claims the same shards; stop one of them.");
     const positions = await log.tail(left.map((host) => host.shard));
+    for (const [index, host] of left.entries()) host.reset((positions[index] as LogPosition).tail);
     await replayShards(log, left, positions, facts.progress);
     left = await claimShards(log, left, positions, facts);
-    for (const host of left) host.reset();
   }
 }
 

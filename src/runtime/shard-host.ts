@@ -63,10 +63,10 @@ export class ShardHost {
     this.owner = makeOwner(options);
   }
 
-  /** Starts over: a new owner with nothing in memory. */
-  reset(): void {
+  /** Starts over: a new owner with nothing in memory, which will replay up to `tail`. */
+  reset(tail: Offset): void {
     assert(this.underway === undefined, "a shard starts over only when its append has ended");
-    this.owner = makeOwner(this.#options);
+    this.owner = makeOwner(this.#options, { tail, nowMs: this.#around.now() });
     this.chain = 0;
   }
 

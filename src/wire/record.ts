@@ -7,7 +7,7 @@
 import { HoldfastError } from "../model/errors.ts";
 import type { Cause, EventBody, LogRecord, Outcome, SendBody, StepRecord, TimerChange } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
-import { bytesToUuid, uuidToBytes } from "../std/uuid-bytes.ts";
+import { bytesToUuid } from "../std/uuid-bytes.ts";
 
 const kinds = { claim: 0, step: 1 } as const;
 const causes = { timer: 1, send: 2, settled: 3 } as const;
@@ -62,7 +62,7 @@ function failedOutcome(row: Row): Outcome {
 function causeToRow(cause: Cause): Uint8Array | Row {
   switch (cause.kind) {
     case "request":
-      return uuidToBytes(cause.requestId);
+      return cause.idBytes;
     case "timer":
       return [causes.timer, cause.name, cause.setAt];
     case "send":
@@ -72,8 +72,22 @@ function causeToRow(cause: Cause): Uint8Array | Row {
   }
 }
 
+/** A request id out of the log. A replay needs its bytes only; the text is made when somebody asks for it. */
+class StoredRequest {
+  readonly kind = "request";
+  readonly idBytes: Uint8Array;
+
+  constructor(idBytes: Uint8Array) {
+    this.idBytes = idBytes;
+  }
+
+  get requestId(): string {
+    return bytesToUuid(this.idBytes);
+  }
+}
+
 function causeFromRow(row: unknown): Cause {
-  if (row instanceof Uint8Array) return { kind: "request", requestId: bytesToUuid(row) };
+  if (row instanceof Uint8Array) return new StoredRequest(row);
   const [kind, first, second, third] = row as [number, string, string, number];
   if (kind === causes.timer) return { kind: "timer", name: first, setAt: second as unknown as number };
   if (kind === causes.send) return { kind: "send", from: { type: first, key: second }, sequence: third };
