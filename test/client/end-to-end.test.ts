@@ -4,16 +4,14 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocket, WebSocketServer } from "ws";
-import { systemClock } from "../../src/adapters/system/clock.ts";
 import { connect, rejectionOf, type StateChange, type ViewUpdate } from "../../src/client/index.ts";
 import { HoldfastError } from "../../src/model/errors.ts";
 import { limitsDefault } from "../../src/model/limits.ts";
-import type { Clock } from "../../src/ports/clock.ts";
 import { encodeServerFrame } from "../../src/wire/codec.ts";
 import { parseClientMessages } from "../../src/wire/messages.ts";
 import type { ServerMessage } from "../../src/wire/protocol.ts";
 import { ofCode } from "./harness.ts";
-import { type Entities, TestService, Wire } from "./service.ts";
+import { type Entities, hurried, TestService, Wire } from "./service.ts";
 
 const token = "dev:ann";
 
@@ -179,25 +177,16 @@ test("a token that is not valid closes the client, and says why", async () => {
   assert.equal(client.state, "closed");
 });
 
-/** Time passes faster for the client, so that its waits after many lost connections do not make the test long. */
-function hurried(factor: number): Clock {
-  return {
-    now: () => systemClock.now(),
-    monotonic: () => systemClock.monotonic() * factor,
-    after: (ms, callback) => systemClock.after(ms / factor, callback),
-    defer: (callback) => systemClock.defer(callback),
-  };
-}
-
 test("1,000 concurrent commands are each carried out once while the connection is cut and the service restarts", async () => {
   await using service = await new TestService().start();
   await using wire = await new Wire(() => service.port).listen();
-  await using client = connect<Entities>({ url: wire.url, token, timeoutMs: 2_000_000, clock: hurried(40) });
+  await using client = connect<Entities>({ url: wire.url, token, timeoutMs: 5_000_000, clock: hurried(100) });
   const replies = new Map<number, number>();
   let disturbances: Promise<void> = Promise.resolve();
   const disturb = async (round: number): Promise<void> => {
     if (round % 5 === 4) await service.restart();
-    else wire.cut();
+    else if (round % 5 === 2) wire.cut();
+    else wire.cutAtAnswer();
   };
   // 50 callers, each with 20 commands one after another, so that commands are under way all the time.
   const callers = Array.from({ length: 50 }, async (_, caller) => {
@@ -206,8 +195,8 @@ test("1,000 concurrent commands are each carried out once while the connection i
       const { value } = await client.entity("ledger", String(caller % 10)).execute("enter", { number });
       assert.equal(value.number, number);
       replies.set(number, value.count);
-      if (replies.size % 30 === 0) {
-        const disturbance = replies.size / 30;
+      if (replies.size % 40 === 0) {
+        const disturbance = replies.size / 40;
         disturbances = disturbances.then(() => disturb(disturbance));
       }
     }
@@ -222,7 +211,7 @@ test("1,000 concurrent commands are each carried out once while the connection i
   }
   assert.equal(entered.length, 1_000, "none twice");
   assert.deepEqual(new Set(entered), new Set(replies.keys()), "none missing");
-  assert.ok(wire.connections > 10, `${wire.connections} connections`);
+  assert.ok(wire.connections > 10 && wire.lost > 5, `${wire.connections} connections, ${wire.lost} lost answers`);
 });
 
 test("1,000 commands in flight at once survive a cut and a restart, each carried out once", async () => {
@@ -234,11 +223,13 @@ test("1,000 commands in flight at once survive a cut and a restart, each carried
   const all = Promise.all(Array.from({ length: 1_000 }, (_, number) => ledger.execute("enter", { number })));
   for (let round = 0; round < 5; round++) {
     await new Promise((resolve) => setImmediate(resolve));
-    wire.cut();
+    if (round === 1) wire.cut();
+    else wire.cutAtAnswer();
     if (round === 2) await service.restart();
     else await sleep(20);
   }
   const counts = (await all).map(({ value }) => value.count);
   assert.equal(new Set(counts).size, 1_000);
   assert.equal((await ledger.query("entries")).value.length, 1_000);
+  assert.ok(wire.lost > 0);
 });

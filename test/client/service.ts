@@ -12,6 +12,7 @@ import { developmentAuthentication } from "../../src/gateway/auth.ts";
 import type { Authenticate, Gateway } from "../../src/gateway/options.ts";
 import { startGateway } from "../../src/gateway/server.ts";
 import { defineEntity } from "../../src/model/entity.ts";
+import type { Clock } from "../../src/ports/clock.ts";
 import { type HoldfastNode, startNode } from "../../src/runtime/node.ts";
 
 /** Remembers every command it carried out. */
@@ -94,23 +95,34 @@ export class Wire implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   /** Connections made so far. */
   connections = 0;
+  /** Answers lost so far. */
+  lost = 0;
+  #losing = false;
 
   constructor(port: () => number) {
     this.#server = createServer((near) => {
       this.connections++;
       const far = connectTcp(port(), "127.0.0.1");
-      for (const [from, to] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        this.#sockets.add(from);
-        from.on("error", () => {});
-        from.on("close", () => {
-          this.#sockets.delete(from);
-          to.destroy();
-        });
-        from.pipe(to);
-      }
+      this.#pair(near, far);
+      this.#pair(far, near);
+      near.on("data", (chunk) => far.write(chunk));
+      far.on("data", (chunk) => {
+        if (!this.#losing) near.write(chunk);
+        else {
+          this.#losing = false;
+          this.lost++;
+          this.cut();
+        }
+      });
+    });
+  }
+
+  #pair(from: Socket, to: Socket): void {
+    this.#sockets.add(from);
+    from.on("error", () => {});
+    from.on("close", () => {
+      this.#sockets.delete(from);
+      to.destroy();
     });
   }
 
@@ -124,6 +136,11 @@ export class Wire implements AsyncDisposable {
     return `ws://127.0.0.1:${(this.#server.address() as { port: number }).port}`;
   }
 
+  /** Cuts when the server says something next, which is lost: it did what it was asked, and nobody learns of it. */
+  cutAtAnswer(): void {
+    this.#losing = true;
+  }
+
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
@@ -132,4 +149,14 @@ export class Wire implements AsyncDisposable {
     this.cut();
     await new Promise((resolve) => this.#server.close(resolve));
   }
+}
+
+/** Time passes faster for the client, so that its waits after many lost connections do not make the test long. */
+export function hurried(factor: number): Clock {
+  return {
+    now: () => systemClock.now(),
+    monotonic: () => systemClock.monotonic() * factor,
+    after: (ms, callback) => systemClock.after(ms / factor, callback),
+    defer: (callback) => systemClock.defer(callback),
+  };
 }
