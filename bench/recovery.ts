@@ -11,10 +11,13 @@ import { wallet } from "./wallet.ts";
 
 const [mode, directory, eventsText] = process.argv.slice(2) as [string, string, string];
 const startedAt = performance.now();
+const cpuBefore = process.cpuUsage();
 const log = await openSegmentLog({ directory, shardCount: 256 });
 const openedMs = performance.now() - startedAt;
 const node = await startNode({ entities: [wallet], log, clock: systemClock, random: systemRandom });
 const servingMs = performance.now() - startedAt;
+const cpu = process.cpuUsage(cpuBefore);
+const cpuMs = (cpu.user + cpu.system) / 1_000;
 
 if (mode === "write") {
   const events = Number(eventsText);
@@ -45,6 +48,7 @@ const { recovered } = node.health();
 process.send?.({
   openedMs,
   servingMs,
+  cpuMs,
   recovered,
   heapMb: process.memoryUsage().heapUsed / 1e6,
   rssMb: process.memoryUsage().rss / 1e6,

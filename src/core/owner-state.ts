@@ -5,7 +5,7 @@
  * incarnation ends.
  */
 import type { EntityDefinition } from "../model/entity.ts";
-import { type EntityRef, type Epoch, formatRef, type Offset, type ShardId } from "../model/ids.ts";
+import { type EntityRef, type Epoch, type Offset, type ShardId } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import type { CallFailure, StepRecord } from "../model/records.ts";
 import { Queue } from "../std/queue.ts";
@@ -14,6 +14,7 @@ import { type Dedup, hasRoom, makeDedup } from "./dedup.ts";
 import type { Effect } from "./effects.ts";
 import { type Gate, makeGate, turnAway } from "./gate.ts";
 import { makeSlot, type Slot } from "./slot.ts";
+import { Slots } from "./slots.ts";
 import { makeViews, type Views } from "./watchers.ts";
 
 export type OwnerPhase = "recovering" | "claiming" | "serving" | "draining" | "released";
@@ -41,7 +42,7 @@ export interface Owner {
   full: boolean;
   /** What the replay runs up to: the log's tail, and the time by which request ids are past their window. */
   readonly replay: { readonly tail: Offset; readonly nowMs: number };
-  readonly slots: Map<string, Slot>;
+  readonly slots: Slots;
   readonly dedup: Dedup;
   readonly gate: Gate;
   readonly alarms: Alarms;
@@ -67,7 +68,7 @@ export function makeOwner(options: OwnerOptions, replay = { tail: 1, nowMs: 0 })
     timeMs: 0,
     full: false,
     replay,
-    slots: new Map(),
+    slots: new Slots(),
     dedup: makeDedup(options.limits, options.seed),
     gate: makeGate(),
     alarms: makeAlarms(),
@@ -118,7 +119,7 @@ export function addRecord(owner: Owner, slot: Slot, record: StepRecord, bytes: n
 }
 
 export function slotOf(owner: Owner, ref: EntityRef): Slot | undefined {
-  return owner.slots.get(formatRef(ref));
+  return owner.slots.get(ref);
 }
 
 /** The slot of an entity, or a fresh one that is not in the owner yet: `keepSlot` puts it there. */
@@ -127,7 +128,7 @@ export function slotOrFresh(owner: Owner, ref: EntityRef, definition: EntityDefi
 }
 
 export function keepSlot(owner: Owner, slot: Slot): void {
-  owner.slots.set(formatRef(slot.ref), slot);
+  owner.slots.add(slot);
 }
 
 /** `now` for a decision: the clock, but never before what was recorded. */

@@ -50,8 +50,7 @@ function rememberStep(owner: Owner, at: Offset, record: StepRecord, id: Uint8Arr
 
 /** A rejection of an entity that does not exist leaves no slot. */
 function slotFor(owner: Owner, record: StepRecord): Slot | undefined {
-  const name = formatRef(record.entity);
-  const known = owner.slots.get(name);
+  const known = owner.slots.get(record.entity);
   if (known !== undefined || !bringsIntoBeing(record)) return known;
   const definition = owner.definitions.get(record.entity.type);
   if (definition === undefined) {
@@ -61,7 +60,7 @@ function slotFor(owner: Owner, record: StepRecord): Slot | undefined {
     );
   }
   const slot = makeSlot(record.entity, definition);
-  owner.slots.set(name, slot);
+  owner.slots.add(slot);
   return slot;
 }
 

@@ -6,7 +6,9 @@
  */
 
 const idWords = 4;
-const slotsMin = 16;
+const slotsMin = 64;
+/** Small tables grow faster: moving entries is what growing costs. */
+const slotsSmall = 65_536;
 
 export class IdTable {
   #words: Uint32Array;
@@ -60,8 +62,9 @@ export class IdTable {
   #grow(): void {
     const words = this.#words;
     const values = this.#values;
-    this.#words = new Uint32Array(words.length * 2);
-    this.#values = new Float64Array(values.length * 2);
+    const factor = values.length < slotsSmall ? 4 : 2;
+    this.#words = new Uint32Array(words.length * factor);
+    this.#values = new Float64Array(values.length * factor);
     this.#mask = this.#values.length - 1;
     for (let slot = 0; slot < values.length; slot++) {
       const value = values[slot] as number;
