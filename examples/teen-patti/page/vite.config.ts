@@ -1,0 +1,20 @@
+/**
+ * Builds the page. `holdfast/client` resolves to the TypeScript sources, so that no build of the platform is needed first.
+ *
+ * Invariant: the output runs under `script-src 'self'`: no inline script, no eval, nothing from elsewhere.
+ */
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  root: import.meta.dirname,
+  resolve: { conditions: ["source", "module", "browser", "import", "default"] },
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+  build: {
+    outDir: "dist",
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  server: { proxy: { "/v1": { target: process.env["SERVER"] ?? "http://127.0.0.1:4400", ws: true } } },
+});
