@@ -1,0 +1,108 @@
+/** A definition that cannot work is refused when it is defined, with the remedy. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { z } from "zod";
+import { defineEntity } from "./entity.ts";
+import { isHoldfastError } from "./errors.ts";
+
+const good = { state: () => ({ n: 0 }), events: { happened: () => {} }, commands: () => ({}) };
+
+/** What an author without a compiler could pass. */
+function define(name: unknown, options: object): string {
+  try {
+    defineEntity(name as string, options as never);
+  } catch (error) {
+    assert.ok(isHoldfastError(error) && error.code === "invalid-definition", String(error));
+    return error.message;
+  }
+  return "defined";
+}
+
+const commandsOf = (decide: unknown, more: object = {}) => ({
+  ...good,
+  commands: (command: (decide: unknown) => unknown) => ({ act: command(decide), ...more }),
+});
+
+const cases: [string, unknown, object, RegExp][] = [
+  ["a name in upper case", "Wallet", good, /is not an entity type name; use lower case/],
+  ["an empty name", "", good, /is not an entity type name/],
+  ["a name with a slash", "a/b", good, /is not an entity type name/],
+  ["no state", "w", { ...good, state: undefined }, /has no `state`; give a function/],
+  ["an async state", "w", { ...good, state: async () => ({}) }, /AsyncFunction; make it synchronous/],
+  ["no commands", "w", { ...good, commands: undefined }, /write commands: \(command\) =>/],
+  ["an async decide", "w", commandsOf(async () => {}), /"act" has a decide that is an AsyncFunction/],
+  ["a generator as decide", "w", commandsOf(function* () {}), /GeneratorFunction/],
+  ["a decide that is no function", "w", commandsOf(7), /has a decide that is not a function/],
+  [
+    "an event that does not exist",
+    "w",
+    commandsOf((_s: unknown, _i: unknown, ctx: { emit: (name: string) => void }) => ctx.emit("nope")),
+    /emits "nope", which is not one of its events; add it under events, or emit one of: happened/,
+  ],
+  [
+    "a timer's command that does not exist",
+    "w",
+    commandsOf((_s: unknown, _i: unknown, ctx: { schedule: (...p: unknown[]) => void }) =>
+      ctx.schedule("t", { afterMs: 1 }, "nope"),
+    ),
+    /names the command "nope"/,
+  ],
+  [
+    "a reply command that does not exist",
+    "w",
+    commandsOf((_s: unknown, _i: unknown, ctx: { send: (...p: unknown[]) => void }) =>
+      ctx.send({ type: "w", key: "a" }, "act", 1, { reply: "nope" }),
+    ),
+    /names the command "nope"/,
+  ],
+  [
+    "a schema that is none",
+    "w",
+    { ...good, commands: (command: (...p: unknown[]) => unknown) => ({ act: command({}, () => {}) }) },
+    /no Standard Schema/,
+  ],
+  [
+    "a reserved command name",
+    "w",
+    commandsOf(() => {}, { constructor: { decide: () => {} } }),
+    /reserved or not a legal name/,
+  ],
+  ["a command name with a dot", "w", commandsOf(() => {}, { "a.b": { decide: () => {} } }), /not a legal name/],
+  ["names that differ in case only", "w", commandsOf(() => {}, { Act: { decide: () => {} } }), /clashes with "act"/],
+  ["an async evolve", "w", { ...good, events: { happened: async () => {} } }, /evolve that is an AsyncFunction/],
+  [
+    "a missing upcast",
+    "w",
+    { ...good, events: { happened: { version: 3, upcast: { 1: () => ({}) }, evolve: () => {} } } },
+    /is at version 3 but has no upcast from 2; add upcast: \{ 2:/,
+  ],
+  [
+    "an event version of zero",
+    "w",
+    { ...good, events: { happened: { version: 0, upcast: {}, evolve: () => {} } } },
+    /no whole `version` from 1/,
+  ],
+  ["an async access", "w", { ...good, access: async () => true }, /access that is an AsyncFunction/],
+  ["an async view", "w", { ...good, views: { v: async () => ({}) } }, /view that is an AsyncFunction/],
+  ["an async query", "w", { ...good, queries: { q: async () => ({}) } }, /query that is an AsyncFunction/],
+  [
+    "a query with input that is no schema",
+    "w",
+    { ...good, queries: { q: { input: {}, read: () => 1 } } },
+    /no Standard Schema/,
+  ],
+  ["a state version of one and a half", "w", { ...good, version: 1.5 }, /has version 1.5/],
+];
+
+for (const [what, name, options, expected] of cases) {
+  test(`${what} is refused with the remedy`, () => assert.match(define(name, options), expected));
+}
+
+test("without access nobody may do anything", () => {
+  const entity = defineEntity("w", {
+    state: () => ({}),
+    events: {},
+    commands: (command) => ({ act: command(z.object({}), () => {}) }),
+  });
+  assert.equal(entity.access({ kind: "operator", id: "root" }, { kind: "command", name: "act" }, "a"), false);
+});
