@@ -13,6 +13,7 @@ import type { Clock } from "../../../src/ports/clock.ts";
 import { makeUuidV7 } from "../../../src/std/uuid.ts";
 import { decodeFrame } from "../../../src/wire/frame.ts";
 import { Audit } from "./audit.ts";
+import type { Door } from "./bots/door.ts";
 import type { MeView, TableSettings, TableView } from "./contract.ts";
 import { entities } from "./entities.ts";
 import { settingsFor } from "./lobby.ts";
@@ -211,4 +212,33 @@ export async function readRecords(store: MemoryStore): Promise<{ record: StepRec
 
 export async function startGame(): Promise<Game> {
   return new Game().start();
+}
+
+/** A bot's door without a network: the same commands and views, on the node itself. */
+export function nodeDoor(node: HoldfastNode, user: string): Door {
+  const principal = { kind: "user", id: user } as const;
+  const stops = new Set<() => void>();
+  return {
+    execute(type, key, command, input) {
+      const requestId = makeUuidV7(Date.now(), systemRandom.bytes(16));
+      return new Promise((resolve, reject) =>
+        node.execute({ entity: { type, key }, command, input, requestId, principal }, (result) =>
+          result.ok ? resolve(result.value) : reject(new Error(`${result.code} ${result.reason ?? result.detail}`)),
+        ),
+      );
+    },
+    watch(type, key, view, listener) {
+      const stop = node.watch({ entity: { type, key }, view, principal }, (news) => {
+        if (news.ok) listener(news.value);
+      });
+      stops.add(stop);
+      return () => {
+        stops.delete(stop);
+        stop();
+      };
+    },
+    async close() {
+      for (const stop of stops) stop();
+    },
+  };
 }

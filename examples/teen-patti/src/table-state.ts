@@ -69,8 +69,8 @@ export type TableState = {
   house: number;
 };
 
-export const RECENT_HANDS = 10;
-export const FEED_ITEMS = 30;
+export const RECENT_HANDS = 6;
+export const FEED_ITEMS = 16;
 export const REVEALED_KEPT = 200;
 /** More hands than can be played in a day at a table that waits five seconds between them. */
 export const UNREVEALED_MAX = 17_280;
