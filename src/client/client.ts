@@ -234,8 +234,7 @@ class ConnectedClient implements Client<Untyped> {
   #opened(welcome: Welcome): void {
     const limits = boundsOf(welcome);
     this.#principal = welcome.principal;
-    const bounds = { ...limits, frameValuesMax: clientLimits.frameValuesMax };
-    this.#packer = new FramePacker(this.#encoding, bounds, (frame) => this.#connection.send(frame));
+    this.#packer = new FramePacker(this.#encoding, limits, (frame) => this.#connection.send(frame));
     this.#subscriptions.opened(welcome.run);
     this.#calls.opened(limits.inflightPerConnectionMax);
   }
@@ -294,6 +293,7 @@ function boundsOf({ limits }: Welcome): Welcome["limits"] {
   return {
     frameBytesMax: sane("frameBytesMax"),
     frameMessagesMax: sane("frameMessagesMax"),
+    frameValuesMax: sane("frameValuesMax"),
     inflightPerConnectionMax: sane("inflightPerConnectionMax"),
   };
 }

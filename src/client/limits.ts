@@ -14,8 +14,6 @@ export const clientLimits = {
   callMs: 30_000,
   /** Calls in flight after a reconnection. Each answer admits one more, so a server that just came back is not run over. */
   windowStart: 256,
-  /** Values in one frame; the welcome does not tell the server's. */
-  frameValuesMax: limitsDefault.frameValuesMax,
   /** Bytes the socket may hold unsent before no further frame is made: a second of a slow line. */
   bufferedBytesMax: 1024 * 1024,
   /** Between looks at a socket that holds more: WebSocket has no event for it. */

@@ -159,7 +159,7 @@ export class Session {
   #welcome(identity: Identity): void {
     if (this.state !== "authenticating") return;
     const { service, clock } = this.#context;
-    const { frameBytesMax, frameMessagesMax, inflightPerConnectionMax } = service.limits;
+    const { frameBytesMax, frameMessagesMax, frameValuesMax, inflightPerConnectionMax } = service.limits;
     this.#identity = identity;
     this.state = this.#context.draining ? "closing" : "open";
     const { kind, id } = identity.principal;
@@ -168,7 +168,7 @@ export class Session {
       now: clock.now(),
       run: service.run,
       principal: { kind, id },
-      limits: { frameBytesMax, frameMessagesMax, inflightPerConnectionMax },
+      limits: { frameBytesMax, frameMessagesMax, frameValuesMax, inflightPerConnectionMax },
     });
     const waiting = this.#waiting;
     this.#waiting = [];

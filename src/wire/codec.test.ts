@@ -90,7 +90,7 @@ test("frames of messages come back equal from both encodings", () => {
       now: 1_790_000_000_000,
       run: "r",
       principal: { kind: "user", id: "ann" },
-      limits: { frameBytesMax: 1, frameMessagesMax: 1, inflightPerConnectionMax: 1 },
+      limits: { frameBytesMax: 1, frameMessagesMax: 1, frameValuesMax: 1, inflightPerConnectionMax: 1 },
     },
     { t: "reply", id, version: 2 ** 33, value: null },
     { t: "error", code: "invalid-frame", detail: "no" },
@@ -292,4 +292,55 @@ test("keys made to fall on one slot of the guard's table are still told apart", 
     bytes.subarray(3, 10),
   ]);
   refused(() => decodePlain(grown, "msgpack", limits), "invalid-frame");
+});
+
+test("text with a surrogate on its own is refused, raw or escaped, in values and keys", () => {
+  const texts = [
+    '"\ud800"',
+    '"\udc00\ud800"',
+    '{"\ud800":1}',
+    '"\\ud800"',
+    '"\\ud800x"',
+    '"\\ud800abdc00"',
+    '"\\ud800\\u0041"',
+    '"\\ud800\\ud800"',
+    '"\\udc00"',
+    '{"\\udfff":1}',
+    '"\ud83d\\udcaf"',
+    '"\\ud83d\udcaf"',
+  ];
+  for (const text of texts) refused(() => decodePlain(text, "json", limits), "invalid-frame");
+  for (const text of ['"\ud83d\udcaf"', '"\\ud83d\\udcaf"', '"\\uD83D\\uDCAF"', '"\\\\ud800"', '"\\u0041\\n\\""']) {
+    assert.equal(decodePlain(text, "json", limits), JSON.parse(text));
+  }
+});
+
+test("no accepted frame, however made, takes long to decode", () => {
+  const own = Object.fromEntries(Array.from({ length: 30_000 }, (_, index) => [`k${index.toString(36)}`, 1]));
+  const shapes = Array.from({ length: 4_000 }, (_, index) => ({ [`a${index.toString(36)}`]: 1, [`b${index}`]: 2 }));
+  const escaped = `{${Array.from({ length: 17_000 }, (_, index) => `"\\n${index.toString(36).padStart(4, "0")}":1`).join(",")}}`;
+  const frames: [FrameData, Encoding][] = [
+    [encodePlain(own, "msgpack"), "msgpack"],
+    [encodePlain(shapes, "msgpack"), "msgpack"],
+    [encodePlain(shapes, "json"), "json"],
+    [
+      encodePlain(
+        Array.from({ length: 10_000 }, () => ({})),
+        "json",
+      ),
+      "json",
+    ],
+    [escaped, "json"],
+    [`[${Array.from({ length: 6_000 }, () => `0.${"1".repeat(37)}`).join(",")}]`, "json"],
+  ];
+  for (const [frame, encoding] of frames) {
+    assert.ok(frame.length <= limitsDefault.frameBytesMax, `${frame.length} bytes`);
+    const times = Array.from({ length: 5 }, () => {
+      const before = process.cpuUsage().user;
+      decodePlain(frame, encoding, limits);
+      return (process.cpuUsage().user - before) / 1000;
+    });
+    // A hundred times what is wanted would still be found; the exact figure is the benchmark's.
+    assert.ok(Math.min(...times) < 200, `${Math.min(...times)} ms`);
+  }
 });

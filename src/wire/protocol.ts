@@ -74,6 +74,7 @@ export type ServerMessage =
       readonly limits: {
         readonly frameBytesMax: number;
         readonly frameMessagesMax: number;
+        readonly frameValuesMax: number;
         readonly inflightPerConnectionMax: number;
       };
     }
