@@ -85,6 +85,19 @@ describe("one turned bit", () => {
     }
   });
 
+  test("in any block that an opening found is refused, though the log was never closed", async () => {
+    const sample = await sampleLog({ frameBytes: [60, 300], closed: false });
+    const disk = new PlainDisk(copyFiles(sample.files));
+    const log = await openOver(disk);
+    const files = copyFiles(disk.files);
+    for (const { at, end } of sample.blocks) {
+      for (let bit = at * 8; bit < end * 8; bit += 29) {
+        assert.equal(await verdict(flip(files, sample.segment, bit), sample.frames, []), "refused", `bit ${bit}`);
+      }
+    }
+    await log.close();
+  });
+
   test("anywhere in the format file is refused", async () => {
     const sample = await sampleLog({ frameBytes: [60], closed: true });
     const bits = (sample.files.get("format") as Uint8Array).length * 8;
