@@ -145,7 +145,8 @@ class Context implements DecideContext<Record<string, unknown>> {
         `Timer "${name}" names "${command}", which is not a command of ${this.type}.`,
       );
     }
-    if (this.#slot.timers.size + this.decision.timers.length >= this.#limits.timersPerEntityMax) {
+    const more = this.#slot.timers.has(name) ? 0 : 1;
+    if (this.#slot.timers.size + this.decision.timers.length + more > this.#limits.timersPerEntityMax) {
       throw new HoldfastError("overloaded", `The entity has ${this.#limits.timersPerEntityMax} timers.`);
     }
     this.decision.timers.push({ name, dueMs, command, input: this.#copy(input, `the input of timer "${name}"`) });

@@ -100,6 +100,10 @@ export function release(owner: Owner, reason: "fenced" | "unknown" | "faulty", e
   owner.phase = "released";
   const detail = "The shard starts again from its log; send the same request again.";
   refuseWaiting(owner, "outcome-unknown", detail, effects);
+  // senders wait for these: their sends were taken in by records that may be dropped with this incarnation
+  for (const effect of turnAway(owner.gate, (held) => held.kind !== "settle")) {
+    if (effect.kind === "settle") effects.push({ kind: "undelivered", from: effect.from, to: effect.to });
+  }
   for (const watcher of owner.views.byToken.keys()) {
     effects.push({ kind: "publish", watcher, news: { ok: false, code: "unavailable", detail } });
   }

@@ -34,8 +34,10 @@ export function takeWatch(owner: Owner, call: WatchCall, token: WatcherToken, ef
     view,
     definition,
     principal: call.principal,
+    told: 0,
   };
   const slot = slotOrFresh(owner, call.entity, definition);
+  watcher.told = slot.version;
   const news = newsFor(owner, watcher, slot, undefined, effects);
   if (news.ok) addWatcher(owner.views, watcher);
   holdUntilDurable(
@@ -62,6 +64,9 @@ export function publishViews(owner: Owner, effects: Effect[]): void {
 function publishSlot(owner: Owner, slot: Slot, watchers: ReadonlySet<Watcher>, effects: Effect[]): void {
   const shared = new Map<string, Plain>();
   for (const watcher of [...watchers]) {
+    // one that began after the change, before this cut, saw it already
+    if (watcher.told === slot.version) continue;
+    watcher.told = slot.version;
     const news = newsFor(owner, watcher, slot, shared, effects);
     if (!news.ok) unwatch(owner.views, watcher.token);
     holdUntilDurable(

@@ -4,6 +4,7 @@
  * Invariant: the two indexes hold the same watchers.
  */
 import type { EntityDefinition, ViewDefinition } from "../model/entity.ts";
+import type { Offset } from "../model/ids.ts";
 import type { Principal } from "../model/records.ts";
 import type { WatcherToken } from "./effects.ts";
 import type { Slot } from "./slot.ts";
@@ -15,6 +16,8 @@ export interface Watcher {
   readonly view: ViewDefinition;
   readonly definition: EntityDefinition;
   readonly principal: Principal;
+  /** The version it was told last, or will be when that is durable. */
+  told: Offset;
 }
 
 export interface Views {

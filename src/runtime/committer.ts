@@ -31,6 +31,7 @@ export class Committer {
   #scheduled = false;
   #closed = false;
   #idle: (() => void)[] = [];
+  readonly #landed = new Map<ShardHost, () => void>();
 
   constructor(options: CommitterOptions) {
     this.#options = options;
@@ -50,6 +51,11 @@ export class Committer {
   async idle(): Promise<void> {
     if (!this.#busy && this.#ready.size === 0) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Resolves when the host has no frame under way: it was appended, or given up. Never after `close`. */
+  async landed(host: ShardHost): Promise<void> {
+    if (host.underway !== undefined) await new Promise<void>((resolve) => this.#landed.set(host, resolve));
   }
 
   /** Appends nothing more. */
@@ -110,6 +116,9 @@ export class Committer {
       host.underway = undefined;
       host.step({ kind: "append-failed", reason: result.reason });
     }
+    if (host.underway !== undefined) return;
+    this.#landed.get(host)?.();
+    this.#landed.delete(host);
   }
 
   /** An append without an answer: reads what stands at its offset. The same bytes, or nothing, or somebody else's. */

@@ -274,7 +274,7 @@ class Node implements HoldfastNode {
   }
 
   async #recoverOne(host: ShardHost): Promise<void> {
-    while (host.underway !== undefined) await this.#committer.idle();
+    await this.#committer.landed(host);
     this.#recovering.delete(host);
     await recoverShards(this.#options.log, [host], this.#recoveryFacts());
   }
