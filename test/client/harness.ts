@@ -151,13 +151,13 @@ export class World {
   }
 
   welcome(changes: { run?: string; now?: number; limits?: Partial<WelcomeLimits> } = {}): ServerMessage {
-    const { frameBytesMax, frameMessagesMax, inflightPerConnectionMax } = limitsDefault;
+    const { frameBytesMax, frameMessagesMax, frameValuesMax, inflightPerConnectionMax } = limitsDefault;
     return {
       t: "welcome",
       now: changes.now ?? this.clock.now() - this.clock.wrongMs,
       run: changes.run ?? "run-1",
       principal: { kind: "user", id: "u" },
-      limits: { frameBytesMax, frameMessagesMax, inflightPerConnectionMax, ...changes.limits },
+      limits: { frameBytesMax, frameMessagesMax, frameValuesMax, inflightPerConnectionMax, ...changes.limits },
     };
   }
 
