@@ -3,7 +3,7 @@
  *
  * Invariant: what a bot can do and see through this, a person with the page can.
  */
-import { connect } from "holdfast/client";
+import { type ConnectOptions, connect } from "holdfast/client";
 
 export type EntityType = "player" | "table" | "lobby";
 
@@ -16,8 +16,8 @@ export interface Door {
 }
 
 /** Over a WebSocket of its own, with the token of development authentication. */
-export function openDoor(url: string, user: string): Door {
-  const client = connect({ url, token: `dev:${user}` });
+export function openDoor(url: string, user: string, options: Partial<ConnectOptions> = {}): Door {
+  const client = connect({ url, token: `dev:${user}`, ...options });
   return {
     async execute(type, key, command, input) {
       const { value } = await client.entity(type, key).execute(command, input);
