@@ -78,6 +78,8 @@ async function openLocked(settings: Settings, lock: DiskLock): Promise<SegmentLo
     format = await make(settings, entries);
     entries = await disk.list();
   } else {
+    // a process that was killed may have left names that only the system's memory has; records must not rest on those
+    await disk.syncDirectory();
     format = await readFormat(disk, formatEntry.bytes, shardCount);
   }
   const recovered = await recover({ disk, salt: format.salt, shardCount, segmentBytes }, segmentsOf(entries));
