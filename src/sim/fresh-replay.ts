@@ -1,0 +1,39 @@
+/**
+ * Replays the log that the witness holds into fresh owners of the real core, and compares them with the model.
+ *
+ * Invariant: nothing of a running node is used.
+ */
+import { stepOwner } from "../core/owner.ts";
+import { makeOwner } from "../core/owner-state.ts";
+import type { EntityDefinition } from "../model/entity.ts";
+import { limitsWith } from "../model/limits.ts";
+import { decodeFrame } from "../wire/frame.ts";
+import { entities } from "./entities.ts";
+import type { Witness } from "./witness.ts";
+import type { World } from "./world.ts";
+
+const definitions: ReadonlyMap<string, EntityDefinition> = new Map(entities.map((entity) => [entity.name, entity]));
+
+/** At rest: no timer stands, no send is under way. */
+export function replayAfresh(world: World, witness: Witness): void {
+  witness.shards.forEach(({ frames }, shard) => {
+    const owner = makeOwner({ shard, definitions, limits: limitsWith(world.swarm.limits), seed: 1 });
+    try {
+      for (const { at, bytes } of frames.values()) {
+        decodeFrame(bytes, shard, at, undefined).records.forEach((record, index) => {
+          stepOwner(owner, { kind: "replay", at: at + index, record }, []);
+        });
+      }
+    } catch (error) {
+      return world.violated("replay reaches the same state", `shard ${shard}: ${String(error)}`);
+    }
+    for (const [name, slot] of owner.slots) {
+      const model = witness.entity(name);
+      const state = JSON.stringify(slot.state);
+      if (state !== model.states.get(model.version) || slot.version !== model.version)
+        world.violated("replay reaches the same state", `${name} at ${slot.version}: ${state}`);
+      if (slot.timers.size > 0 || slot.outboxSize > 0)
+        world.violated("replay reaches the same state", `${name} has timers or sends left at rest`);
+    }
+  });
+}

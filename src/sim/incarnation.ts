@@ -1,0 +1,142 @@
+/**
+ * One life of the node: from its start over its log to its end, by a crash, a stop, or because it failed.
+ *
+ * Invariant: after its end nothing of it reaches anybody; its timers do not run and its calls are not answered.
+ */
+import { VirtualClock, wallDefaultMs } from "../adapters/virtual/clock.ts";
+import { isHoldfastError } from "../model/errors.ts";
+import type { ShardLog } from "../ports/log.ts";
+import { type HoldfastNode, startNode } from "../runtime/node.ts";
+import type { Engine, Opening } from "./engines.ts";
+import { entities } from "./entities.ts";
+import type { Witness } from "./witness.ts";
+import type { World } from "./world.ts";
+
+export interface IncarnationOptions {
+  readonly world: World;
+  readonly engine: Engine;
+  readonly witness: Witness;
+  readonly number: number;
+  readonly onServing: () => void;
+  /** It ended by itself: did not start, or failed. */
+  readonly onEnded: () => void;
+}
+
+export class Incarnation {
+  readonly clock: VirtualClock;
+  node: HoldfastNode | undefined;
+  alive = true;
+  /** The node said that it has stopped answering. */
+  failed = false;
+  readonly #options: IncarnationOptions;
+  readonly #opening: Opening;
+  readonly #sawFull: () => boolean;
+
+  constructor(options: IncarnationOptions, sawFull: () => boolean) {
+    const { world, engine } = options;
+    this.#options = options;
+    this.#sawFull = sawFull;
+    const { timeline, prng, swarm } = world;
+    this.clock = new VirtualClock({
+      timeline,
+      wallMs: wallDefaultMs + world.wallErrorMs,
+      deferMs: () => (swarm.deferMs === 0 ? 0 : prng.integer(swarm.deferMs)),
+    });
+    this.#opening = engine.open((ms, run) => void this.clock.after(ms, run));
+    void this.#start();
+  }
+
+  async #start(): Promise<void> {
+    const { world, witness, onServing, number } = this.#options;
+    try {
+      const log = witness.watch(this.#guard(await this.#opening.log));
+      this.node = await startNode({
+        entities,
+        log,
+        clock: this.clock,
+        random: { bytes: (count) => world.prng.bytes(count) },
+        shardCount: world.swarm.shardCount,
+        limits: world.swarm.limits,
+        name: `node-${number}`,
+        onCrash: (error) => this.#crashed(error),
+      });
+    } catch (error) {
+      if (this.alive) this.#ended("did not start", error);
+      return;
+    }
+    if (!this.alive || this.failed) return;
+    world.note(`node ${number} serves`);
+    onServing();
+  }
+
+  /** Answers of the log reach the node only while it lives. */
+  #guard(log: ShardLog): ShardLog {
+    const alive = async <T>(answer: Promise<T>): Promise<T> => {
+      try {
+        const value = await answer;
+        return this.alive ? value : await never<T>();
+      } catch (error) {
+        if (!this.alive) await never();
+        throw error;
+      }
+    };
+    return {
+      tail: (shards) => alive(log.tail(shards)),
+      claim: (claims) => alive(log.claim(claims)),
+      append: (appends) => alive(log.append(appends)),
+      read: (from) => log.read(from),
+      trim: (shard, before) => log.trim(shard, before),
+      close: () => alive(log.close()),
+    };
+  }
+
+  #crashed(error: unknown): void {
+    if (!this.alive) return;
+    this.failed = true;
+    this.#ended("crashed", error);
+  }
+
+  #ended(how: string, error: unknown): void {
+    const { world, number, onEnded } = this.#options;
+    const code = isHoldfastError(error) ? error.code : "none";
+    world.note(`node ${number} ${how}: ${code} ${error instanceof Error ? error.message : String(error)}`);
+    if (!this.#excused(code)) {
+      const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      world.violated("the node does not fail by itself", `it ${how}: ${code} ${detail}`);
+    }
+    this.kill();
+    onEnded();
+  }
+
+  /** What may end a node: a device that broke, no space to claim, and others that claim all the time. */
+  #excused(code: string): boolean {
+    const { swarm, faulty } = this.#options.world;
+    if (code === "log-failed") return this.#opening.broke;
+    if (code === "disk-full") return this.#sawFull();
+    return code === "fenced" && faulty && (swarm.zombies > 0 || swarm.log.unknown > 0);
+  }
+
+  /** Ends the process. */
+  kill(): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.clock.stop();
+    this.#opening.kill();
+  }
+
+  /** Stops in good order, then ends. */
+  stop(then: () => void): void {
+    const { node } = this;
+    if (node === undefined) return this.kill();
+    const finish = () => {
+      if (!this.alive) return;
+      this.kill();
+      then();
+    };
+    node.stop().then(finish, finish);
+  }
+}
+
+function never<T>(): Promise<T> {
+  return new Promise<T>(() => {});
+}

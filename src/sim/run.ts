@@ -1,0 +1,241 @@
+/**
+ * Runs one seed: starts everything, lets faults come, then lets everything come to rest, and looks at what is left.
+ *
+ * Invariant: the only real time in it is that of the machine's event loop, which is asked to run what is ready and nothing
+ * else; so a seed has one trace.
+ */
+import { systemClock } from "../adapters/system/clock.ts";
+import { formatRef } from "../model/ids.ts";
+import type { CallResult, Principal } from "../model/records.ts";
+import { Prng } from "../std/prng.ts";
+import { allEntities, drawCall, drawEntity, startCall, type Wanted } from "./client.ts";
+import { type Engine, makeEngine } from "./engines.ts";
+import { planFaults, stopFaults } from "./faults.ts";
+import { replayAfresh } from "./fresh-replay.ts";
+import { Server } from "./server.ts";
+import { makeSwarm, type SwarmOptions } from "./swarm.ts";
+import { Watcher } from "./watcher.ts";
+import { Witness } from "./witness.ts";
+import { type Violation, World } from "./world.ts";
+
+export interface RunResult {
+  readonly seed: number;
+  readonly engine: "log" | "disk";
+  readonly traceHash: string;
+  readonly violations: readonly Violation[];
+  readonly counts: World["counts"];
+  readonly simulatedMs: number;
+}
+
+export interface RunOptions extends SwarmOptions {
+  /** Gets every line of the trace. */
+  readonly tell?: (line: string) => void;
+}
+
+/** After the last fault everything must have come to rest within this. A send's or timer's last retry waits a minute. */
+const restWithinMs = 600_000;
+/** A run that makes more events than this goes round in circles. */
+const eventsMax = 400_000;
+
+export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
+  const swarm = makeSwarm(seed, options);
+  const world = new World(swarm, options.tell);
+  world.note(JSON.stringify(swarm));
+  const simulation = new Simulation(world);
+  const broken = (error: unknown) => {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    world.violated("every promise is kept by somebody", detail);
+  };
+  process.on("unhandledRejection", broken);
+  process.on("uncaughtException", broken);
+  try {
+    await simulation.run();
+  } finally {
+    process.off("unhandledRejection", broken);
+    process.off("uncaughtException", broken);
+  }
+  const { violations, counts, timeline, traceHash } = world;
+  return { seed, engine: swarm.engine, traceHash, violations, counts, simulatedMs: timeline.nowMs };
+}
+
+class Simulation {
+  readonly #world: World;
+  readonly #witness: Witness;
+  readonly #engine: Engine;
+  readonly #server: Server;
+  readonly #watchers: Watcher[] = [];
+  #running = 0;
+  #events = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#witness = new Witness(world);
+    this.#engine = makeEngine(world);
+    this.#server = new Server(world, this.#engine, this.#witness);
+  }
+
+  async run(): Promise<void> {
+    const world = this.#world;
+    this.#server.start();
+    for (let index = 0; index < world.swarm.clients; index++) this.#startClient(index);
+    for (let index = 0; index < world.swarm.watchers; index++) this.#startWatcher(index);
+    planFaults(world, this.#server, this.#engine);
+    await this.#until(() => world.timeline.nowMs >= world.swarm.faultsMs);
+    stopFaults(world, this.#server);
+    this.#server.start();
+    if (!(await this.#rest("after the faults stopped"))) return;
+    this.#probe();
+    if (!(await this.#rest("after the last commands"))) return;
+    await this.#pass(1_000);
+    this.#checkWatchers();
+    const before = await this.#readAll();
+    replayAfresh(world, this.#witness);
+    this.#server.crash(world.swarm.engine === "disk" && world.prng.chance(0.5) ? "power" : "process");
+    this.#server.start();
+    if (!(await this.#rest("after the last restart"))) return;
+    const after = await this.#readAll();
+    if (before !== after) world.violated("a restart changes nothing", `before ${before}, after ${after}`);
+    this.#witness.ledger.checkMoney("at the end");
+    this.#witness.ledger.checkRest();
+  }
+
+  #startClient(index: number): void {
+    const world = this.#world;
+    const { swarm } = world;
+    const prng = new Prng(world.prng.next());
+    const principal: Principal = { kind: "user", id: `client-${index}` };
+    const skewMs = swarm.skewMs === 0 ? 0 : prng.between(-swarm.skewMs, swarm.skewMs);
+    let left = swarm.callsPerClient;
+    const next = () => {
+      if (left-- <= 0) return;
+      this.#running++;
+      const wanted = drawCall(world, prng, (entity) => this.#server.observer.floor(entity));
+      const done = () => {
+        world.timeline.after(prng.integer(swarm.thinkMs + 1), () => {
+          this.#running--;
+          next();
+        });
+      };
+      startCall(world, this.#server, { wanted, attempts: swarm.attempts, skewMs, principal, done });
+    };
+    for (let slot = 0; slot < swarm.window; slot++) next();
+  }
+
+  #startWatcher(index: number): void {
+    const world = this.#world;
+    const entity = drawEntity(world, world.prng);
+    const watcher = new Watcher(world, this.#server, { entity, viewer: `watcher-${index}` });
+    this.#watchers.push(watcher);
+    world.timeline.after(world.prng.integer(world.swarm.faultsMs), () => watcher.begin());
+  }
+
+  /** Runs events until `enough`. @returns false if there is nothing more to run, or the run goes in circles */
+  async #until(enough: () => boolean): Promise<boolean> {
+    const { timeline } = this.#world;
+    await settle();
+    while (!enough()) {
+      if (this.#world.violations.length > 0 || this.#events++ > eventsMax) return false;
+      if (!timeline.runNext()) return false;
+      await settle();
+    }
+    return true;
+  }
+
+  /** Lets everything that is under way come to its end. */
+  async #rest(when: string): Promise<boolean> {
+    const world = this.#world;
+    const deadlineMs = world.timeline.nowMs + restWithinMs;
+    let resting = false;
+    const quiet = () => {
+      resting = this.#server.serving && this.#running === 0 && this.#witness.ledger.open === 0;
+      return resting || world.timeline.nowMs > deadlineMs;
+    };
+    await this.#until(quiet);
+    if (!resting && world.violations.length === 0) {
+      const { serving } = this.#server;
+      const what = `${this.#running} calls, ${this.#witness.ledger.describeOpen()}, ${serving ? "serving" : "not serving"}`;
+      const why = this.#events > eventsMax ? "too many events" : `${restWithinMs} ms`;
+      world.violated("everything comes to rest", `${when}, after ${why} still open: ${what}`);
+    }
+    return resting && world.violations.length === 0;
+  }
+
+  async #pass(ms: number): Promise<void> {
+    let passed = false;
+    this.#world.timeline.after(ms, () => {
+      passed = true;
+    });
+    await this.#until(() => passed);
+  }
+
+  /** Every entity takes a command again. */
+  #probe(): void {
+    const commands: Readonly<Record<string, readonly [string, unknown]>> = {
+      wallet: ["grant", { amount: 1 }],
+      counter: ["add", { amount: 1 }],
+      alarm: ["arm", { name: "probe", afterMs: 10, repeat: 0 }],
+      fragile: ["poke", { how: "fine" }],
+    };
+    for (const entity of allEntities(this.#world.swarm)) {
+      const [name, input] = commands[entity.type] as readonly [string, unknown];
+      this.#insist({ entity, kind: "command", name, input }, (result) => result.ok);
+    }
+  }
+
+  /** Calls until it is answered as wanted, with new request ids. */
+  #insist(wanted: Wanted, fine: (result: CallResult) => boolean, then: (result: CallResult) => void = () => {}): void {
+    const principal: Principal = { kind: "user", id: "probe" };
+    const world = this.#world;
+    this.#running++;
+    const done = (result: CallResult | undefined) => {
+      this.#running--;
+      if (result !== undefined && fine(result)) return then(result);
+      this.#running++;
+      world.timeline.after(500, () => {
+        this.#running--;
+        this.#insist(wanted, fine, then);
+      });
+    };
+    startCall(world, this.#server, { wanted, attempts: 20, skewMs: 0, principal, done });
+  }
+
+  #checkWatchers(): void {
+    for (const watcher of this.#watchers) {
+      const entity = formatRef(watcher.entity);
+      const { version } = this.#witness.entity(entity);
+      if (watcher.last !== version) {
+        this.#world.violated("watchers see the last state", `${entity} is at ${version}, shown was ${watcher.last}`);
+      }
+      watcher.close();
+    }
+  }
+
+  /** State and version of every entity, as the node tells. */
+  async #readAll(): Promise<string> {
+    const answers: string[] = [];
+    const all = allEntities(this.#world.swarm);
+    all.forEach((entity, index) => {
+      const wanted: Wanted = { entity, kind: "query", name: "state", input: undefined };
+      this.#insist(
+        wanted,
+        (result) => result.ok,
+        (result) => {
+          answers[index] = `${formatRef(entity)} ${JSON.stringify(result)}`;
+          const { version } = this.#witness.entity(formatRef(entity));
+          if (result.version !== version)
+            this.#world.violated(
+              "reads are not stale",
+              `at rest ${formatRef(entity)} shows ${result.version}, not ${version}`,
+            );
+        },
+      );
+    });
+    await this.#rest("while everything is read");
+    return answers.join("; ");
+  }
+}
+
+/** Lets promises that are settled run their course: all microtasks, and what follows from them at once. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => systemClock.defer(resolve));
+}

@@ -1,0 +1,153 @@
+/**
+ * What one seed simulates: how large the service is, what its clients do, and which faults come how often.
+ *
+ * Most faults are off in most seeds: a run in which everything fails at once explores less than many runs in which a few
+ * things fail often ("swarm testing", Groce and others, 2012).
+ *
+ * Invariant: a function of the seed (and of the options a person gives), and of nothing else.
+ */
+import type { Limits } from "../model/limits.ts";
+import { Prng } from "../std/prng.ts";
+
+export interface Network {
+  readonly delayMs: readonly [number, number];
+  /** Sometimes a message takes this long. */
+  readonly slowMs: number;
+  readonly slow: number;
+  readonly loss: number;
+  readonly duplicate: number;
+}
+
+export interface LogFaults {
+  readonly delayMs: readonly [number, number];
+  /** An answer takes this long instead, now and then. */
+  readonly stallMs: number;
+  readonly stall: number;
+  /** An append is answered `unknown`. Of these, so many were written, and so many are written later. */
+  readonly unknown: number;
+  readonly unknownWritten: number;
+  readonly unknownLate: number;
+  /** Share of appends that are refused as `full` while space is short. */
+  readonly fullShare: number;
+}
+
+export interface Swarm {
+  readonly seed: number;
+  readonly engine: "log" | "disk";
+  readonly shardCount: number;
+  readonly wallets: number;
+  readonly counters: number;
+  readonly alarms: number;
+  readonly fragiles: number;
+  readonly clients: number;
+  readonly watchers: number;
+  readonly callsPerClient: number;
+  /** Calls of one client that are under way at once. */
+  readonly window: number;
+  readonly thinkMs: number;
+  readonly timeoutMs: number;
+  readonly attempts: number;
+  /** Clients' clocks are off by at most this. */
+  readonly skewMs: number;
+  readonly network: Network;
+  readonly log: LogFaults;
+  /** Faults that come at some moment of the run, so many of each. */
+  readonly crashes: number;
+  readonly powerCuts: number;
+  readonly stops: number;
+  readonly zombies: number;
+  readonly fullPhases: number;
+  readonly ioErrors: number;
+  readonly clockJumps: number;
+  /** The wall clock is off by at most this. */
+  readonly jumpMs: number;
+  /** Faults come until then; afterwards everything must come to rest. */
+  readonly faultsMs: number;
+  readonly limits: Partial<Limits>;
+  readonly deferMs: number;
+}
+
+export interface SwarmOptions {
+  readonly engine?: "log" | "disk";
+}
+
+export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
+  const prng = new Prng(seed);
+  const some = (probability: number, value: () => number) => (prng.chance(probability) ? value() : 0);
+  const drawn = prng.chance(0.15) ? "disk" : "log";
+  const engine = options.engine ?? drawn;
+  const calm = prng.chance(0.05);
+  const often = (probability: number, value: () => number) => (calm ? 0 : some(probability, value));
+  const limits = someLimits(prng);
+  return {
+    seed,
+    engine,
+    shardCount: prng.pick([1, 1, 2, 3, 4, 6]),
+    wallets: prng.between(1, 6),
+    counters: prng.between(1, 3),
+    alarms: prng.between(0, 3),
+    fragiles: some(0.3, () => 1),
+    clients: prng.between(1, 5),
+    watchers: prng.between(0, 3),
+    callsPerClient: prng.between(4, 24),
+    window: prng.pick([1, 1, 2, 8]),
+    thinkMs: prng.pick([0, 5, 50, 300]),
+    timeoutMs: prng.pick([100, 400, 2_000]),
+    attempts: prng.pick([2, 6, 40]),
+    skewMs: some(0.3, () => toleratedMs(limits)),
+    network: {
+      delayMs: [0, prng.pick([0, 1, 10, 40])],
+      slowMs: prng.pick([200, 2_000, 25_000]),
+      slow: often(0.3, () => 0.05),
+      loss: often(0.4, () => prng.fraction() * 0.25),
+      duplicate: often(0.4, () => prng.fraction() * 0.3),
+    },
+    log: logFaults(prng, often),
+    crashes: often(0.6, () => prng.between(1, 6)),
+    powerCuts: engine === "disk" ? often(0.6, () => prng.between(1, 5)) : 0,
+    stops: often(0.2, () => prng.between(1, 2)),
+    zombies: engine === "log" ? often(0.4, () => prng.between(1, 6)) : 0,
+    fullPhases: often(0.25, () => prng.between(1, 3)),
+    ioErrors: often(0.15, () => prng.between(1, 2)),
+    clockJumps: often(0.25, () => prng.between(1, 3)),
+    faultsMs: prng.pick([500, 3_000, 10_000]),
+    jumpMs: toleratedMs(limits),
+    limits,
+    deferMs: prng.pick([0, 0, 1, 5]),
+  };
+}
+
+type Often = (probability: number, value: () => number) => number;
+
+function logFaults(prng: Prng, often: Often): LogFaults {
+  return {
+    delayMs: [0, prng.pick([0, 2, 10, 60])],
+    stallMs: prng.pick([300, 3_000]),
+    stall: often(0.3, () => 0.05),
+    unknown: often(0.4, () => prng.fraction() * 0.3),
+    unknownWritten: prng.fraction(),
+    unknownLate: often(0.5, () => 0.5),
+    fullShare: prng.pick([0.5, 1]),
+  };
+}
+
+function someLimits(prng: Prng): Partial<Limits> {
+  const limits: { -readonly [Name in keyof Limits]?: number } = {};
+  if (prng.chance(0.3)) limits.outcomesPerShardMax = prng.pick([1, 4]);
+  if (prng.chance(0.2)) {
+    limits.dedupWindowMs = prng.pick([2_000, 15_000]);
+    limits.requestIdFutureMs = limits.dedupWindowMs / 2;
+  }
+  if (prng.chance(0.2)) limits.appendRecordsMax = prng.pick([1, 3]);
+  if (prng.chance(0.1)) limits.inflightRecordsMax = Math.max(limits.appendRecordsMax ?? 0, prng.pick([2, 8]));
+  if (limits.inflightRecordsMax !== undefined) limits.appendRecordsMax ??= limits.inflightRecordsMax;
+  if (prng.chance(0.1)) limits.mailboxMax = prng.pick([1, 4]);
+  if (prng.chance(0.1)) limits.timersPerEntityMax = 3;
+  if (prng.chance(0.1)) limits.outboxPerEntityMax = 4;
+  return limits;
+}
+
+/** Clocks that are off by more than the dedup window allows get every command refused, as they should. */
+function toleratedMs(limits: Partial<Limits>): number {
+  return Math.min(20_000, (limits.dedupWindowMs ?? 600_000) / 4);
+}

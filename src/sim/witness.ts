@@ -1,0 +1,156 @@
+/**
+ * Stands between the node and its log, and remembers what was durable: the one truth that everything else is held to.
+ *
+ * Invariants: it learns of a frame before the node does, and only of durable ones (an append that was answered, a frame
+ * that was read). What it has seen may never change or go away.
+ */
+import { isHoldfastError } from "../model/errors.ts";
+import { formatRef, type Offset, type ShardId } from "../model/ids.ts";
+import type { Outcome, StepRecord } from "../model/records.ts";
+import type { Append, AppendResult, LogFrame, ShardLog } from "../ports/log.ts";
+import { type Chain, decodeFrame } from "../wire/frame.ts";
+import { Ledger } from "./ledger.ts";
+import { ModelEntity } from "./model.ts";
+import type { World } from "./world.ts";
+
+/** One command with a request id, as the log has it. */
+export interface Recorded {
+  readonly entity: string;
+  readonly command: string;
+  readonly at: Offset;
+  readonly outcome: Outcome;
+  /** Version of the entity after it. */
+  readonly version: Offset;
+}
+
+export interface SeenFrame {
+  readonly at: Offset;
+  readonly count: number;
+  readonly bytes: Uint8Array;
+}
+
+interface ShardTruth {
+  next: Offset;
+  chain: Chain;
+  epoch: number;
+  timeMs: number;
+  readonly frames: Map<Offset, SeenFrame>;
+}
+
+export class Witness {
+  readonly ledger: Ledger;
+  readonly requests = new Map<string, Recorded>();
+  readonly entities = new Map<string, ModelEntity>();
+  readonly shards: readonly ShardTruth[];
+  readonly #world: World;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.ledger = new Ledger(world);
+    this.shards = Array.from({ length: world.swarm.shardCount }, () => ({
+      next: 1,
+      chain: 0,
+      epoch: 0,
+      timeMs: 0,
+      frames: new Map(),
+    }));
+  }
+
+  entity(ref: string): ModelEntity {
+    let entity = this.entities.get(ref);
+    if (entity === undefined) this.entities.set(ref, (entity = new ModelEntity(ref.split("/")[0] as string)));
+    return entity;
+  }
+
+  /** A frame is durable. */
+  saw(shard: ShardId, at: Offset, bytes: Uint8Array, epoch: number): void {
+    const truth = this.shards[shard] as ShardTruth;
+    const known = truth.frames.get(at);
+    if (known !== undefined) {
+      if (Buffer.compare(known.bytes, bytes) === 0) return;
+      return this.#world.violated("what is durable stays", `shard ${shard} has another frame at ${at} than before`);
+    }
+    if (at !== truth.next) {
+      const detail = `shard ${shard}: a frame at ${at}, where ${truth.next} is the next`;
+      return this.#world.violated("the log has no gaps", detail);
+    }
+    const copy = Uint8Array.from(bytes);
+    try {
+      const frame = decodeFrame(copy, shard, at, truth.chain);
+      truth.chain = frame.chain;
+      truth.next = at + frame.records.length;
+      truth.frames.set(at, { at, count: frame.records.length, bytes: copy });
+      if (frame.epoch !== epoch)
+        this.#world.violated("epochs only grow", `the engine says epoch ${epoch} of ${frame.epoch}`);
+      if (frame.epoch < truth.epoch) this.#world.violated("epochs only grow", `${frame.epoch} after ${truth.epoch}`);
+      truth.epoch = frame.epoch;
+      this.#world.counts.records += frame.records.length;
+      frame.records.forEach((record, index) => {
+        if (record.time < truth.timeMs)
+          this.#world.violated("recorded time does not go back", `shard ${shard} at ${at}`);
+        truth.timeMs = record.time;
+        if (record.kind === "step") this.#apply(record, at + index);
+      });
+    } catch (error) {
+      const detail = isHoldfastError(error) ? error.message : String(error);
+      this.#world.violated("frames follow each other", `shard ${shard}: ${detail}`);
+    }
+  }
+
+  #apply(record: StepRecord, at: Offset): void {
+    const name = formatRef(record.entity);
+    const entity = this.entity(name);
+    entity.apply(record, at);
+    this.ledger.apply(record, at);
+    if (entity.balance < 0) this.#world.violated("no wallet is overdrawn", `${name} at ${at}`);
+    this.#checkOutcome(record, name, entity);
+    if (record.cause.kind !== "request") return;
+    const { requestId } = record.cause;
+    if (this.requests.has(requestId)) {
+      this.#world.violated("commands have one effect", `request ${requestId} is in the log twice, again at ${at}`);
+    }
+    const { command, outcome } = record;
+    this.requests.set(requestId, { entity: name, command, at, outcome, version: entity.version });
+  }
+
+  /** The recorded reply is the one that the state at that moment gives. */
+  #checkOutcome(record: StepRecord, name: string, entity: ModelEntity): void {
+    const { outcome } = record;
+    const told = outcome.ok ? outcome.value : outcome.reason === "never" ? outcome.details : undefined;
+    if (told === undefined) return;
+    const expected = entity.reply(record);
+    if (expected !== undefined && JSON.stringify(told) !== expected) {
+      const detail = `"${record.command}" on ${name} recorded ${JSON.stringify(told)}, the model says ${expected}`;
+      this.#world.violated("replies are the log's state", detail);
+    }
+  }
+
+  /** A log that tells the witness first. */
+  watch(log: ShardLog): ShardLog {
+    const note = (appends: readonly Append[], results: readonly AppendResult[]) => {
+      results.forEach((result, index) => {
+        const { shard, at, epoch, frame } = appends[index] as Append;
+        const told = result.ok ? "ok" : result.reason;
+        this.#world.note(`log shard ${shard} at ${at} epoch ${epoch} ${frame.length} bytes: ${told}`);
+        if (result.ok) this.saw(shard, at, frame, epoch);
+      });
+      return results;
+    };
+    const seeing = (frames: AsyncIterable<readonly LogFrame[]>) => this.#reading(frames);
+    return {
+      tail: (shards) => log.tail(shards),
+      claim: async (claims) => note(claims, await log.claim(claims)),
+      append: async (appends) => note(appends, await log.append(appends)),
+      read: (from) => seeing(log.read(from)),
+      trim: (shard, before) => log.trim(shard, before),
+      close: () => log.close(),
+    };
+  }
+
+  async *#reading(frames: AsyncIterable<readonly LogFrame[]>): AsyncGenerator<readonly LogFrame[]> {
+    for await (const batch of frames) {
+      for (const { shard, at, bytes, epoch } of batch) this.saw(shard, at, bytes, epoch);
+      yield batch;
+    }
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * What everything in one simulation shares: its time, its chance, its trace, and what was found wrong.
+ *
+ * Invariant: the trace tells every event in order; its hash is a function of the seed and the code.
+ */
+import { wallDefaultMs } from "../adapters/virtual/clock.ts";
+import { Timeline } from "../adapters/virtual/timeline.ts";
+import { Prng } from "../std/prng.ts";
+import type { Swarm } from "./swarm.ts";
+
+/** Something that must never happen. `promise` names the checker. */
+export interface Violation {
+  readonly promise: string;
+  readonly detail: string;
+  readonly atMs: number;
+}
+
+export class World {
+  readonly swarm: Swarm;
+  readonly timeline = new Timeline();
+  readonly prng: Prng;
+  readonly violations: Violation[] = [];
+  readonly counts = { calls: 0, records: 0, restarts: 0, faults: 0 };
+  /** Faults may come: false in the last phase, in which everything must come to rest. */
+  faulty = true;
+  /** How far the server's wall clock is off. */
+  wallErrorMs = 0;
+  #low = 0x811c9dc5;
+  #high = 0x9e3779b9;
+  readonly #tell: ((line: string) => void) | undefined;
+
+  constructor(swarm: Swarm, tell?: (line: string) => void) {
+    this.swarm = swarm;
+    this.#tell = tell;
+    this.prng = new Prng(swarm.seed * 2 + 1);
+  }
+
+  /** The true wall time, ms since 1970. */
+  get wallMs(): number {
+    return Math.floor(wallDefaultMs + this.timeline.nowMs);
+  }
+
+  /** Adds a line to the trace. */
+  note(line: string): void {
+    const stamped = `${this.timeline.nowMs.toFixed(3)} ${line}`;
+    for (let index = 0; index < stamped.length; index++) {
+      const unit = stamped.charCodeAt(index);
+      this.#low = Math.imul(this.#low ^ unit, 0x01000193);
+      this.#high = Math.imul(this.#high ^ unit, 0x5bd1e995) ^ (this.#low >>> 13);
+    }
+    this.#tell?.(stamped);
+  }
+
+  get traceHash(): string {
+    return [this.#high, this.#low].map((half) => (half >>> 0).toString(16).padStart(8, "0")).join("");
+  }
+
+  violated(promise: string, detail: string): void {
+    this.violations.push({ promise, detail, atMs: this.timeline.nowMs });
+    this.note(`VIOLATED ${promise}: ${detail}`);
+  }
+
+  /** Something that may go wrong, while faults last. */
+  unlucky(probability: number): boolean {
+    return this.faulty && probability > 0 && this.prng.chance(probability);
+  }
+}
