@@ -118,7 +118,7 @@ export function addRecord(owner: Owner, slot: Slot, record: StepRecord, bytes: n
   owner.unsettled.push(slot);
   owner.pending.push({ record, bytes });
   owner.pendingBytes += bytes;
-  if (record.events.length > 0) owner.views.dirty.add(slot);
+  if (record.events.length > 0 && owner.views.byEntity.size > 0) owner.views.dirty.add(slot);
   if (owner.pending.size === 1) effects.push({ kind: "pending" });
 }
 
