@@ -244,6 +244,20 @@ test("a crash in the middle of a hand changes nothing: same cards, same turn, sa
   await game.audit();
 });
 
+test("time that passed while the server was down is given again", async () => {
+  await using game = await startGame();
+  await game.open();
+  for (const user of ["ann", "bob", "cid"]) await game.seat(user);
+  await game.pass(DEAL_MS);
+  await game.restart(60 * 60_000);
+  const view = await game.table("ann");
+  assert.deepEqual([view.hand.turn, view.hand.phase], [1, "betting"]);
+  assert.equal(view.deadline?.atMs, game.clock.now() + 15_000);
+  await game.pass(20_000);
+  assert.equal((await game.table("ann")).hand.turn, 2);
+  await game.audit();
+});
+
 test("a review proves the hand to each player with its own cards, and with the whole deck once the seed is out", async () => {
   await using game = await startGame();
   await game.open();

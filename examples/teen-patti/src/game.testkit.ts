@@ -86,10 +86,12 @@ export class Game {
     return this;
   }
 
-  /** As a crash and a new start on the same log. */
-  async restart(): Promise<void> {
+  /** Stops, and starts again on the same log after so long. */
+  async restart(outageMs = 0): Promise<void> {
     await this.node.stop();
+    this.clock.move(outageMs);
     await this.start();
+    await this.pass(0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -21,6 +21,8 @@ import { type Absence, type Seat, seatAt, UNREVEALED_MAX } from "./table-state.t
 const MISSED_TURNS_MAX = 2;
 /** Who asked to sit out is waited for longer than who vanished. */
 const SIT_OUT_FACTOR = 5;
+/** A timer that fires later than this was held up by an outage: nobody could act, so the time is given again. */
+const OUTAGE_MS = 3_000;
 /** Seeds published by one record. */
 const REVEALS_PER_STEP = 100;
 
@@ -60,15 +62,29 @@ export function dealNext(draft: TableDraft, handNumber: number): void {
   playEvents(draft, outcome.events);
 }
 
-/** The time to move has passed. The timer names its turn, so one that is late changes nothing. */
-export function passDeadline(draft: TableDraft, late: Pick<Awaited, "kind" | "handNumber" | "turn">): void {
-  const { state, settings } = draft;
-  const seat = state.deadline?.seat;
-  const pass = late.kind === "turn" ? timeoutTurn : timeoutSideShow;
-  const outcome = pass(state.hand, late, settings.config);
-  if ("rejected" in outcome || seat === undefined) return;
-  if (late.kind === "turn") noteMissed(draft, seat);
+/** The time to move has passed. The timer names its turn, so one that comes after the move changes nothing. */
+export function passDeadline(draft: TableDraft, of: Pick<Awaited, "kind" | "handNumber" | "turn">): void {
+  const { state, ctx, settings } = draft;
+  const { deadline } = state;
+  const pass = of.kind === "turn" ? timeoutTurn : timeoutSideShow;
+  const outcome = pass(state.hand, of, settings.config);
+  if ("rejected" in outcome || deadline === null) return;
+  if (ctx.now > deadline.atMs + deadline.graceMs + OUTAGE_MS) {
+    emit(draft, "deadlineSet", { deadline: null });
+    setDeadline(draft);
+    return;
+  }
+  if (of.kind === "turn") noteMissed(draft, deadline.seat);
   playEvents(draft, outcome.events);
+}
+
+/** A seat was held long enough. */
+export function giveUpSeat(draft: TableDraft, { seat, sit }: { seat: number; sit: number }): void {
+  const { state, ctx } = draft;
+  const at = state.seats[seat];
+  if (at === null || at === undefined || at.sit !== sit || at.absence === null || at.heldUntilMs === null) return;
+  if (ctx.now > at.heldUntilMs + OUTAGE_MS) setAbsence(draft, seat, at.absence);
+  else leaveTable(draft, seat, at.absence === "broke" ? "broke" : "away");
 }
 
 function noteMissed(draft: TableDraft, seat: number): void {

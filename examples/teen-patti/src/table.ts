@@ -26,7 +26,16 @@ import {
 import { configProblems } from "./rules/config.ts";
 import { applyMove } from "./rules/moves.ts";
 import { commitNext, draftTable, emit, seatOfPlayer, type TableDraft, takenSeats } from "./table-draft.ts";
-import { dealNext, leaveTable, passDeadline, planNext, playEvents, revealSeeds, setAbsence } from "./table-hand.ts";
+import {
+  dealNext,
+  giveUpSeat,
+  leaveTable,
+  passDeadline,
+  planNext,
+  playEvents,
+  revealSeeds,
+  setAbsence,
+} from "./table-hand.ts";
 import { chipsAt, initialTable, seatAt, type TableState, tableEvents } from "./table-state.ts";
 import { reviewHand, viewTable } from "./table-view.ts";
 
@@ -186,11 +195,10 @@ export const table = defineEntity("table", {
       passDeadline(draft, late);
       noteTaken(draft, state);
     }),
-    giveUpSeat: command(seatTimer, (state, { seat, sit }, ctx) => {
+    giveUpSeat: command(seatTimer, (state, at, ctx) => {
       const draft = draftTable(state, ctx);
-      const at = state.seats[seat];
-      if (draft === null || at?.sit !== sit || at.absence === null) return;
-      leaveTable(draft, seat, at.absence === "broke" ? "broke" : "away");
+      if (draft === null) return;
+      giveUpSeat(draft, at);
       noteTaken(draft, state);
     }),
     revealSeeds: command((state, _input, ctx) => {
