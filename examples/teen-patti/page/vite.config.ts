@@ -5,6 +5,8 @@
  */
 import { defineConfig } from "vite";
 
+// Vite reads the default export.
+// oxlint-disable-next-line import/no-default-export
 export default defineConfig({
   root: import.meta.dirname,
   resolve: { conditions: ["source", "module", "browser", "import", "default"] },

@@ -28,7 +28,7 @@ export function Controls({ view }: { view: TableView }): JSX.Element {
 }
 
 function Choice({ view }: { view: TableView }): JSX.Element {
-  if (view.you === null) return <Spectating />;
+  if (view.you === null) return <Spectating view={view} />;
   const status = view.seats[view.you]?.status;
   if (status === "sitting-out" || status === "away") return <Absent view={view} />;
   if (status === "broke") return <Broke />;
@@ -95,16 +95,17 @@ function SideShowAnswer({ view }: { view: TableView }): JSX.Element {
   );
 }
 
-function Spectating(): JSX.Element {
+function Spectating({ view }: { view: TableView }): JSX.Element {
+  const isFull = !view.hidden && view.seats.every((seat) => seat !== null);
   return (
     <Button
       tone="gold"
       class="wide"
       testid="take-seat"
-      off={isPending("sit")}
+      off={isFull || isPending("sit")}
       onPress={() => showDialog({ name: "buyIn", seat: null })}
     >
-      Take a seat
+      {isFull ? "Every seat is taken" : "Take a seat"}
     </Button>
   );
 }
@@ -150,8 +151,8 @@ function promptOf(view: TableView): string {
   if (isMyMove(view)) return "Your turn";
   if (phase === "idle") return view.nextHandAtMs === null ? "Waiting for another player" : "The first hand starts soon";
   if (result !== null) return view.nextHandAtMs === null ? "Waiting for another player" : "The next hand starts soon";
-  if (status === "waiting") return "You join with the next hand";
   const seat = waitsFor(view);
   const who = seat === null ? "" : `${nameOf(seat, view)} to act`;
+  if (status === "waiting") return `You join with the next hand. ${who}`;
   return status === "packed" ? `You packed. ${who}` : who;
 }

@@ -170,7 +170,12 @@ export function MenuDialog({ view }: { view: TableView }): JSX.Element {
         )}
         <Item icon="dice" text="Your seed" testid="menu-seed" onPress={() => showDialog({ name: "seed" })} />
         <Item icon="user" text="Name and emblem" onPress={() => showDialog({ name: "profile" })} />
-        <Item icon="shield" text="Hands played, verify" onPress={() => showDialog({ name: "history" })} />
+        <Item
+          icon="shield"
+          text="Hands played, verify"
+          testid="menu-history"
+          onPress={() => showDialog({ name: "history" })}
+        />
       </ul>
     </Dialog>
   );

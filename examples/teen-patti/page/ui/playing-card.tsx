@@ -88,7 +88,7 @@ function Middle({ rank, suit, ink }: Print): JSX.Element {
       return (
         <g>
           <Mandala ink={ink} />
-          <path d={suitPath(suit)} fill={ink} transform="translate(26 46) scale(2)" />
+          <path d={suitPath(suit)} fill={ink} transform="translate(32.6 52) scale(1.45)" />
         </g>
       );
     case "K":
@@ -154,11 +154,11 @@ function Court({ suit, ink, children }: { suit: number; ink: string; children: C
 function Mandala({ ink }: { ink: string }): JSX.Element {
   return (
     <g transform="translate(50 70)" fill="none" stroke="#c9a24a" stroke-width="1.2">
-      <circle r="32" />
+      <circle r="25" />
       {[0, 30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 330].map((turn) => (
         <path
           key={turn}
-          d="M0-32c4-4 4-7 0-10-4 3-4 6 0 10z"
+          d="M0-25c3-3 3-6 0-8-3 2-3 5 0 8z"
           fill={ink}
           fill-opacity="0.14"
           transform={`rotate(${turn})`}
