@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { catalogue } from "../../src/model/errors.ts";
-import { brokenLinks, headings, missingTests, unknownScripts } from "./docs.ts";
+import { brokenLinks, headings, missingTests, staleQuotes, unknownScripts } from "./docs.ts";
 import { placeTraces } from "./places.ts";
 import { assertLaw, packageJson, read, textFiles } from "./tree.ts";
 
@@ -14,6 +14,10 @@ test("every link in a document leads to a file", () => {
 
 test("every test that a document quotes exists", () => {
   assertLaw(documents.flatMap(missingTests), "quote the test's name as it is now; a promise without a test goes.");
+});
+
+test("code that a document shows of a file is the file's code", () => {
+  assertLaw(documents.flatMap(staleQuotes), "copy the file into the fence again; the file is what is tested.");
 });
 
 test("every script that a document names exists", () => {
@@ -86,6 +90,7 @@ test("the laws of documents find what is wrong", () => {
   assert.deepEqual(brokenLinks(page("[b](../README.md#x) [c](https://example.org)")), []);
   assert.equal(missingTests(page('["no such sentence"](../package.json)')).length, 1);
   assert.equal(unknownScripts(page("`npm run nothing`"), ["test"]).length, 1);
+  assert.equal(staleQuotes(page("```ts package.json\nother\n```\n")).length, 1);
   const traces = (text: string) => placeTraces(page(text), ["hfbuild.example"]);
   assert.equal(traces(`see ${["", "home", "ann", "x"].join("/")}`).length, 1);
   assert.equal(traces(`see ${["registry", "npm", "example", "org"].join(".")}`).length, 1);

@@ -34,6 +34,16 @@ export function unknownScripts({ path, text }: TextFile, scripts: readonly strin
     .map(([, script]) => `${path}: there is no script "${script}"`);
 }
 
+/** A fence "```ts path" shows that file, as it is now. */
+export function staleQuotes({ path, text }: TextFile): string[] {
+  const stale: string[] = [];
+  for (const [, file, code] of text.matchAll(/^```\w+ ([\w./-]+)\n([\s\S]*?)^```/gm)) {
+    if (!existsSync(join(root, file ?? "")) || read(file ?? "") !== code)
+      stale.push(`${path}: the code of ${file} is another`);
+  }
+  return stale;
+}
+
 /** Headings of one level. */
 export function headings(text: string, level: number): string[] {
   const pattern = new RegExp(`^${"#".repeat(level)} (.+)$`, "gm");
