@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { catalogue } from "../../src/model/errors.ts";
-import { brokenLinks, headings, missingTests, staleQuotes, unknownScripts } from "./docs.ts";
+import { brokenLinks, headings, missingTests, staleQuotes, unknownNames, unknownScripts } from "./docs.ts";
 import { placeTraces } from "./places.ts";
-import { assertLaw, packageJson, read, textFiles } from "./tree.ts";
+import { assertLaw, codeFiles, packageJson, read, textFiles } from "./tree.ts";
 
 const documents = textFiles.filter(({ path }) => path.endsWith(".md"));
 
@@ -18,6 +18,15 @@ test("every test that a document quotes exists", () => {
 
 test("code that a document shows of a file is the file's code", () => {
   assertLaw(documents.flatMap(staleQuotes), "copy the file into the fence again; the file is what is tested.");
+});
+
+test("every path and name of code that a document of the root gives exists", () => {
+  const code = codeFiles.map(({ text }) => text).join("\n");
+  const pages = documents.filter(({ path }) => !path.includes("/") || path.startsWith("docs/patterns/"));
+  assertLaw(
+    pages.flatMap((file) => unknownNames(file, code)),
+    "the code was renamed or moved: say what it is called now.",
+  );
 });
 
 test("every script that a document names exists", () => {
@@ -91,6 +100,8 @@ test("the laws of documents find what is wrong", () => {
   assert.equal(missingTests(page('["no such sentence"](../package.json)')).length, 1);
   assert.equal(unknownScripts(page("`npm run nothing`"), ["test"]).length, 1);
   assert.equal(staleQuotes(page("```ts package.json\nother\n```\n")).length, 1);
+  assert.equal(unknownNames(page("`core/nothing.ts` and `noSuchName`"), "").length, 2);
+  assert.deepEqual(unknownNames(page("`core/owner.ts`, `stepOwner` and `npm test`"), "stepOwner"), []);
   const traces = (text: string) => placeTraces(page(text), ["hfbuild.example"]);
   assert.equal(traces(`see ${["", "home", "ann", "x"].join("/")}`).length, 1);
   assert.equal(traces(`see ${["registry", "npm", "example", "org"].join(".")}`).length, 1);

@@ -44,6 +44,21 @@ export function staleQuotes({ path, text }: TextFile): string[] {
   return stale;
 }
 
+/** Paths and names in backticks that the code does not have. `core/x.ts` means `src/core/x.ts`. */
+export function unknownNames({ path, text }: TextFile, code: string): string[] {
+  const unknown: string[] = [];
+  for (const [, quoted] of withoutCode(text).matchAll(/`([^`\n]+)`/g)) {
+    const word = quoted ?? "";
+    const isPath = /^(src|test|bench|docs|examples|core|wire|ports|runtime|gateway|client|adapters)\/[\w./-]+$/.test(
+      word,
+    );
+    const isName = /^#?[A-Za-z]+[a-z0-9][A-Z]\w*$/.test(word);
+    if (isPath && ![word, `src/${word}`].some((one) => existsSync(join(root, one)))) unknown.push(`${path}: ${word}`);
+    if (isName && !code.includes(word)) unknown.push(`${path}: ${word}`);
+  }
+  return unknown;
+}
+
 /** Headings of one level. */
 export function headings(text: string, level: number): string[] {
   const pattern = new RegExp(`^${"#".repeat(level)} (.+)$`, "gm");
