@@ -48,6 +48,8 @@ function perform(cues: readonly Cue[], view: TableView): void {
     dealtHand.value = view.hand.handNumber;
     sideShowResult.value = null;
   }
+  const isSettled = cues.some((cue) => cue.kind === "sideShowSettled");
+  if (!isSettled && cues.some((cue) => cue.kind === "won")) sideShowResult.value = null;
   const said = cues.map((cue) => wordsOf(cue, view)).filter((words) => words !== "");
   if (said.length > 0) announcement.value = said.join(" ");
   for (const cue of cues) {

@@ -8,10 +8,10 @@
 import { batch, computed, signal } from "@preact/signals";
 import type { ConnectionState } from "holdfast/client";
 import type { Avatar, LobbyView, MeView, TableView } from "../../src/contract.ts";
-import { notePromises } from "./promises.ts";
+import { noteOwnSeed, notePromises } from "./promises.ts";
 import type { GameServer, Stop } from "./server.ts";
 import { type Profile, readProfile, store } from "./storage.ts";
-import { after } from "./time.ts";
+import { after, randomText } from "./time.ts";
 import { errorWords, reasonWords } from "./words.ts";
 
 export type Toast = { id: number; text: string; kind: "note" | "problem" };
@@ -78,8 +78,20 @@ export function enter(as: Profile): void {
     if (change.state === "open") wasOpen.value = true;
   });
   opened.watchMe(takeMe);
-  void attempt("join", () => opened.join({ name: as.name, avatar: as.avatar }));
+  void join(opened, as);
   showPlace(tableId.value);
+}
+
+/** A new player's first seed is chosen here, not by the server: only then can the server not know it beforehand. */
+async function join(opened: GameServer, as: Profile): Promise<void> {
+  const reply = await attempt("join", () => opened.join({ name: as.name, avatar: as.avatar }));
+  if (reply?.created === true) await useSeed(randomText(20));
+}
+
+/** @returns whether the server took it */
+export async function useSeed(clientSeed: string): Promise<boolean> {
+  noteOwnSeed(clientSeed);
+  return (await attempt("setSeed", () => theServer().setSeed(clientSeed))) !== undefined;
 }
 
 export function changeProfile(name: string, avatar: Avatar): void {

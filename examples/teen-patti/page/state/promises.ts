@@ -5,6 +5,7 @@
  * Invariant: the first word counts. A later view never replaces a note, since a server that lies would change its words.
  */
 import type { TableView } from "../../src/contract.ts";
+import { type ClientSeed, clientSeedsOf } from "../../src/rules/fairness.ts";
 import { type PublicView, shownCards } from "../../src/rules/projection.ts";
 import type { Evidence, ShownCard } from "../../src/rules/verify.ts";
 import { readStored, store } from "./storage.ts";
@@ -12,13 +13,19 @@ import { readStored, store } from "./storage.ts";
 type HandNote = {
   handNumber: number;
   commit?: string;
-  seed?: { seat: number; clientSeed: string };
+  seed?: ClientSeed;
   merkleRoot?: string;
   context?: string;
   shown?: ShownCard[];
 };
 
 const HANDS_KEPT = 40;
+const SEEDS_KEPT = 20;
+
+/** A seed that this page chose: whichever of them the deal used, it was ours. */
+export function noteOwnSeed(clientSeed: string): void {
+  store("own-seeds", [...ownSeeds().filter((of) => of !== clientSeed), clientSeed].slice(-SEEDS_KEPT));
+}
 
 /** Takes down what this view says for the first time. */
 export function notePromises(view: TableView): void {
@@ -37,15 +44,28 @@ export function notePromises(view: TableView): void {
 export function withOwnNotes(table: string, handNumber: number, evidence: Evidence): Evidence {
   const note = readNotes(table).find((of) => of.handNumber === handNumber);
   if (note === undefined) return evidence;
-  const seeded = note.seed !== undefined && evidence.order.includes(note.seed.seat);
+  const context = note.context ?? evidence.context;
   return {
     ...evidence,
     commit: note.commit ?? evidence.commit,
     merkleRoot: note.merkleRoot ?? evidence.merkleRoot,
-    context: note.context ?? evidence.context,
-    ownSeed: seeded && note.seed !== undefined ? note.seed : evidence.ownSeed,
+    context,
+    ownSeed: ownSeedIn(context, note) ?? evidence.ownSeed,
     shown: mergeShown(note.shown ?? [], evidence.shown),
   };
+}
+
+/** The seed of ours to look for. A change just before the deal may have passed unseen; then it is one that we chose. */
+function ownSeedIn(context: string, note: HandNote): ClientSeed | null {
+  const { seed } = note;
+  const dealt = seed === undefined ? undefined : clientSeedsOf(context).find((of) => of.seat === seed.seat);
+  if (seed === undefined || dealt === undefined) return null;
+  return ownSeeds().includes(dealt.clientSeed) ? dealt : seed;
+}
+
+function ownSeeds(): string[] {
+  const found = readStored("own-seeds");
+  return Array.isArray(found) ? found.filter((of) => typeof of === "string") : [];
 }
 
 function noteHand(note: HandNote, hand: PublicView): void {

@@ -7,7 +7,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import type { TableView } from "../../src/contract.ts";
 import { isClientSeed } from "../../src/rules/fairness.ts";
-import { attempt, isPending, me, mySeat, theServer, toast } from "../state/app.ts";
+import { attempt, isPending, me, mySeat, theServer, toast, useSeed } from "../state/app.ts";
 import { randomText } from "../state/time.ts";
 import { chipsText } from "../state/words.ts";
 import { AmountSlider } from "../ui/amount.tsx";
@@ -126,8 +126,7 @@ export function SeedDialog({ view }: { view: TableView | null }): JSX.Element {
   const seed = useSignal(me.value?.clientSeed ?? view?.yourSeed ?? "");
   const isValid = isClientSeed(seed.value);
   const save = async (): Promise<void> => {
-    const reply = await attempt("setSeed", () => theServer().setSeed(seed.value));
-    if (reply === undefined) return;
+    if (!(await useSeed(seed.value))) return;
     toast("Your seed goes into the next shuffle.");
     closeDialog();
   };
