@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { type CallResult, type HoldfastNode, type Principal, startNode } from "holdfast";
 import { createMemoryStore, type MemoryStore, openMemoryLog } from "../../../src/adapters/memory/log.ts";
+import { systemClock as nodeClock } from "../../../src/adapters/system/clock.ts";
 import { systemRandom } from "../../../src/adapters/system/random.ts";
 import type { StepRecord } from "../../../src/model/records.ts";
 import type { Clock } from "../../../src/ports/clock.ts";
@@ -222,7 +223,7 @@ export function nodeDoor(node: HoldfastNode, user: string): Door {
   const stops = new Set<() => void>();
   return {
     execute(type, key, command, input) {
-      const requestId = makeUuidV7(Date.now(), systemRandom.bytes(16));
+      const requestId = makeUuidV7(nodeClock.now(), systemRandom.bytes(16));
       return new Promise((resolve, reject) =>
         node.execute({ entity: { type, key }, command, input, requestId, principal }, (result) =>
           result.ok ? resolve(result.value) : reject(new Error(`${result.code} ${result.reason ?? result.detail}`)),
