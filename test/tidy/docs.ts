@@ -44,9 +44,10 @@ export function staleQuotes({ path, text }: TextFile): string[] {
   return stale;
 }
 
-/** Paths and names in backticks that the code does not have. `core/x.ts` means `src/core/x.ts`. */
+/** Paths and names in backticks that neither the code nor the page's own example has. `core/x.ts` means `src/core/x.ts`. */
 export function unknownNames({ path, text }: TextFile, code: string): string[] {
   const unknown: string[] = [];
+  const examples = [...text.matchAll(/^```[\s\S]*?^```/gm)].join("\n");
   for (const [, quoted] of withoutCode(text).matchAll(/`([^`\n]+)`/g)) {
     const word = quoted ?? "";
     const isPath = /^(src|test|bench|docs|examples|core|wire|ports|runtime|gateway|client|adapters)\/[\w./-]+$/.test(
@@ -54,7 +55,7 @@ export function unknownNames({ path, text }: TextFile, code: string): string[] {
     );
     const isName = /^#?[A-Za-z]+[a-z0-9][A-Z]\w*$/.test(word);
     if (isPath && ![word, `src/${word}`].some((one) => existsSync(join(root, one)))) unknown.push(`${path}: ${word}`);
-    if (isName && !code.includes(word)) unknown.push(`${path}: ${word}`);
+    if (isName && !code.includes(word) && !examples.includes(word)) unknown.push(`${path}: ${word}`);
   }
   return unknown;
 }
