@@ -134,6 +134,7 @@ test("a page is served with its files, and nothing outside its directory", async
   await writeFile(join(root, "index.html"), "<!doctype html><title>page</title>");
   await writeFile(join(root, "assets", "index-a1B2c3D4.js"), "export {};");
   await writeFile(join(root, ".env"), "secret");
+  await writeFile(join(root, ".hidden.txt"), "secret");
   await writeFile(join(root, "page.key"), "secret");
   await symlink(join(directory, "secret.txt"), join(root, "link.txt"));
   try {
@@ -163,6 +164,7 @@ test("a page is served with its files, and nothing outside its directory", async
       "/%5c..%5csecret.txt",
       "/link.txt",
       "/.env",
+      "/.hidden.txt",
       "/page.key",
       "/assets/",
       "/secret.txt",
