@@ -23,6 +23,7 @@ export function testClock(name: string, open: () => ClockUnderTest): void {
     after(() => under.dispose?.());
     describe("time", () => timeCases(under));
     describe("timers", () => timerCases(under));
+    describe("timers", () => orderCases(under));
     describe("defer", () => deferCases(under));
     describe("randomness", () => randomCases(under.random));
   });
@@ -104,7 +105,9 @@ function timerCases({ clock, pass }: ClockUnderTest): void {
     await pass(80);
     assert.equal(called.length, 1);
   });
+}
 
+function orderCases({ clock, pass }: ClockUnderTest): void {
   test("timers call back in the order of their times", async () => {
     const called: number[] = [];
     for (const ms of [30, 5, 15]) clock.after(ms, () => called.push(ms));
