@@ -110,10 +110,12 @@ export class Incarnation {
 
   /** What may end a node: a device that broke, no space to claim, and others that claim all the time. */
   #excused(code: string): boolean {
-    const { swarm, faulty } = this.#options.world;
+    const { swarm, timeline } = this.#options.world;
     if (code === "log-failed") return this.#opening.broke;
     if (code === "disk-full") return this.#sawFull();
-    return code === "fenced" && faulty && (swarm.zombies > 0 || swarm.log.unknown > 0);
+    // a start that faults delayed may give up a little after the last of them
+    const late = timeline.nowMs > swarm.faultsMs + startMsMax;
+    return code === "fenced" && !late && (swarm.zombies > 0 || swarm.log.unknown > 0);
   }
 
   /** Ends the process. */
@@ -136,6 +138,9 @@ export class Incarnation {
     node.stop().then(finish, finish);
   }
 }
+
+/** What five attempts to claim may take. */
+const startMsMax = 20_000;
 
 function never<T>(): Promise<T> {
   return new Promise<T>(() => {});

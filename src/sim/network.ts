@@ -6,6 +6,8 @@
 import type { World } from "./world.ts";
 
 export class SimNetwork {
+  /** Messages that have not arrived. */
+  underway = 0;
   readonly #world: World;
 
   constructor(world: World) {
@@ -17,7 +19,13 @@ export class SimNetwork {
     const { network } = this.#world.swarm;
     if (this.#world.unlucky(network.loss)) return;
     const copies = this.#world.unlucky(network.duplicate) ? 2 : 1;
-    for (let copy = 0; copy < copies; copy++) this.#world.timeline.after(this.#delayMs(), arrive);
+    for (let copy = 0; copy < copies; copy++) {
+      this.underway++;
+      this.#world.timeline.after(this.#delayMs(), () => {
+        this.underway--;
+        arrive();
+      });
+    }
   }
 
   #delayMs(): number {

@@ -147,7 +147,8 @@ class Simulation {
     const deadlineMs = world.timeline.nowMs + restWithinMs;
     let resting = false;
     const quiet = () => {
-      resting = this.#server.serving && this.#running === 0 && this.#witness.ledger.open === 0;
+      resting = this.#server.serving && this.#running === 0 && this.#server.network.underway === 0;
+      resting &&= this.#witness.ledger.open === 0;
       return resting || world.timeline.nowMs > deadlineMs;
     };
     await this.#until(quiet);

@@ -1,0 +1,72 @@
+/**
+ * Writes a campaign's results down for `docs/results`.
+ *
+ * Invariant: every figure in it was measured in this run, and it says on which commit.
+ */
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { systemClock } from "../adapters/system/clock.ts";
+import type { CampaignResult } from "./campaign.ts";
+import type { PlantedResult } from "./planted/hunt.ts";
+
+export interface Results {
+  readonly campaign: CampaignResult | undefined;
+  readonly planted: readonly PlantedResult[] | undefined;
+  readonly from: number;
+}
+
+export function writeReport(file: string, { campaign, planted, from }: Results): void {
+  const date = new Date(systemClock.now()).toISOString().slice(0, 10);
+  const lines = [
+    `# Simulation, ${date}`,
+    "",
+    `Commit ${git("rev-parse", "--short", "HEAD")}${git("status", "--porcelain", "src") === "" ? "" : ", with changes in src"}, ` +
+      `Node ${process.version}, ${availableParallelism()} cores.`,
+    "",
+    ...(campaign === undefined ? [] : campaignLines(campaign, from)),
+    ...(planted === undefined ? [] : plantedLines(planted)),
+  ];
+  writeFileSync(file, `${lines.join("\n").trimEnd()}\n`);
+}
+
+function campaignLines(campaign: CampaignResult, from: number): string[] {
+  const { seeds, byEngine, failures, elapsedMs } = campaign;
+  const hours = (campaign.simulatedMs / 3_600_000).toFixed(0);
+  return [
+    `## Campaign: \`npm run sim -- --seeds ${seeds} --from ${from}\``,
+    "",
+    "| | |",
+    "|---|---|",
+    `| seeds | ${from} to ${from + seeds - 1}: ${byEngine.log} on the faulty log, ${byEngine.disk} on the segment log over the simulated disk |`,
+    `| violated | ${failures.length === 0 ? "nothing" : failures.map(({ seed, engine, promise }) => `${engine} ${seed}: ${promise}`).join("; ")} |`,
+    `| calls, records | ${campaign.calls}, ${campaign.records} |`,
+    `| planned faults, restarts | ${campaign.faults}, ${campaign.restarts} |`,
+    `| time | ${(elapsedMs / 1000).toFixed(0)} s for ${hours} h of simulated time, ${(seeds / (elapsedMs / 1000)).toFixed(0)} seeds/s |`,
+    "",
+  ];
+}
+
+function plantedLines(planted: readonly PlantedResult[]): string[] {
+  return [
+    "## Planted bugs: `npm run sim -- --planted`",
+    "",
+    "Seeds from 1 on, until one failed. The same seeds pass without the bug.",
+    "",
+    "| bug | what it does | seeds | seconds | violated |",
+    "|---|---|---|---|---|",
+    ...planted.map(
+      ({ name, what, seeds, elapsedMs, found }) =>
+        `| ${name} | ${what} | ${seeds} | ${(elapsedMs / 1000).toFixed(1)} | ${found?.promise ?? "**not found**"} |`,
+    ),
+    "",
+  ];
+}
+
+function git(...command: string[]): string {
+  try {
+    return execFileSync("git", command, { encoding: "utf8" }).trim();
+  } catch {
+    return "unknown";
+  }
+}

@@ -1,0 +1,89 @@
+/** Entities for the tests of the testing kit: one that is right, and one with the mistakes that the kit must see. */
+import { z } from "zod";
+import { defineEntity } from "../model/entity.ts";
+import { sendOutcome } from "../model/send-outcome.ts";
+
+const amount = z.object({ amount: z.int().positive() });
+
+export const wallet = defineEntity("wallet", {
+  state: () => ({ balance: 0, woken: 0 }),
+  events: {
+    credited: (state, event: { amount: number }) => {
+      state.balance += event.amount;
+    },
+    debited: {
+      version: 2,
+      upcast: { 1: (old: { cents: number }) => ({ amount: old.cents / 100 }) },
+      evolve: (state, event: { amount: number }) => {
+        state.balance -= event.amount;
+      },
+    },
+    woken: (state) => {
+      state.woken++;
+    },
+  },
+  commands: (command) => ({
+    credit: command(amount, (_state, input, ctx) => {
+      ctx.emit("credited", input);
+      return (next) => ({ balance: next.balance });
+    }),
+    debit: command(amount, (state, input, ctx) => {
+      if (state.balance < input.amount) return ctx.reject("insufficient-funds", { balance: state.balance });
+      ctx.emit("debited", input);
+      return (next) => ({ balance: next.balance });
+    }),
+    pay: command(z.object({ to: z.string(), amount: z.int() }), (_state, input, ctx) => {
+      ctx.emit("debited", { amount: input.amount });
+      ctx.send({ type: "wallet", key: input.to }, "credit", { amount: input.amount }, { reply: "paid", context: 7 });
+    }),
+    paid: command(sendOutcome(), () => undefined),
+    dice: command((_state, _input, ctx) => {
+      ctx.emit("credited", { amount: ctx.random.integer(1_000) });
+      ctx.schedule("wake", { afterMs: 5_000 }, "wake");
+      ctx.cancel("other");
+      return () => ({ now: ctx.now });
+    }),
+    wake: command((_state, _input, ctx) => {
+      ctx.emit("woken", {});
+    }),
+    explode: command(() => {
+      throw new Error("boom");
+    }),
+  }),
+  queries: { balance: (state) => state.balance, state: (state) => ({ ...state }) },
+  views: { public: (state) => ({ balance: state.balance }) },
+  access: (principal, verb) => principal.kind !== "anonymous" && verb.name !== "paid",
+});
+
+let outside = 0;
+
+export const careless = defineEntity("careless", {
+  state: () => ({ items: [] as number[], last: null as unknown }),
+  events: {
+    counted: (state) => {
+      state.last = ++outside;
+    },
+    kept: (state, event: { list: number[] }) => {
+      event.list.push(1);
+      state.items = event.list;
+    },
+    dated: (state) => {
+      state.last = new Date(0);
+    },
+  },
+  commands: (command) => ({
+    push: command((state) => {
+      state.items.push(1);
+    }),
+    count: command((_state, _input, ctx) => {
+      ctx.emit("counted", {});
+    }),
+    keep: command((_state, _input, ctx) => {
+      ctx.emit("kept", { list: [] });
+    }),
+    date: command((_state, _input, ctx) => {
+      ctx.emit("dated", {});
+    }),
+  }),
+  access: () => true,
+});
