@@ -42,8 +42,9 @@ export class Player {
     });
   }
 
-  static async open(browser: Browser, name: string, viewport: Size): Promise<Player> {
-    const context = await browser.newContext({ viewport });
+  /** `still`: asked the system for less movement. */
+  static async open(browser: Browser, name: string, viewport: Size, still = false): Promise<Player> {
+    const context = await browser.newContext({ viewport, reducedMotion: still ? "reduce" : "no-preference" });
     context.setDefaultTimeout(15_000);
     return new Player(name, context, await context.newPage());
   }

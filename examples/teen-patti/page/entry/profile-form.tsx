@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { AVATARS, NAME_CHARS_MAX } from "../../src/contract.ts";
 import { changeProfile, enter, profile } from "../state/app.ts";
 import { newUserId } from "../state/storage.ts";
+import { flutter } from "../state/time.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { Button } from "../ui/button.tsx";
 import { closeDialog, Dialog } from "../ui/dialog.tsx";
@@ -47,7 +48,7 @@ type Done = (name: string, avatar: (typeof AVATARS)[number]) => void;
 
 function ProfileForm({ word, onDone }: { word: string; onDone: Done }): JSX.Element {
   const name = useSignal(profile.peek()?.name ?? "");
-  const avatar = useSignal(profile.peek()?.avatar ?? AVATARS[0]);
+  const avatar = useSignal(profile.peek()?.avatar ?? AVATARS[Math.floor(flutter() * AVATARS.length)] ?? AVATARS[0]);
   const trimmed = name.value.trim();
   const done = (): void => {
     if (trimmed !== "") onDone(trimmed, avatar.value);

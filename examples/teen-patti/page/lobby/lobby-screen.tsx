@@ -63,7 +63,7 @@ function Head(): JSX.Element {
         </Button>
       )}
       <span class="lobby-tools">
-        <IconButton icon="dice" label="Your seed" onPress={() => showDialog({ name: "seed" })} />
+        <IconButton icon="dice" label="Your seed" testid="open-seed" onPress={() => showDialog({ name: "seed" })} />
         <IconButton icon="help" label="Hand ranking" testid="open-help" onPress={() => showDialog({ name: "help" })} />
         <SoundButton />
       </span>

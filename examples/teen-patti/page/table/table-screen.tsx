@@ -56,13 +56,12 @@ function Head({ view }: { view: TableView }): JSX.Element {
       <div class="table-title">
         <h1>{view.settings?.title}</h1>
         <p>
-          Boot {chipsText(view.settings?.config.boot ?? 0)}
           {code !== null && (
             <span>
-              {" "}
-              · Code <b data-testid="table-code">{code}</b>
+              Code <b data-testid="table-code">{code}</b> ·{" "}
             </span>
           )}
+          Boot {chipsText(view.settings?.config.boot ?? 0)}
         </p>
       </div>
       <nav class="table-tools" aria-label="Table">

@@ -13,7 +13,7 @@ import {
   type Phrase,
   type TableView,
 } from "../../src/contract.ts";
-import { attempt, isPending, me, mySeat, theServer } from "../state/app.ts";
+import { attempt, isPending, me, mySeat, theServer, toast } from "../state/app.ts";
 import { chipsText } from "../state/words.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { Button } from "../ui/button.tsx";
@@ -151,7 +151,10 @@ export function MenuDialog({ view }: { view: TableView }): JSX.Element {
   const sitOut = (): void => {
     closeDialog();
     if (isOut) void attempt("back", () => theServer().back(view.table));
-    else void attempt("sitOut", () => theServer().sitOut(view.table, true));
+    else
+      void attempt("sitOut", () => theServer().sitOut(view.table, true)).then(
+        (done) => done !== undefined && toast("You sit out from the next hand on."),
+      );
   };
   return (
     <Dialog title="Table menu" testid="menu-dialog">
