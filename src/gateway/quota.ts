@@ -29,6 +29,11 @@ export class CreateQuota {
     this.#limits = limits;
   }
 
+  /** Principals that are remembered. */
+  get size(): number {
+    return this.#accounts.size;
+  }
+
   /** Reserves room for one creation. @returns what `settle` needs, or undefined if there is no room */
   reserve(principal: Principal): Account | undefined {
     const account = this.#account(`${principal.kind}:${principal.id}`);
