@@ -4,6 +4,7 @@
  * Invariants: a caller is answered once, never from inside its own call; after a crash of the node's own code nobody is
  * answered again; `stop` loses nothing that was accepted.
  */
+import { backoff } from "../core/alarms.ts";
 import type { Input } from "../core/effects.ts";
 import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
@@ -65,6 +66,8 @@ export function prepareNode(options: NodeOptions): HoldfastNode & { recover(): P
 }
 
 const idleTickMs = 30_000;
+/** The longest a shard waits that its own code breaks again and again. Each attempt writes a claim. */
+const pauseMostMs = 5_000;
 
 class Node implements HoldfastNode {
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
@@ -78,6 +81,8 @@ class Node implements HoldfastNode {
   readonly #around: HostSurroundings;
   readonly #progress = { recovered: 0, toRecover: 0 };
   readonly #recovering = new Set<ShardHost>();
+  /** Shards that user code broke: how often in a row, and when last. */
+  readonly #broken = new Map<ShardHost, { readonly times: number; readonly atMs: number }>();
   #phase: Phase = "starting";
   #outgoing: (() => void)[] = [];
   #flushing = false;
@@ -231,7 +236,7 @@ class Node implements HoldfastNode {
       },
       readRecord: (shard, at) => this.#readRecord(shard, at),
       fault: (where, error) => this.#options.onFault?.(where, error),
-      released: (host) => this.#recoverAgain(host, supervise),
+      released: (host, reason) => this.#recoverAgain(host, reason, supervise),
       now: () => this.#time.now(),
       chance: makeChance(this.#options.random),
       supervise,
@@ -266,17 +271,29 @@ class Node implements HoldfastNode {
   }
 
   /** A shard's incarnation ended: a new one recovers from the log, after the frame in flight is answered. */
-  #recoverAgain(host: ShardHost, supervise: (work: Promise<void>) => void): void {
+  #recoverAgain(host: ShardHost, reason: string, supervise: (work: Promise<void>) => void): void {
     if (this.#recovering.has(host)) return;
     this.#recovering.add(host);
     this.#alarm.clear(host);
-    supervise(this.#recoverOne(host));
+    supervise(this.#recoverOne(host, reason));
   }
 
-  async #recoverOne(host: ShardHost): Promise<void> {
+  async #recoverOne(host: ShardHost, reason: string): Promise<void> {
     await this.#committer.landed(host);
+    if (reason === "faulty") await this.#pause(host);
     this.#recovering.delete(host);
     await recoverShards(this.#options.log, [host], this.#recoveryFacts());
+  }
+
+  /** A timer or send that broke its shard breaks it again at once: then it waits, longer each time. */
+  async #pause(host: ShardHost): Promise<void> {
+    const { clock } = this.#options;
+    const atMs = clock.monotonic();
+    const last = this.#broken.get(host);
+    const times = last !== undefined && atMs - last.atMs < 2 * pauseMostMs ? last.times + 1 : 0;
+    this.#broken.set(host, { times, atMs });
+    if (times === 0) return;
+    await new Promise<void>((resolve) => clock.after(Math.min(pauseMostMs, backoff(times - 1)), resolve));
   }
 
   #recoveryFacts() {

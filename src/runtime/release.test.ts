@@ -41,6 +41,10 @@ const box = defineEntity("box", {
     break: command((_state, _input, ctx) => {
       ctx.emit("broken", {});
     }),
+    breakSoon: command((_state, _input, ctx) => {
+      ctx.emit("counted", {});
+      ctx.schedule("break", { afterMs: 10 }, "break");
+    }),
     tick: command((_state, _input, ctx) => {
       ctx.emit("counted", {});
       ctx.schedule("again", { afterMs: 10 }, "tick");
@@ -100,7 +104,8 @@ async function start(hooks: MemoryLogHooks = {}, limits = {}) {
     node.watch({ entity: { type: "box", key }, view: "count", principal }, (item) => news.push(item));
     return news;
   };
-  return { node, run, execute, query, watch, crashes };
+  const tail = async (shard: number) => (await options.log.tail([shard]))[0]?.tail ?? 0;
+  return { node, run, execute, query, watch, crashes, tail };
 }
 
 test("a send whose receiver's shard ended before its record was durable is delivered again", async () => {
@@ -184,4 +189,16 @@ test("an entity at its limit of timers may set one of them again", async () => {
   execute(key, "tick");
   await run(100);
   assert.equal(await query(key), 11);
+});
+
+test("a timer whose event cannot be evolved costs its shard pauses that grow, not a claim after the other", async () => {
+  const [sound, broken] = [keyIn(0), keyIn(1)];
+  const { run, execute, query, tail, crashes } = await start();
+  execute(broken, "breakSoon");
+  await run(60_000);
+  assert.ok((await tail(1)) < 40, `${await tail(1)} records`);
+  execute(sound, "count");
+  await run(1);
+  assert.equal(await query(sound), 1);
+  assert.deepEqual(crashes, []);
 });
