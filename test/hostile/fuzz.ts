@@ -205,8 +205,8 @@ function run(name: string, target: (bytes: Uint8Array) => void, seconds: number)
     }
     const took = performance.now() - before;
     if (took > slowest) slowest = took;
-    // A collection may fall into one try; what is slow is slow again.
-    if (took > slowMs && again(target, bytes) > slowMs) fail(name, bytes, new Error(`took ${took.toFixed(1)} ms`));
+    // Something else may fall into one try; what is slow is slow every time.
+    if (took > slowMs && fastest(target, bytes) > slowMs) fail(name, bytes, new Error(`took ${took.toFixed(1)} ms`));
     if (Object.getOwnPropertyNames(Object.prototype).join() !== untouched)
       fail(name, bytes, new Error("Object.prototype changed"));
     executions++;
@@ -216,12 +216,17 @@ function run(name: string, target: (bytes: Uint8Array) => void, seconds: number)
   );
 }
 
-function again(target: (bytes: Uint8Array) => void, bytes: Uint8Array): number {
-  const before = performance.now();
-  try {
-    target(bytes);
-  } catch {}
-  return performance.now() - before;
+/** The best of five, ms. */
+function fastest(target: (bytes: Uint8Array) => void, bytes: Uint8Array): number {
+  let best = Number.POSITIVE_INFINITY;
+  for (let count = 0; count < 5; count++) {
+    const before = performance.now();
+    try {
+      target(bytes);
+    } catch {}
+    best = Math.min(best, performance.now() - before);
+  }
+  return best;
 }
 
 function fail(name: string, bytes: Uint8Array, error: unknown): never {
