@@ -18,5 +18,4 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },
-  server: { proxy: { "/v1": { target: process.env["SERVER"] ?? "http://127.0.0.1:4400", ws: true } } },
 });

@@ -84,7 +84,10 @@ function Result({ view }: { view: TableView }): JSX.Element | null {
         {names} {result.shares.length > 1 ? "split" : isMine ? "win" : "wins"}
       </span>
       <strong class="result-amount">{chipsText(result.pot)}</strong>
-      <span class="result-why">{label === null ? why : `${label}, ${why}`}</span>
+      <span class="result-why">
+        {label !== null && <span class="result-label">{label}, </span>}
+        {why}
+      </span>
       {view.nextHandAtMs === null ? (
         <span class="countdown-label">Waiting for players</span>
       ) : (
