@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { given } from "./index.ts";
-import { careless, wallet } from "./testing.fixture.ts";
+import { careless, wallet } from "./testing.harness.ts";
 
 test("shows events, reply and state of a command, and goes on from there", () => {
   given(wallet, [{ name: "credited", payload: { amount: 10 } }])

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isHoldfastError } from "../model/errors.ts";
 import { startTestNode } from "./index.ts";
-import { wallet } from "./testing.fixture.ts";
+import { wallet } from "./testing.harness.ts";
 
 test("commands and queries are answered with types", async () => {
   await using node = await startTestNode({ entities: [wallet] });

@@ -1,9 +1,16 @@
 /** Entities for the tests of the testing kit: one that is right, and one with the mistakes that the kit must see. */
-import { z } from "zod";
+import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { defineEntity } from "../model/entity.ts";
 import { sendOutcome } from "../model/send-outcome.ts";
 
-const amount = z.object({ amount: z.int().positive() });
+function input<Input>(fits: (value: Input) => boolean): StandardSchemaV1<unknown, Input> {
+  const validate = (value: unknown): StandardSchemaV1.Result<Input> =>
+    fits(value as Input) ? { value: value as Input } : { issues: [{ message: "does not fit" }] };
+  return { "~standard": { version: 1, vendor: "test", validate } };
+}
+
+const amount = input<{ amount: number }>((value) => value.amount > 0);
+const payment = input<{ to: string; amount: number }>((value) => value.amount > 0);
 
 export const wallet = defineEntity("wallet", {
   state: () => ({ balance: 0, woken: 0 }),
@@ -32,7 +39,7 @@ export const wallet = defineEntity("wallet", {
       ctx.emit("debited", input);
       return (next) => ({ balance: next.balance });
     }),
-    pay: command(z.object({ to: z.string(), amount: z.int() }), (_state, input, ctx) => {
+    pay: command(payment, (_state, input, ctx) => {
       ctx.emit("debited", { amount: input.amount });
       ctx.send({ type: "wallet", key: input.to }, "credit", { amount: input.amount }, { reply: "paid", context: 7 });
     }),
