@@ -255,7 +255,14 @@ class Node implements HoldfastNode {
     this.#flushing = false;
     const answers = this.#outgoing;
     this.#outgoing = [];
-    for (const answer of answers) answer();
+    for (const answer of answers) {
+      try {
+        answer();
+      } catch (error) {
+        // A caller's own fault must not cost the others of the burst their answers.
+        this.#options.onFault?.("a caller's callback", error);
+      }
+    }
   }
 
   #tick(host: ShardHost): void {
