@@ -62,6 +62,22 @@ test("every export of the package exists as source, and its built files have the
   assertLaw(violations, "make the file, or take the entry out of `exports` in package.json.");
 });
 
+test("neither test code nor the simulator, with its planted bugs, is built or published", () => {
+  const { exclude } = JSON.parse(read("tsconfig.build.json")) as { exclude: readonly string[] };
+  const unpublished = own.files.filter((pattern) => pattern.startsWith("!")).map((pattern) => pattern.slice(1));
+  const isIn = (path: string, patterns: readonly string[]) =>
+    patterns.some((pattern) => path.startsWith(`${pattern}/`) || posix.matchesGlob(path, pattern));
+  const internal = codeFiles.filter(
+    ({ path }) => /^src\/sim\//.test(path) || (path.startsWith("src/") && isTestCode(path)),
+  );
+  const violations: string[] = [];
+  for (const { path } of internal) {
+    if (!isIn(path, exclude)) violations.push(`${path} is built`);
+    if (!isIn(path, unpublished)) violations.push(`${path} is published`);
+  }
+  assertLaw(violations, 'list it under "exclude" in tsconfig.build.json and with "!" under "files" in package.json.');
+});
+
 /** Names in backticks at the start of the list items of one section. */
 function listed(section: string): string[] {
   const part =

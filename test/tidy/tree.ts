@@ -54,7 +54,7 @@ export const codeFiles: readonly TextFile[] = textFiles.filter(
 
 /** Files that only tests use: tests, what tests share, and everything below `test/`. */
 export function isTestCode(path: string): boolean {
-  return /\.(test|testkit|harness)\.tsx?$/.test(path) || path.startsWith("test/");
+  return /\.(test|testkit|harness|fixture)\.tsx?$/.test(path) || path.startsWith("test/");
 }
 
 /** Fails with every violation and how to mend it. */
@@ -64,11 +64,12 @@ export function assertLaw(violations: readonly string[], remedy: string): void {
 }
 
 export function packageJson(path = "package.json"): {
+  readonly files: readonly string[];
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
   readonly scripts: Readonly<Record<string, string>>;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
 } {
   const given = JSON.parse(read(path)) as Partial<ReturnType<typeof packageJson>>;
-  return { exports: {}, scripts: {}, dependencies: {}, devDependencies: {}, ...given };
+  return { files: [], exports: {}, scripts: {}, dependencies: {}, devDependencies: {}, ...given };
 }
