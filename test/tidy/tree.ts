@@ -69,7 +69,8 @@ export function packageJson(path = "package.json"): {
   readonly scripts: Readonly<Record<string, string>>;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
+  readonly peerDependencies: Readonly<Record<string, string>>;
 } {
   const given = JSON.parse(read(path)) as Partial<ReturnType<typeof packageJson>>;
-  return { files: [], exports: {}, scripts: {}, dependencies: {}, devDependencies: {}, ...given };
+  return { files: [], exports: {}, scripts: {}, dependencies: {}, devDependencies: {}, peerDependencies: {}, ...given };
 }
