@@ -1,4 +1,4 @@
-/** Names that a killed process left in the system's memory only. Found by the simulator: seed 223 on the disk. */
+/** Names that a killed process left in the system's memory only. Found by the simulator: seed 2277 on the disk. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PlainDisk, sampleLog, segmentBytes, shardCount } from "./log.harness.ts";

@@ -261,6 +261,19 @@ const timersAndSends: readonly PlantedBug[] = [
   ),
 ];
 
+const formerly: readonly PlantedBug[] = [
+  bug(
+    "watcher-told-twice",
+    "tells a watcher again what it saw when it began (ours, until the simulator found it)",
+    edit("core/views.ts", "    if (watcher.told === slot.version) continue;", ""),
+  ),
+  bug(
+    "timer-limit-counts-itself",
+    "refuses to set a timer again at the limit (ours, until the simulator found it)",
+    edit("core/decide.ts", "const more = this.#slot.timers.has(name) ? 0 : 1;", "const more = 1;"),
+  ),
+];
+
 const disk: readonly PlantedBug[] = [
   onDisk(
     "torn-block-accepted",
@@ -296,4 +309,4 @@ const disk: readonly PlantedBug[] = [
   ),
 ];
 
-export const bugs: readonly PlantedBug[] = [...writers, ...outcomes, ...dedup, ...timersAndSends, ...disk];
+export const bugs: readonly PlantedBug[] = [...writers, ...outcomes, ...dedup, ...timersAndSends, ...formerly, ...disk];
