@@ -4,15 +4,23 @@ import { createMemoryStore, openMemoryLog } from "../src/adapters/memory/log.ts"
 import { openSegmentLog } from "../src/adapters/segments/open.ts";
 import { systemClock } from "../src/adapters/system/clock.ts";
 import { systemRandom } from "../src/adapters/system/random.ts";
+import { shardCountEmbedded } from "../src/model/ids.ts";
 import { uuidV7 } from "./uuid.ts";
 import { wallet } from "./wallet.ts";
 
-const [engine, directory, inFlightText, measureText] = process.argv.slice(2) as [string, string, string, string];
+const [engine, directory, inFlightText, measureText, shardsText] = process.argv.slice(2) as [
+  string,
+  string,
+  string,
+  string,
+  string | undefined,
+];
+const shardCount = Number(shardsText ?? shardCountEmbedded);
 const log =
   engine === "memory"
-    ? openMemoryLog({ store: createMemoryStore(256) })
-    : await openSegmentLog({ directory, shardCount: 256 });
-const node = await startNode({ entities: [wallet], log, clock: systemClock, random: systemRandom });
+    ? openMemoryLog({ store: createMemoryStore(shardCount) })
+    : await openSegmentLog({ directory, shardCount });
+const node = await startNode({ entities: [wallet], log, clock: systemClock, random: systemRandom, shardCount });
 let sent = 0;
 let done = 0;
 let stopped = false;

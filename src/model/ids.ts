@@ -20,8 +20,14 @@ export interface EntityRef {
   readonly key: string;
 }
 
-/** Shards of a service unless it says otherwise. Fixed when a data directory is created. */
+/** Shards of a service unless it says otherwise. Fixed when its log is created. */
 export const shardCountDefault = 256;
+
+/**
+ * Shards of an embedded service unless it says otherwise. One process serves all of them and none ever moves, so few are
+ * enough, and a group commit then has few frames: docs/decisions/0007-sixteen-shards-embedded.md.
+ */
+export const shardCountEmbedded = 16;
 
 const namePattern = /^[a-z][a-z0-9-]{0,63}$/;
 const memberPattern = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;

@@ -10,7 +10,7 @@ import { systemRandom } from "../adapters/system/random.ts";
 import type { Gateway, GatewayOptions } from "../gateway/options.ts";
 import { startGateway } from "../gateway/server.ts";
 import type { AnyEntity } from "../model/entity.ts";
-import { shardCountDefault } from "../model/ids.ts";
+import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
 
@@ -23,7 +23,7 @@ export interface EmbeddedOptions extends DoorOptions {
   readonly entities: readonly AnyEntity[];
   /** Where the log lives. Made if it is missing; one process at a time. */
   readonly directory: string;
-  /** Fixed when the directory is made. Default 256. */
+  /** Fixed when the directory is made. Default 16. */
   readonly shardCount?: number;
   /** Size of one file of the log. Default 16 MiB. */
   readonly segmentBytes?: number;
@@ -46,7 +46,7 @@ export interface EmbeddedService {
  * @throws `directory-in-use`, `log-damaged`, `disk-full`, `invalid-configuration`, `invalid-definition`, `unknown-event`
  */
 export async function embedded(options: EmbeddedOptions): Promise<EmbeddedService> {
-  const shardCount = options.shardCount ?? shardCountDefault;
+  const shardCount = options.shardCount ?? shardCountEmbedded;
   const { directory, entities, segmentBytes, limits, onFault } = options;
   const log = await openSegmentLog({ directory, shardCount, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
   const node = prepareNode({

@@ -12,6 +12,8 @@ import type { ShardHost } from "./shard-host.ts";
 
 /** Between attempts to append to a log that has no space. */
 const fullRetryMs = 100;
+/** Commands of one burst after which an append starts without waiting for the burst's end. */
+const burstCommands = 32;
 
 export interface CommitterOptions {
   readonly log: ShardLog;
@@ -28,6 +30,8 @@ export class Committer {
   /** Hosts whose frame found no space, in the order of their frames. */
   #full: ShardHost[] = [];
   #busy = false;
+  /** Commands that were taken in since the last cut. */
+  #sinceCut = 0;
   #scheduled = false;
   #closed = false;
   #idle: (() => void)[] = [];
@@ -45,6 +49,14 @@ export class Committer {
   add(host: ShardHost): void {
     this.#ready.add(host);
     this.#schedule();
+  }
+
+  /**
+   * After each command: starts an append now if a large burst is being taken in, so that the disk works while the rest of
+   * it is decided. Not to be called from inside a step.
+   */
+  nudge(): void {
+    if (++this.#sinceCut >= burstCommands && !this.#busy && this.#ready.size > 0) this.#cut();
   }
 
   /** Resolves when nothing is in flight and nothing waits, except for space. */
@@ -74,6 +86,7 @@ export class Committer {
 
   #cut(): void {
     if (this.#closed) return;
+    this.#sinceCut = 0;
     const hosts: ShardHost[] = [];
     const appends: Append[] = [];
     let bytesLeft = this.#options.limits.appendBytesMax;

@@ -210,7 +210,10 @@ class Node implements HoldfastNode {
         detail: "The node is not serving; send the same request again.",
       });
     } else {
-      this.#guard(() => host.step(input(caller)));
+      this.#guard(() => {
+        host.step(input(caller));
+        this.#committer.nudge();
+      });
     }
   }
 
