@@ -22,7 +22,7 @@ interface Measured {
 
 const { values: options } = parseArgs({ options: { quick: { type: "boolean" }, report: { type: "string" } } });
 const rounds = options.quick === true ? 1 : 3;
-const warmMs = 700;
+const warmMs = 2_000;
 const measureMs = options.quick === true ? 1_500 : 3_000;
 const lines: string[] = [];
 

@@ -1,13 +1,8 @@
 /**
- * `holdfast/testing`: tests of one entity without a node, a node in the test's process, and the contract suites that a
- * third party's engine proves itself by.
+ * `holdfast/testing`: tests of one entity without a node, and a node in the test's process on a clock of the test's own.
+ * The contract suites of the ports are in `holdfast/contracts`.
  */
 
-export type { ClockUnderTest } from "../ports/clock.contract.ts";
-export { testClock } from "../ports/clock.contract.ts";
-export type { LogUnderTest } from "../ports/log.contract.kit.ts";
-export type { LogSuiteOptions, OpenLog } from "../ports/log.contract.ts";
-export { testLog } from "../ports/log.contract.ts";
 export { given, type Outcome, type Scenario } from "./given.ts";
 export {
   startTestNode,

@@ -1,0 +1,11 @@
+/**
+ * `holdfast/contracts`: the contract suites of the ports, by which an engine of a third party proves itself. They need the
+ * package `fast-check` beside them.
+ *
+ * Invariant: these are the suites that the engines of this repository pass, not a copy.
+ */
+export type { ClockUnderTest } from "../ports/clock.contract.ts";
+export { testClock } from "../ports/clock.contract.ts";
+export type { LogUnderTest } from "../ports/log.contract.kit.ts";
+export type { LogSuiteOptions, OpenLog } from "../ports/log.contract.ts";
+export { testLog } from "../ports/log.contract.ts";
