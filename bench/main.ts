@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: the figures of the README. Every ratio compares measurements of the same run, taken in turns, because
- * these machines are noisy. `--quick` shortens it, `--report <file>` writes the tables there too.
+ * these machines are noisy. `--quick` shortens it, `--only door|process|recovery` runs a part,
+ * `--report <file>` writes the tables there too.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -20,7 +21,9 @@ interface Measured {
   readonly loadCpu: number;
 }
 
-const { values: options } = parseArgs({ options: { quick: { type: "boolean" }, report: { type: "string" } } });
+const { values: options } = parseArgs({
+  options: { quick: { type: "boolean" }, report: { type: "string" }, only: { type: "string" } },
+});
 const rounds = options.quick === true ? 1 : 3;
 const warmMs = 2_000;
 const measureMs = options.quick === true ? 1_500 : 3_000;
@@ -167,8 +170,7 @@ function describeMachine(): void {
   print();
 }
 
+const parts = { door: commandsThroughTheDoor, process: inProcess, recovery };
 describeMachine();
-await commandsThroughTheDoor();
-await inProcess();
-await recovery();
+for (const [name, part] of Object.entries(parts)) if ((options.only ?? name) === name) await part();
 if (options.report !== undefined) writeFileSync(options.report, `${lines.join("\n")}\n`);

@@ -32,6 +32,8 @@ export class Committer {
   #busy = false;
   /** Commands that were taken in since the last cut. */
   #sinceCut = 0;
+  /** An append was started in the midst of this turn of the event loop. */
+  #nudged = false;
   #scheduled = false;
   #closed = false;
   #idle: (() => void)[] = [];
@@ -56,7 +58,13 @@ export class Committer {
    * it is decided. Not to be called from inside a step.
    */
   nudge(): void {
-    if (++this.#sinceCut >= burstCommands && !this.#busy && this.#ready.size > 0) this.#cut();
+    if (++this.#sinceCut < burstCommands || this.#nudged || this.#busy || this.#ready.size === 0) return;
+    // Once a turn: a log that answers at once must not keep the event loop from turning.
+    this.#nudged = true;
+    this.#options.clock.defer(() => {
+      this.#nudged = false;
+    });
+    this.#cut();
   }
 
   /** Resolves when nothing is in flight and nothing waits, except for space. */

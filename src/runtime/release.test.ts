@@ -7,6 +7,7 @@ import { test } from "node:test";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { createMemoryStore, type MemoryLogHooks, openMemoryLog } from "../adapters/memory/log.ts";
 import { systemClock } from "../adapters/system/clock.ts";
+import { systemRandom } from "../adapters/system/random.ts";
 import { VirtualClock } from "../adapters/virtual/clock.ts";
 import { Timeline } from "../adapters/virtual/timeline.ts";
 import { defineEntity } from "../model/entity.ts";
@@ -201,4 +202,35 @@ test("a timer whose event cannot be evolved costs its shard pauses that grow, no
   await run(1);
   assert.equal(await query(sound), 1);
   assert.deepEqual(crashes, []);
+});
+
+test("a log that answers at once and callers who ask again at once do not stop the event loop", async () => {
+  const node = await startNode({
+    entities: [box],
+    log: openMemoryLog({ shardCount }),
+    clock: systemClock,
+    random: systemRandom,
+    shardCount,
+  });
+  let answered = 0;
+  let stopped = false;
+  const again = () => {
+    const requestId = makeUuidV7(systemClock.now(), systemRandom.bytes(16));
+    const call = {
+      entity: { type: "box", key: "a" },
+      command: "count",
+      input: null,
+      requestId,
+      principal: { kind: "user", id: "u" },
+    } as const;
+    node.execute(call, () => {
+      answered++;
+      if (!stopped) again();
+    });
+  };
+  for (let index = 0; index < 100; index++) again();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  stopped = true;
+  await node.stop();
+  assert.ok(answered >= 100);
 });
