@@ -106,5 +106,5 @@ test("the laws of documents find what is wrong", () => {
   assert.equal(traces(`see ${["", "home", "ann", "x"].join("/")}`).length, 1);
   assert.equal(traces(`see ${["registry", "npm", "example", "org"].join(".")}`).length, 1);
   assert.equal(traces("at hfbuild.example").length, 1);
-  assert.deepEqual(traces("a key of entity type/root/x and src/work/a.ts"), []);
+  assert.deepEqual(traces(`a key of entity type/root/x and ${["src", "work", "a.ts"].join("/")}`), []);
 });
