@@ -67,7 +67,7 @@ export function hasRoom(dedup: Dedup): boolean {
 /** Notes an id whose record stands at `at` with time `timeMs`; times never go back. */
 export function rememberRequest(dedup: Dedup, id: Uint8Array, at: Offset, timeMs: number): void {
   const { generations, limits } = dedup;
-  const spanMs = Math.ceil((limits.dedupWindowMs + limits.requestIdFutureMs) / (generationsKept - 1));
+  const spanMs = generationMs(limits);
   forgetBefore(dedup, timeMs - spanMs * generationsKept);
   let newest = generations.at(-1);
   if (newest === undefined || timeMs >= newest.startMs + spanMs) {
@@ -76,6 +76,11 @@ export function rememberRequest(dedup: Dedup, id: Uint8Array, at: Offset, timeMs
   }
   readWords(id);
   newest.ids.set(words, at);
+}
+
+/** Time that one generation covers: those kept before the newest cover the window and the future an id may claim. */
+function generationMs(limits: Limits): number {
+  return Math.ceil((limits.dedupWindowMs + limits.requestIdFutureMs) / (generationsKept - 1));
 }
 
 /** Drops generations whose every id is past its window. */
@@ -87,7 +92,7 @@ function forgetBefore(dedup: Dedup, startMs: number): void {
 /** Drops what is past its window by the clock; for shards that are idle. */
 export function forgetExpired(dedup: Dedup, nowMs: number): void {
   const { limits } = dedup;
-  const spanMs = Math.ceil((limits.dedupWindowMs + limits.requestIdFutureMs) / (generationsKept - 1));
+  const spanMs = generationMs(limits);
   forgetBefore(dedup, nowMs - spanMs * generationsKept);
 }
 

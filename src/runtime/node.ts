@@ -233,10 +233,7 @@ class Node implements HoldfastNode {
         }),
       pending: (host) => this.#committer.add(host),
       wake: (host, atMs) => this.#alarm.set(host, atMs),
-      route: (entity, input) => {
-        const host = this.#hostOf(entity);
-        if (host !== undefined) host.step(input(host));
-      },
+      route: (entity, input) => this.#hostOf(entity)?.step(input),
       readRecord: (shard, at) => this.#readRecord(shard, at),
       fault: (where, error) => this.#options.onFault?.(where, error),
       released: (host, reason) => this.#recoverAgain(host, reason, supervise),

@@ -35,7 +35,7 @@ export interface HostSurroundings {
   pending(host: ShardHost): void;
   wake(host: ShardHost, atMs: number): void;
   /** The owner of another entity takes this input. */
-  route(entity: EntityRef, input: (host: ShardHost) => Input): void;
+  route(entity: EntityRef, input: Input): void;
   readRecord(shard: ShardId, at: Offset): Promise<StepRecord | undefined>;
   fault(where: string, error: unknown): void;
   /** The incarnation ended; the node recovers the shard. */
@@ -123,17 +123,11 @@ export class ShardHost {
     const { chance } = around;
     switch (effect.kind) {
       case "send":
-        return around.route(effect.send.to, () => ({
-          kind: "deliver",
-          from: effect.from,
-          send: effect.send,
-          nowMs,
-          chance,
-        }));
+        return around.route(effect.send.to, { kind: "deliver", from: effect.from, send: effect.send, nowMs, chance });
       case "settle":
-        return around.route(effect.from, () => ({ ...effect, nowMs, chance }));
+        return around.route(effect.from, { ...effect, nowMs, chance });
       case "undelivered":
-        return around.route(effect.from, () => ({ ...effect, nowMs }));
+        return around.route(effect.from, { ...effect, nowMs });
       default:
         effect satisfies never;
     }

@@ -4,7 +4,8 @@
  * Invariant: bytesToUuid(parseUuidV7(id)) === id for every canonical UUIDv7, and nothing else parses.
  */
 
-const hex: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+/** Two digits for each byte. */
+export const hex: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
 const notHex = 255;
 const digits = new Uint8Array(128).fill(notHex);

@@ -5,14 +5,13 @@
  * are; whoever takes ids from people lowers their case first.
  */
 
-const pattern = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-const timeMax = 2 ** 48 - 1;
+import { hex, parseUuidV7 } from "./uuid-bytes.ts";
 
-const hex: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+const timeMax = 2 ** 48 - 1;
 
 /** True for a UUIDv7 in canonical form. */
 export function isUuidV7(text: unknown): text is string {
-  return typeof text === "string" && text.length === 36 && pattern.test(text);
+  return parseUuidV7(text) !== undefined;
 }
 
 /** Milliseconds since 1970 of an id that `isUuidV7` accepted. */
