@@ -29,6 +29,8 @@ export interface Request {
 
 export interface Call {
   readonly request: Request;
+  /** Its index among the unsettled calls. */
+  place: number;
   /** Of a command the request id, undefined until it is first sent; of a query its number. */
   id: string | number | undefined;
   /** The id was given by the caller and may not be replaced. */
@@ -41,8 +43,12 @@ export interface Call {
   paid: boolean;
   /** What went wrong last. */
   problem: HoldfastError | undefined;
-  /** Ends its timers and listeners. */
-  release: () => void;
+  /** By the monotonic clock. */
+  readonly deadlineMs: number;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  /** Listens to `signal`. */
+  abort: () => void;
   cancelWait: () => void;
   readonly resolve: (reply: Reply<Plain>) => void;
   readonly reject: (error: HoldfastError) => void;

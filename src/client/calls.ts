@@ -9,7 +9,9 @@
  */
 import { HoldfastError } from "../model/errors.ts";
 import type { Clock, Random } from "../ports/clock.ts";
+import { LiveTable } from "../std/live-table.ts";
 import type { Plain } from "../std/plain.ts";
+import { Queue } from "../std/queue.ts";
 import type { ClientMessage } from "../wire/protocol.ts";
 import {
   abortedError,
@@ -41,22 +43,31 @@ export interface CallsPort {
   askTime(): void;
 }
 
+const nothing = (): void => {};
+
+/**
+ * Nothing that each call passes through is a `Map`, a `Set` or a timer of its own: see `LiveTable` for what those cost.
+ */
 export class Calls {
   readonly #port: CallsPort;
   readonly #budget: RetryBudget;
   /** Unsettled; commands by their id once they have one. */
-  readonly #byId = new Map<string | number, Call>();
-  readonly #all = new Set<Call>();
+  readonly #byId = new LiveTable<Call>();
+  /** Unsettled, each at its `place`. */
+  readonly #all: Call[] = [];
   #bytes = 0;
   /** To be sent, in this order: unanswered when the connection broke, refused for now, new. */
   readonly #lost = new Set<Call>();
   readonly #refused = new Set<Call>();
-  readonly #fresh = new Set<Call>();
+  #fresh = new Queue<Call>();
   /** Ids the server has not answered on this connection; of some the call is settled already. */
-  readonly #live = new Set<string | number>();
+  readonly #live = new LiveTable<true>();
   #window = 0;
   #windowMax = 0;
   #reconnected = false;
+  /** When the timer of the deadlines fires, by the monotonic clock. */
+  #watchedMs = Number.POSITIVE_INFINITY;
+  #cancelWatch = nothing;
   #cancelBudgetWait: (() => void) | undefined;
 
   constructor(port: CallsPort) {
@@ -66,7 +77,7 @@ export class Calls {
 
   /** Calls that are not settled. */
   get size(): number {
-    return this.#all.size;
+    return this.#all.length;
   }
 
   start(request: Request, options: ExecuteOptions & { readonly timeoutMs: number }): Promise<Reply<Plain>> {
@@ -74,6 +85,7 @@ export class Calls {
       const { requestId, signal, timeoutMs } = options;
       const call: Call = {
         request,
+        place: this.#all.length,
         id: request.kind === "query" ? this.#port.nextId() : requestId,
         idGiven: requestId !== undefined,
         state: "queued",
@@ -81,31 +93,32 @@ export class Calls {
         mayHaveRun: false,
         paid: false,
         problem: undefined,
-        release: () => {},
-        cancelWait: () => {},
+        deadlineMs: this.#port.clock.monotonic() + timeoutMs,
+        timeoutMs,
+        signal,
+        abort: nothing,
+        cancelWait: nothing,
         resolve,
         reject,
       };
       const refusal = this.#refusal(call, signal);
       if (refusal !== undefined) return reject(refusal);
-      const cancelDeadline = this.#port.clock.after(timeoutMs, () => this.#expire(call, timeoutMs));
-      const abort = (): void => this.#fail(call, abortedError(call, signal as AbortSignal));
-      signal?.addEventListener("abort", abort);
-      call.release = () => {
-        cancelDeadline();
-        signal?.removeEventListener("abort", abort);
-      };
-      this.#all.add(call);
+      this.#watch(call.deadlineMs);
+      if (signal !== undefined) {
+        call.abort = () => this.#fail(call, abortedError(call, signal));
+        signal.addEventListener("abort", call.abort);
+      }
+      this.#all.push(call);
       this.#bytes += request.inputBytes;
       if (call.id !== undefined) this.#byId.set(call.id, call);
-      this.#fresh.add(call);
+      this.#enqueue(call);
       this.#port.ready();
     });
   }
 
   #refusal(call: Call, signal: AbortSignal | undefined): HoldfastError | undefined {
     if (signal?.aborted) return abortedError(call, signal);
-    if (this.#all.size >= clientLimits.callsMax)
+    if (this.#all.length >= clientLimits.callsMax)
       return new HoldfastError("overloaded", `${clientLimits.callsMax} calls of this client wait for answers.`);
     if (this.#bytes + call.request.inputBytes > clientLimits.callsBytesMax)
       return new HoldfastError("overloaded", "The calls of this client that wait for answers are too large together.");
@@ -114,17 +127,35 @@ export class Calls {
     return undefined;
   }
 
+  #enqueue(call: Call): void {
+    // Calls that were given up before they were sent stay in the queue until it is their turn, or there are too many.
+    if (this.#fresh.size >= 2 * clientLimits.callsMax) {
+      const all = this.#fresh;
+      this.#fresh = new Queue();
+      for (let next = all.shift(); next !== undefined; next = all.shift())
+        if (next.state === "queued") this.#fresh.push(next);
+    }
+    this.#fresh.push(call);
+  }
+
   /** The messages to send now, each marked as sent when it is taken. */
   *take(): Generator<ClientMessage, void, undefined> {
-    for (const queue of [this.#lost, this.#refused, this.#fresh]) {
+    for (const queue of [this.#lost, this.#refused]) {
       for (const call of queue) {
         if (this.#live.size >= this.#window) return;
         if (queue === this.#refused && !this.#pay(call)) break;
         queue.delete(call);
-        if (queue === this.#fresh) this.#budget.earn();
         const message = this.#send(call);
         if (message !== undefined) yield message;
       }
+    }
+    while (this.#live.size < this.#window) {
+      const call = this.#fresh.shift();
+      if (call === undefined) return;
+      if (call.state !== "queued") continue;
+      this.#budget.earn();
+      const message = this.#send(call);
+      if (message !== undefined) yield message;
     }
   }
 
@@ -148,7 +179,7 @@ export class Calls {
     call.state = "in-flight";
     // A call of this id was given up, but the server still works on it: its answer will be this call's.
     if (this.#live.has(call.id)) return undefined;
-    this.#live.add(call.id);
+    this.#live.set(call.id, true);
     return messageOf(call);
   }
 
@@ -162,7 +193,7 @@ export class Calls {
   /** What is unanswered may have been carried out; it is asked again on the next connection, first of all. */
   down(): void {
     this.#window = 0;
-    for (const id of this.#live) {
+    for (const id of this.#live.keys()) {
       const call = this.#byId.get(id);
       if (call === undefined || call.state !== "in-flight") continue;
       call.mayHaveRun ||= call.request.kind === "command";
@@ -222,15 +253,38 @@ export class Calls {
       this.#fail(call, new HoldfastError("too-large", "The call does not fit in a frame of this server."));
   }
 
-  #expire(call: Call, timeoutMs: number): void {
-    // Sent and unanswered counts: a command in flight may be carried out at this moment.
-    if (call.state === "in-flight") call.mayHaveRun ||= call.request.kind === "command";
-    this.#fail(call, unansweredError(call, `There was no answer within ${timeoutMs} ms.`, this.#port.connected()));
+  /** One timer for all calls, set for the earliest deadline; that its call is settled meanwhile costs one look. */
+  #watch(deadlineMs: number): void {
+    if (deadlineMs >= this.#watchedMs) return;
+    this.#cancelWatch();
+    this.#watchedMs = deadlineMs;
+    const { clock } = this.#port;
+    this.#cancelWatch = clock.after(deadlineMs - clock.monotonic(), () => {
+      this.#watchedMs = Number.POSITIVE_INFINITY;
+      this.#expire(deadlineMs);
+    });
+  }
+
+  /** Ends the calls whose deadline is `deadlineMs` or earlier. */
+  #expire(deadlineMs: number): void {
+    let earliestMs = Number.POSITIVE_INFINITY;
+    for (const call of [...this.#all]) {
+      if (call.deadlineMs > deadlineMs) {
+        earliestMs = Math.min(earliestMs, call.deadlineMs);
+        continue;
+      }
+      // Sent and unanswered counts: a command in flight may be carried out at this moment.
+      if (call.state === "in-flight") call.mayHaveRun ||= call.request.kind === "command";
+      const why = `There was no answer within ${call.timeoutMs} ms.`;
+      this.#fail(call, unansweredError(call, why, this.#port.connected()));
+    }
+    this.#watch(earliestMs);
   }
 
   /** Settles all: what may have been carried out is unknown, the rest ends with what closed the client. */
   close(error: HoldfastError): void {
     this.#cancelBudgetWait?.();
+    this.#cancelWatch();
     for (const call of [...this.#all]) {
       if (call.state === "in-flight") call.mayHaveRun ||= call.request.kind === "command";
       this.#fail(call, closedError(call, error));
@@ -250,13 +304,20 @@ export class Calls {
 
   #settle(call: Call): void {
     call.state = "settled";
-    call.release();
     call.cancelWait();
-    this.#all.delete(call);
+    call.signal?.removeEventListener("abort", call.abort);
+    this.#forget(call);
     this.#bytes -= call.request.inputBytes;
     if (call.id !== undefined) this.#byId.delete(call.id);
     this.#lost.delete(call);
     this.#refused.delete(call);
-    this.#fresh.delete(call);
+  }
+
+  /** Takes it out of `#all`: the last one moves to its place. */
+  #forget(call: Call): void {
+    const last = this.#all.pop() as Call;
+    if (last === call) return;
+    this.#all[call.place] = last;
+    last.place = call.place;
   }
 }

@@ -16,6 +16,7 @@ import type { Clock, Random } from "../ports/clock.ts";
 import { type Encoding, encodeClientFrame, type FrameData } from "../wire/codec.ts";
 import { parseServerFrame } from "../wire/messages.ts";
 import { closeCode, type ServerMessage, subprotocol } from "../wire/protocol.ts";
+import { Inbox } from "./inbox.ts";
 import { clientLimits } from "./limits.ts";
 import type { Transport, TransportSocket } from "./platform.ts";
 import { backoffMs } from "./retry.ts";
@@ -64,6 +65,8 @@ interface Attempt {
 export class Connection {
   readonly #parts: ConnectionParts;
   readonly #owner: ConnectionOwner;
+  /** Of the present attempt, and only while it is open. */
+  readonly #inbox: Inbox<Answer>;
   #state: ConnectionState = "connecting";
   #attempt: Attempt | undefined;
   #cancelWait: () => void = () => {};
@@ -78,6 +81,7 @@ export class Connection {
   constructor(parts: ConnectionParts, owner: ConnectionOwner) {
     this.#parts = parts;
     this.#owner = owner;
+    this.#inbox = new Inbox(parts.clock, (answer) => owner.received(answer));
   }
 
   get state(): ConnectionState {
@@ -215,6 +219,7 @@ export class Connection {
       if (this.#attempt !== attempt) return;
       this.#hear(attempt, message);
     }
+    this.#inbox.turn();
   }
 
   #hear(attempt: Attempt, message: ServerMessage): void {
@@ -222,7 +227,7 @@ export class Connection {
     else if (message.t === "pong") this.#sampleTime(attempt, message.now);
     else if (message.t === "error" && message.id === undefined)
       attempt.fault = new HoldfastError(message.code, message.detail);
-    else if (attempt.welcome !== undefined) this.#owner.received(message as Answer);
+    else if (attempt.welcome !== undefined) this.#inbox.push(message as Answer);
   }
 
   #welcomed(attempt: Attempt, welcome: Welcome): void {
@@ -264,6 +269,8 @@ export class Connection {
   #closed(attempt: Attempt, code: number, reason: string): void {
     attempt.gone = true;
     attempt.whenGone();
+    if (this.#attempt !== attempt) return;
+    this.#inbox.drain();
     if (this.#attempt !== attempt) return;
     const words = `The connection was closed (${code}${reason === "" ? "" : `: ${reason}`}).`;
     const error = attempt.fault ?? new HoldfastError("disconnected", words);
@@ -322,6 +329,7 @@ export class Connection {
   #drop(code: number): void {
     const attempt = this.#attempt;
     this.#attempt = undefined;
+    this.#inbox.clear();
     attempt?.cancelTimer();
     try {
       attempt?.socket?.close(code);

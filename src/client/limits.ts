@@ -18,6 +18,10 @@ export const clientLimits = {
   bufferedBytesMax: 1024 * 1024,
   /** Between looks at a socket that holds more: WebSocket has no event for it. */
   bufferedPollMs: 10,
+  /** Messages of the server that are handed over in one turn of the event loop; see `Inbox`. Half a millisecond's work. */
+  inboxSlice: 16,
+  /** Messages that may wait for their turn; over that they are handed over at once. */
+  inboxMax: 1024,
 
   /** Share of the calls that may be asked again because the server refused them for now (see `RetryBudget`). */
   retryShare: 0.1,

@@ -5,6 +5,7 @@
  * Invariant: everything else in this folder gets these as inputs, so that a test can be their only source.
  */
 import type { Clock, Random } from "../ports/clock.ts";
+import { poolRandom } from "../std/random-pool.ts";
 import type { WebSocketConstructor, WebSocketLike } from "./types.ts";
 
 /** The longest delay `setTimeout` takes; anything longer it runs after 1 ms. */
@@ -57,7 +58,7 @@ function deferByMessage(): (callback: () => void) => void {
 }
 
 export const platformRandom: Random = {
-  bytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+  bytes: poolRandom((bytes) => crypto.getRandomValues(bytes)),
 };
 
 /** What a listener of the application threw: not ours to swallow, and not a reason to stop. */

@@ -13,6 +13,7 @@ import type { Socket } from "node:net";
 import type { WebSocket } from "ws";
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { CallResult, CommandCall, Principal } from "../model/records.ts";
+import { LiveTable } from "../std/live-table.ts";
 import type { Encoding } from "../wire/codec.ts";
 import { frameError, type MessageFault, parseClientMessages } from "../wire/messages.ts";
 import { type ClientMessage, closeCode, type ServerMessage } from "../wire/protocol.ts";
@@ -36,7 +37,7 @@ export class Session {
   readonly #outbox: Outbox;
   readonly #health: SessionHealth;
   readonly #views: SessionViews;
-  readonly #live = new Set<string | number>();
+  readonly #live = new LiveTable<true>();
   /** Messages that came before the token was checked. */
   #waiting: Incoming[] = [];
   #identity: Identity | undefined;
@@ -255,7 +256,7 @@ export class Session {
     if (this.#live.size >= this.#context.service.limits.inflightPerConnectionMax) {
       return this.#turnAway(id, "overloaded", "Too much is in flight on this connection; wait for answers.");
     }
-    this.#live.add(id);
+    this.#live.set(id, true);
     return this.#principal();
   }
 

@@ -17,6 +17,7 @@ test("everything called in one turn leaves in one frame", async () => {
       (message, index) => ({ t: "reply", id: "id" in message ? message.id : 0, version: 9, value: index }) as const,
     ),
   );
+  await world.settle();
   assert.deepEqual(
     await Promise.all(calls),
     calls.map((_, index) => ({ value: index, version: 9 })),
