@@ -10,6 +10,7 @@
  */
 
 import type { EntityRef, Offset } from "../model/ids.ts";
+import type { RequestsImage } from "../model/images.ts";
 import type { Limits } from "../model/limits.ts";
 import type { Outcome } from "../model/records.ts";
 import { IdTable } from "../std/id-table.ts";
@@ -41,7 +42,7 @@ export interface Dedup {
   outcomesBytes: number;
 }
 
-export function makeDedup(limits: Limits, seed: number): Dedup {
+export function makeDedup(limits: Limits, seed: number, _requests: readonly RequestsImage[] = []): Dedup {
   return { limits, seed, generations: [], outcomes: new Map(), order: new Queue(), outcomesBytes: 0 };
 }
 

@@ -35,6 +35,14 @@ export const limitsDefault = {
   /** Bytes in one append over all shards: about 10 ms of a slow disk. */
   appendBytesMax: 4 * 1024 * 1024,
 
+  // what is kept outside memory
+  /** Entities of the node in memory; others are images in the state store. At 1 KB each about 100 MB of heap. */
+  residentEntitiesMax: 100_000,
+  /** What the replay after a crash may take, all shards together: a checkpoint is due when it would be more. */
+  replayBudgetMs: 1_000,
+  /** A checkpoint of a shard that changed at all, so that an idle one does not hold the log back. */
+  checkpointMs: 300_000,
+
   // dedup
   /** How long a request id is remembered. A retry later than this is refused, never run. */
   dedupWindowMs: 600_000,

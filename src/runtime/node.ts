@@ -13,19 +13,28 @@ import { type Limits, limitsWith } from "../model/limits.ts";
 import type { CallResult, CommandCall, QueryCall, StepRecord, WatchCall, WatchNews } from "../model/records.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { ShardLog } from "../ports/log.ts";
+import type { StateStore } from "../ports/state-store.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import { Alarm } from "./alarm.ts";
 import { makeChance } from "./chance.ts";
+import { Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
+import { Keep } from "./keep.ts";
 import { recoverShards } from "./recovery.ts";
 import type { Health, Phase, Service } from "./service.ts";
 import { type CallerToken, type HostSurroundings, ShardHost, type Watching } from "./shard-host.ts";
+import { type Codes, ShardImages } from "./shard-images.ts";
 import { SteadyTime } from "./steady-time.ts";
 
 export interface NodeOptions {
   readonly entities: readonly AnyEntity[];
   /** The node closes it when it stops. */
   readonly log: ShardLog;
+  /**
+   * Where entities go that are not in memory, and what a restart begins with. Left out, every entity stays in memory and
+   * a restart replays the whole log. The node closes it when it stops.
+   */
+  readonly state?: StateStore;
   readonly clock: Clock;
   readonly random: Random;
   /** Must be the one the log was made with. Default 256. */
@@ -78,6 +87,7 @@ class Node implements HoldfastNode {
   readonly #hosts: ShardHost[] = [];
   readonly #committer: Committer;
   readonly #alarm: Alarm<ShardHost>;
+  readonly #checkpointer: Checkpointer | undefined;
   readonly #around: HostSurroundings;
   readonly #progress = { recovered: 0, toRecover: 0 };
   readonly #recovering = new Set<ShardHost>();
@@ -105,10 +115,18 @@ class Node implements HoldfastNode {
       (host) => this.#guard(() => this.#tick(host)),
     );
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
+    const keeps: Keep[] = [];
     for (let shard = 0; shard < (options.shardCount ?? shardCountDefault); shard++) {
       const { definitions, limits } = this;
-      this.#hosts.push(new ShardHost({ shard, definitions, limits, seed }, this.#around));
+      const images = options.state && new ShardImages(options.state, shard, codesOf(definitions));
+      const cold = images && { cold: (ref: EntityRef) => images.read(ref) };
+      const host = new ShardHost({ shard, definitions, limits, seed, ...cold }, this.#around);
+      this.#hosts.push(host);
+      if (images !== undefined) keeps.push(new Keep(host, images, undefined, codesOf(definitions)));
     }
+    const report = (where: string, error: unknown) => options.onFault?.(where, error);
+    if (options.state !== undefined)
+      this.#checkpointer = new Checkpointer({ keeps, log, clock, limits: this.limits, report });
   }
 
   async recover(): Promise<void> {
@@ -122,6 +140,7 @@ class Node implements HoldfastNode {
     }
     this.#phase = "serving";
     this.#scheduleIdleTick();
+    this.#checkpointer?.start();
   }
 
   execute(call: CommandCall, done: (result: CallResult) => void): void {
@@ -158,7 +177,14 @@ class Node implements HoldfastNode {
   }
 
   health(): Health {
-    return { phase: this.#phase, ...this.#progress, readOnly: this.#committer.readOnly };
+    const counts = { hot: 0, lookups: 0, activations: 0 };
+    for (const { owner } of this.#hosts) {
+      counts.hot += owner.slots.size;
+      counts.lookups += owner.slots.hits + owner.slots.activations;
+      counts.activations += owner.slots.activations;
+    }
+    const stored = this.#checkpointer?.stored ?? 0;
+    return { phase: this.#phase, ...this.#progress, readOnly: this.#committer.readOnly, stored, ...counts };
   }
 
   stop(): Promise<void> {
@@ -176,11 +202,14 @@ class Node implements HoldfastNode {
       for (const host of this.#hosts) this.#guard(() => host.step({ kind: "drain" }));
       await this.#drained();
     }
+    const complete = this.#phase === "draining";
     this.#phase = "stopped";
     this.#cancelIdleTick();
     this.#alarm.close();
     this.#committer.close();
     this.#flush();
+    await this.#checkpointer?.close(complete);
+    await this.#options.state?.close();
     await this.#options.log.close();
   }
 
@@ -304,7 +333,12 @@ class Node implements HoldfastNode {
   }
 
   #recoveryFacts() {
-    return { now: () => this.#time.now(), node: this.#options.name ?? this.run, progress: this.#progress };
+    return {
+      now: () => this.#time.now(),
+      node: this.#options.name ?? this.run,
+      progress: this.#progress,
+      origins: this.#checkpointer ?? logOnly,
+    };
   }
 
   async #readRecord(shard: ShardId, at: Offset): Promise<StepRecord | undefined> {
@@ -340,6 +374,11 @@ class Node implements HoldfastNode {
     this.#alarm.close();
     this.#options.onCrash?.(error);
   }
+}
+
+/** What tells states that this code evolved from those of another, by entity type. */
+function codesOf(definitions: ReadonlyMap<string, EntityDefinition>): Codes {
+  return Object.fromEntries([...definitions.keys()].map((name) => [name, "1"]));
 }
 
 function indexDefinitions(entities: readonly AnyEntity[]): Map<string, EntityDefinition> {

@@ -110,13 +110,13 @@ function eventsFromRow(row: Row): EventBody[] {
   return events;
 }
 
-function sendToRow(send: SendBody): Row {
+export function sendToRow(send: SendBody): Row {
   const row: Row = [send.to.type, send.to.key, send.sequence, send.command, send.input, send.reply ?? null];
   if (send.context !== undefined) row.push(send.context);
   return row;
 }
 
-function sendFromRow(row: Row): SendBody {
+export function sendFromRow(row: Row): SendBody {
   const [type, key, sequence, command, input, reply] = row as [string, string, number, string, Plain, string | null];
   return {
     to: { type, key },
