@@ -45,21 +45,33 @@ export function readWords(bytes: ByteReader): string[] {
   return words;
 }
 
-/** Words that were read lately, where their hash says. Bounded: about 2 MB with keys of 20 letters. */
+/**
+ * Words that were read lately, each in one of the four places where its hash says. Bounded: about 2 MB with keys of 20
+ * letters, most of them the very strings that entities hold as their keys.
+ */
 const lately: string[] = new Array<string>(32_768).fill("");
-const latelyMask = lately.length - 1;
+const hashes = new Int32Array(lately.length);
+const places = 4;
 
 function intern(from: ByteReader, length: number): string {
   const { bytes, at } = from;
   from.at = at + length;
   let hash = length;
   for (let index = at; index < at + length; index++) hash = Math.imul(hash ^ (bytes[index] as number), 0x01000193);
-  const place = (hash ^ (hash >>> 15)) & latelyMask;
-  const known = lately[place] as string;
-  if (known.length === length) {
-    let index = 0;
-    while (index < length && known.charCodeAt(index) === bytes[at + index]) index++;
-    if (index === length) return known;
+  hash ^= hash >>> 15;
+  const first = (hash * places) & (lately.length - 1);
+  let free = first + ((hash >>> 24) & (places - 1));
+  for (let place = first; place < first + places; place++) {
+    const known = lately[place] as string;
+    if (hashes[place] === hash && isText(known, bytes, at, length)) return known;
+    if (known === "") free = place;
   }
-  return (lately[place] = bytes.toString("latin1", at, at + length));
+  hashes[free] = hash;
+  return (lately[free] = bytes.toString("latin1", at, at + length));
+}
+
+function isText(text: string, bytes: Buffer, at: number, length: number): boolean {
+  if (text.length !== length) return false;
+  for (let index = 0; index < length; index++) if (text.charCodeAt(index) !== bytes[at + index]) return false;
+  return true;
 }
