@@ -31,7 +31,7 @@ export const wallet = defineEntity("wallet", {
 
 /** An entity of about 200 bytes, for many of them. */
 export const account = defineEntity("account", {
-  state: (key) => ({
+  state: (key: string) => ({
     balance: 0,
     owner: `Player number ${key}`,
     currency: "chips",

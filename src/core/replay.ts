@@ -7,7 +7,7 @@ import { assert, HoldfastError } from "../model/errors.ts";
 import { formatRef, type Offset } from "../model/ids.ts";
 import type { EventBody, LogRecord, StepRecord } from "../model/records.ts";
 import { armTimers } from "./alarms.ts";
-import { rememberOutcome, rememberRequest } from "./dedup.ts";
+import { rememberOutcome, rememberRequest, settleRequests } from "./dedup.ts";
 import { noteChange } from "./image.ts";
 import type { Owner } from "./owner-state.ts";
 import { applyRecord, evolveSlot, makeSlot, type Slot, upcastEvent } from "./slot.ts";
@@ -27,6 +27,7 @@ export function replayRecord(owner: Owner, at: Offset, record: LogRecord): void 
     replayStep(owner, at, record);
   }
   owner.tail = owner.cut = owner.durable = at + 1;
+  if (owner.tail === owner.replay.tail) settleRequests(owner.dedup);
 }
 
 function replayStep(owner: Owner, at: Offset, record: StepRecord): void {

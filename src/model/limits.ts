@@ -48,7 +48,7 @@ export const limitsDefault = {
   dedupWindowMs: 600_000,
   /** How far a request id may lie in the future of our clock: clients with a fast clock. */
   requestIdFutureMs: 60_000,
-  /** Request ids remembered per shard, at most 96 bytes each off the heap: 6,000 commands/s on one shard for the whole window. */
+  /** Request ids remembered per shard, at most 80 bytes each off the heap: 6,000 commands/s on one shard for the whole window. */
   dedupIdsPerShardMax: 4_194_304,
   /** Outcomes kept decoded per shard for retries; older ones are read back from the log. */
   outcomesPerShardMax: 2_048,
