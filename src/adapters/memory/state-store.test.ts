@@ -1,0 +1,44 @@
+/**
+ * The memory state store passes the contract suite, and can be damaged on purpose.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { image } from "../../ports/state-store.contract.kit.ts";
+import { testStateStore } from "../../ports/state-store.contract.ts";
+import { MemoryState, openMemoryStateStore } from "./state-store.ts";
+
+testStateStore("memory", async () => {
+  const state = new MemoryState();
+  let store = openMemoryStateStore({ state });
+  return {
+    store,
+    async reopen() {
+      await store.close();
+      store = openMemoryStateStore({ state });
+      return store;
+    },
+    dispose: () => store.close(),
+  };
+});
+
+test("a flipped image is undefined and told, until it is written again; a lost store is empty", async () => {
+  const state = new MemoryState();
+  const told: unknown[] = [];
+  const store = openMemoryStateStore({ state, damaged: (shard, name) => told.push([shard, name]) });
+  await store.write([{ shard: 1, images: [image("a/1", 1), image("a/2", 2)] }]);
+  assert.equal(state.flip(1, "a/1"), true);
+  assert.equal(state.flip(1, "a/3"), false);
+  assert.equal(store.get(1, "a/1"), undefined);
+  assert.deepEqual(
+    [...store.images(1)].map(([name]) => name),
+    ["a/2"],
+  );
+  assert.deepEqual(told, [
+    [1, "a/1"],
+    [1, "a/1"],
+  ]);
+  await store.write([{ shard: 1, images: [image("a/1", 3)] }]);
+  assert.ok(store.get(1, "a/1") !== undefined);
+  state.lose();
+  assert.equal(store.get(1, "a/1"), undefined);
+});
