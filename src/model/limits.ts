@@ -35,6 +35,10 @@ export const limitsDefault = {
   /** Bytes in one append over all shards: about 10 ms of a slow disk. */
   appendBytesMax: 4 * 1024 * 1024,
 
+  // the state store
+  /** Bytes of the state store's file, its unused pages included: 100 million entities of 200 B. Reserves addresses, not space. */
+  stateStoreBytesMax: 64 * 1024 * 1024 * 1024,
+
   // dedup
   /** How long a request id is remembered. A retry later than this is refused, never run. */
   dedupWindowMs: 600_000,

@@ -21,7 +21,10 @@ const write = fc.record({
 type Wish = typeof write extends fc.Arbitrary<infer Value> ? Value : never;
 
 const step = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ verb: fc.constant("write" as const), writes: fc.array(write, { maxLength: 3 }) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({ verb: fc.constant("write" as const), writes: fc.array(write, { maxLength: 3 }) }),
+  },
   { weight: 2, arbitrary: fc.record({ verb: fc.constant("clear" as const), shard }) },
   { weight: 2, arbitrary: fc.record({ verb: fc.constant("settle" as const) }) },
   { weight: 1, arbitrary: fc.record({ verb: fc.constant("reopen" as const) }) },
