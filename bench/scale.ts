@@ -9,7 +9,7 @@
  */
 import { createHistogram, PerformanceObserver } from "node:perf_hooks";
 import { type HoldfastNode, startNode } from "holdfast";
-import { openLmdbState } from "../src/adapters/lmdb/state-store.ts";
+import { openLmdbStateStore } from "../src/adapters/lmdb/open.ts";
 import { openSegmentLog } from "../src/adapters/segments/open.ts";
 import { systemClock } from "../src/adapters/system/clock.ts";
 import { systemRandom } from "../src/adapters/system/random.ts";
@@ -36,7 +36,7 @@ new PerformanceObserver((list) => {
 
 const startedAt = performance.now();
 const log = await openSegmentLog({ directory, shardCount });
-const state = await openLmdbState({ directory: `${directory}/state` });
+const state = await openLmdbStateStore({ directory: `${directory}/state` });
 const node = await startNode({ entities: [account], log, state, clock: systemClock, random: systemRandom, shardCount });
 const servingMs = performance.now() - startedAt;
 

@@ -42,6 +42,8 @@ export const limitsDefault = {
   replayBudgetMs: 1_000,
   /** A checkpoint of a shard that changed at all, so that an idle one does not hold the log back. */
   checkpointMs: 300_000,
+  /** Bytes of the state store's file, its unused pages included: 100 million entities of 200 B. Reserves addresses, not space. */
+  stateStoreBytesMax: 64 * 1024 * 1024 * 1024,
 
   // dedup
   /** How long a request id is remembered. A retry later than this is refused, never run. */

@@ -12,7 +12,7 @@ import type { ShardImage } from "../model/images.ts";
 import type { Limits } from "../model/limits.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LogPosition, ShardLog } from "../ports/log.ts";
-import { Abandoned, type Keep } from "./keep.ts";
+import { Abandoned, isStateDamaged, type Keep } from "./keep.ts";
 import type { Origins } from "./recovery.ts";
 import type { ShardHost } from "./shard-host.ts";
 
@@ -121,7 +121,8 @@ export class Checkpointer implements Origins {
     try {
       await this.#checkpoint(keep);
     } catch (error) {
-      if (!(error instanceof Abandoned)) this.#options.report(`checkpoint of shard ${keep.host.shard}`, error);
+      if (isStateDamaged(error)) keep.host.abandon(error);
+      else if (!(error instanceof Abandoned)) this.#options.report(`checkpoint of shard ${keep.host.shard}`, error);
     }
     keep.checkpointMs = this.#options.clock.monotonic();
   }

@@ -6,6 +6,7 @@
  * 2. A stamp or a snapshot of offset S is published only when all that changed below S is stored.
  */
 import { requestsOf } from "../core/dedup.ts";
+import { isHoldfastError } from "../model/errors.ts";
 import { type Offset, parseRef } from "../model/ids.ts";
 import type { RequestsImage, ShardImage, StoredImage } from "../model/images.ts";
 import type { LogPosition } from "../ports/log.ts";
@@ -80,7 +81,11 @@ export class Keep {
   }
 
   async #fromStore(position: LogPosition): Promise<ShardImage | undefined> {
-    const opened = await this.images.open(position);
+    const opened = await this.images.open(position).catch(async (error: unknown) => {
+      if (!isStateDamaged(error)) throw error;
+      await this.images.clear();
+      return undefined;
+    });
     if (opened === undefined) return undefined;
     this.#snapshotAt = opened.snapshotAt;
     if (opened.snapshotAt < opened.at) this.#changed = undefined;
@@ -187,6 +192,11 @@ export class Keep {
     }
     yield slice;
   }
+}
+
+/** What a state store throws for an image that is not what was written. */
+export function isStateDamaged(error: unknown): boolean {
+  return isHoldfastError(error) && error.code === "state-damaged";
 }
 
 /** Without the ids of records that may yet be lost. Offsets of a generation only grow. */

@@ -89,17 +89,19 @@ export class ShardHost {
       stepOwner(this.owner, input, effects);
     } catch (error) {
       if (!isHoldfastError(error) || error.code !== "state-damaged" || this.owner.phase === "recovering") throw error;
-      this.#abandon(input, error, effects);
+      // Nothing was decided yet: whoever asked is told by the step below that the shard is not served.
+      for (const effect of effects) this.#perform(effect);
+      this.abandon(error);
+      return this.step(input);
     }
     for (const effect of effects) this.#perform(effect);
   }
 
-  /** An entity's image cannot be read: this incarnation ends before anything is decided without it. */
-  #abandon(input: Input, error: unknown, effects: Effect[]): void {
+  /** An entity's image cannot be read: this incarnation ends, the next begins without the state store. */
+  abandon(error: unknown): void {
     this.damaged = true;
-    effects.push({ kind: "fault", where: `the state store of shard ${this.shard}`, error });
-    stepOwner(this.owner, { kind: "append-failed", reason: "unknown" }, effects);
-    stepOwner(this.owner, input, effects);
+    this.#around.fault(`the state store of shard ${this.shard}`, error);
+    this.step({ kind: "append-failed", reason: "unknown" });
   }
 
   /** Makes the frame of everything that is decided, for the next group commit. */

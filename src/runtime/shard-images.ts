@@ -6,11 +6,10 @@
  * 1. Only what rests on durable records is written; the stamp's `high` is above every image before that image can be read.
  * 2. A store that cannot be trusted is cleared before anything is read from it: stamp and log, code or chain do not fit.
  */
-import { HoldfastError } from "../model/errors.ts";
 import { type EntityRef, formatRef, type Offset, type ShardId } from "../model/ids.ts";
 import type { EntityImage, RequestsImage, ShardImage, StoredImage } from "../model/images.ts";
 import type { LogPosition } from "../ports/log.ts";
-import type { StateStore } from "../ports/state-store.ts";
+import { type StateStore, stateDamaged } from "../ports/state-store.ts";
 import { decodeIds, decodeImage, decodeStamp, encodeIds, encodeStamp, type Stamp } from "../wire/image.ts";
 
 /** Ids in one chunk: full ones are written once, the last one again with each checkpoint (400 KB). */
@@ -38,7 +37,7 @@ export class ShardImages {
     const bytes = this.#store.get(this.#shard, formatRef(ref));
     if (bytes === undefined) return undefined;
     const image = decodeImage(bytes);
-    if (image === undefined || image.touched >= this.#high) throw damaged(ref);
+    if (image === undefined || image.touched >= this.#high) throw stateDamaged(this.#shard, formatRef(ref));
     return image;
   }
 
@@ -118,7 +117,7 @@ export class ShardImages {
     for (const [name, bytes] of this.#store.images(this.#shard)) {
       if (name.startsWith(chunkPrefix)) continue;
       const touched = decodeImage(bytes)?.touched;
-      if (touched === undefined) throw new HoldfastError("state-damaged", `The image of ${name} cannot be read.`);
+      if (touched === undefined) throw stateDamaged(this.#shard, name);
       yield touched >= since ? { name, touched, busy: busy.has(name), bytes } : undefined;
     }
   }
@@ -180,11 +179,4 @@ function* chunksFrom({ ids, offsets }: RequestsImage, number: number, from: numb
 function sameCodes(left: Codes, right: Codes): boolean {
   const names = Object.keys(left);
   return names.length === Object.keys(right).length && names.every((name) => left[name] === right[name]);
-}
-
-function damaged(ref: EntityRef): HoldfastError {
-  return new HoldfastError(
-    "state-damaged",
-    `The image of ${formatRef(ref)} in the state store cannot be read; the shard is recovered without it.`,
-  );
 }
