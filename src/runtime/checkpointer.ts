@@ -20,6 +20,12 @@ import type { ShardHost } from "./shard-host.ts";
 const lookMs = 250;
 /** After a slice the work rests for this many times as long as it took. */
 const restFactor = 4;
+/** So many times more entities in memory than there may be, and the work does not rest any more. */
+const pressedFactor = 1.1;
+/** So many times more, and commands are refused: the store is slower than the entities come. */
+const crowdedFactor = 2;
+/** Entities that are looked through for eviction in one go: about a millisecond. */
+const evictSlice = 2_000;
 /** Between looks whether the records of a slice are durable. */
 const durableMs = 1;
 /** What replaying a record costs until a recovery has measured it. */
@@ -86,6 +92,15 @@ export class Checkpointer implements Origins {
     for (const keep of this.#options.keeps) if (keep.host.owner.durable > keep.checkpointAt) await this.#try(keep);
   }
 
+  /** Memory is so full of entities that no more commands may be taken until there is room. */
+  get crowded(): boolean {
+    return this.hot > this.#options.limits.residentEntitiesMax * crowdedFactor;
+  }
+
+  get #pressed(): boolean {
+    return this.#hurry || this.hot > this.#options.limits.residentEntitiesMax * pressedFactor;
+  }
+
   /** Entities in memory. */
   get hot(): number {
     let count = 0;
@@ -129,16 +144,10 @@ export class Checkpointer implements Origins {
 
   async #checkpoint(keep: Keep): Promise<void> {
     const image = keep.present();
-    for (let left = keep.host.owner.dirty.size; left > 0; ) {
-      const startedMs = this.#options.clock.monotonic();
-      const written = await keep.writeBack(left, this.#durable);
-      if (written === 0) break;
-      left -= written;
-      await this.#rest(startedMs);
-    }
+    await this.#writeBack(keep, keep.host.owner.dirty.size);
     await keep.stamp(image);
     if (!keep.hasSnapshots) return;
-    const trimBelow = await keep.snapshot(image, () => this.#rest(this.#options.clock.monotonic()));
+    const trimBelow = await keep.snapshot(image, () => this.#rest(1));
     await this.#trim(keep, image, trimBelow);
   }
 
@@ -160,21 +169,28 @@ export class Checkpointer implements Origins {
     }
   }
 
+  async #writeBack(keep: Keep, count: number): Promise<void> {
+    const now = () => this.#options.clock.monotonic();
+    for (let left = count; left > 0; ) {
+      const written = await keep.writeBack(left, { durable: this.#durable, now, hasty: this.#pressed });
+      if (written.count === 0) return;
+      left -= written.count;
+      await this.#rest(written.busyMs);
+    }
+  }
+
   async #makeRoomIn(keep: Keep, count: number): Promise<void> {
-    const startedMs = this.#options.clock.monotonic();
     try {
-      for (let left = keep.host.owner.dirty.size; left > 0 && keep.host.owner.dirty.size > 0; ) {
-        const written = await keep.writeBack(left, this.#durable);
-        if (written === 0) break;
-        left -= written;
-        await this.#rest(startedMs);
-      }
+      await this.#writeBack(keep, Math.min(keep.host.owner.dirty.size, 2 * count));
     } catch (error) {
       if (!(error instanceof Abandoned)) this.#options.report(`images of shard ${keep.host.shard}`, error);
       return;
     }
-    keep.host.step({ kind: "evict", count });
-    await this.#rest(startedMs);
+    for (let left = count; left > 0; left -= evictSlice) {
+      const startedMs = this.#options.clock.monotonic();
+      keep.host.step({ kind: "evict", count: Math.min(left, evictSlice) });
+      await this.#rest(this.#options.clock.monotonic() - startedMs);
+    }
   }
 
   readonly #durable = async (host: ShardHost, below: Offset): Promise<void> => {
@@ -184,10 +200,10 @@ export class Checkpointer implements Origins {
     }
   };
 
-  /** Lets commands go on. */
-  async #rest(startedMs: number): Promise<void> {
+  /** Lets commands go on, for longer than the work took; unless entities come faster than they leave. */
+  async #rest(busyMs: number): Promise<void> {
     const { clock } = this.#options;
-    const restMs = this.#hurry ? 0 : (clock.monotonic() - startedMs) * restFactor;
+    const restMs = this.#pressed ? 0 : busyMs * restFactor;
     await new Promise<void>((resolve) => (restMs > 1 ? clock.after(restMs, resolve) : clock.defer(resolve)));
   }
 

@@ -35,8 +35,16 @@ export interface LoadedSnapshot {
 /** The incarnation that the images were of has ended; what was stored of it stays true. */
 export class Abandoned extends Error {}
 
-/** Images of one slice: about a millisecond of work. */
+/** Images of one slice while commands go on: one or two milliseconds of work. */
 const sliceImages = 256;
+/** Images of one slice when memory is more urgent than latency: fewer transactions. */
+const sliceImagesHasty = 2_048;
+
+export interface Slicing {
+  readonly durable: (host: ShardHost, below: Offset) => Promise<void>;
+  readonly now: () => number;
+  readonly hasty: boolean;
+}
 
 export class Keep {
   readonly host: ShardHost;
@@ -106,20 +114,27 @@ export class Keep {
 
   /**
    * Stores the images of up to `count` entities that changed first.
-   * @param durable resolves when the host's records below an offset are durable
+   * @param slicing `durable` resolves when the host's records below an offset are durable, `now` tells the time,
+   *                `hasty`: in large slices
+   * @returns how many it were, and for how long they kept the event loop busy
    * @throws Abandoned
    */
-  async writeBack(count: number, durable: (host: ShardHost, below: Offset) => Promise<void>): Promise<number> {
+  async writeBack(count: number, { durable, now, hasty }: Slicing): Promise<{ count: number; busyMs: number }> {
     const { host } = this;
     const { owner } = host;
-    const images = host.collect(Math.min(count, sliceImages));
-    if (images.length === 0) return 0;
+    let startedMs = now();
+    const images = host.collect(Math.min(count, hasty ? sliceImagesHasty : sliceImages));
+    if (images.length === 0) return { count: 0, busyMs: 0 };
     let below = 0;
     for (const { touched } of images) below = Math.max(below, touched + 1);
+    let busyMs = now() - startedMs;
     if (owner.durable < below) await durable(host, below);
     if (host.owner !== owner || owner.phase === "released") throw new Abandoned();
     try {
-      await this.images.write(images);
+      startedMs = now();
+      const written = this.images.write(images);
+      busyMs += now() - startedMs;
+      await written;
     } catch (error) {
       if (host.owner === owner) for (const { name } of images) host.step({ kind: "unstored", entity: parseRef(name) });
       throw error;
@@ -129,7 +144,7 @@ export class Keep {
       this.#changed?.set(name, { touched, busy });
       host.step({ kind: "stored", entity: parseRef(name), touched });
     }
-    return images.length;
+    return { count: images.length, busyMs };
   }
 
   /** What the shard is at its present durable offset; all that changed below is dirty or stored. */

@@ -238,6 +238,9 @@ class Node implements HoldfastNode {
         code: "unavailable",
         detail: "The node is not serving; send the same request again.",
       });
+    } else if (this.#checkpointer?.crowded === true) {
+      const detail = "More entities are in memory than there is room for; send the same request again.";
+      this.#around.answer(caller, { ok: false, code: "overloaded", detail });
     } else {
       this.#guard(() => {
         host.step(input(caller));
