@@ -60,6 +60,7 @@ export const catalogue = {
   "directory-in-use": { recovery: "crash", status: 500, title: "Another process uses the data directory" },
   "log-damaged": { recovery: "crash", status: 500, title: "The log fails its checks" },
   "log-failed": { recovery: "crash", status: 500, title: "The disk refused to write or sync" },
+  "snapshot-damaged": { recovery: "crash", status: 500, title: "An object of a snapshot fails its checks" },
   "unknown-event": { recovery: "crash", status: 500, title: "The log holds an event this code does not know" },
   "evolve-failed": { recovery: "crash", status: 500, title: "An event could not be evolved" },
   internal: { recovery: "crash", status: 500, title: "A broken invariant in Holdfast" },
