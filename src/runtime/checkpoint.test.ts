@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { z } from "zod";
 import { createMemoryStore, openMemoryLog } from "../adapters/memory/log.ts";
+import { MemoryObjects, openMemorySnapshots } from "../adapters/memory/snapshot-store.ts";
 import { MemoryState, openMemoryStateStore } from "../adapters/memory/state-store.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { systemRandom } from "../adapters/system/random.ts";
 import { defineEntity } from "../model/entity.ts";
+import { isHoldfastError } from "../model/errors.ts";
 import type { CallResult } from "../model/records.ts";
 import { sendOutcome } from "../model/send-outcome.ts";
 import { makeUuidV7 } from "../std/uuid.ts";
@@ -64,11 +66,17 @@ const stateOf = async (node: HoldfastNode, key: string) => {
   return result.value;
 };
 
-function start(store: ReturnType<typeof createMemoryStore>, memory: MemoryState, limits = {}) {
+function start(
+  store: ReturnType<typeof createMemoryStore>,
+  memory: MemoryState,
+  limits = {},
+  objects: MemoryObjects = new MemoryObjects(),
+) {
   return startNode({
     entities: [wallet],
     log: openMemoryLog({ store }),
     state: openMemoryStateStore({ state: memory }),
+    snapshots: openMemorySnapshots({ objects }),
     clock: systemClock,
     random: systemRandom,
     shardCount: 4,
@@ -119,7 +127,7 @@ test("timers and sends of entities that are not in memory go on after a restart"
   const [store, memory] = [createMemoryStore(4), new MemoryState()];
   {
     await using node = await start(store, memory);
-    await execute(node, "sleeper", "wakeIn", { ms: 400 });
+    await execute(node, "sleeper", "wakeIn", { ms: 2_000 });
     await execute(node, "other", "credit", { amount: 1 });
   }
   await using node = await start(store, memory);
@@ -160,4 +168,38 @@ test("an image that cannot be read costs a recovery and nothing else", async () 
   }
   for (let index = 0; index < 20; index++)
     assert.deepEqual(await stateOf(node, `w${index}`), { balance: 10, woken: 0 });
+});
+
+test("a node whose state store is lost begins with a snapshot, and the log before it may be trimmed", async () => {
+  const [store, objects] = [createMemoryStore(4), new MemoryObjects()];
+  const faults: unknown[] = [];
+  let ids: string[] = [];
+  for (let round = 0; round < 4; round++) {
+    await using node = await start(store, new MemoryState(), { dedupWindowMs: 61_000 }, objects);
+    ids = [];
+    for (let index = 0; index < 50; index++) {
+      ids.push(requestId());
+      assert.ok((await execute(node, `w${index}`, "credit", { amount: 1 }, ids[index])).ok);
+    }
+    assert.equal(node.health().recovered < 60, true, "only what came after the snapshot is replayed");
+  }
+  await using node = await start(store, new MemoryState(), {}, objects);
+  for (let index = 0; index < 50; index++) {
+    assert.deepEqual(await stateOf(node, `w${index}`), { balance: 4, woken: 0 });
+    assert.ok((await execute(node, `w${index}`, "credit", { amount: 1 }, ids[index])).ok);
+    assert.deepEqual(await stateOf(node, `w${index}`), { balance: 4, woken: 0 }, "request ids are in the snapshot");
+  }
+  assert.deepEqual(faults, []);
+});
+
+test("a log that has lost records which a snapshot has is refused", async () => {
+  const objects = new MemoryObjects();
+  {
+    await using node = await start(createMemoryStore(4), new MemoryState(), {}, objects);
+    for (let index = 0; index < 50; index++) await execute(node, `w${index}`, "credit", { amount: 1 });
+  }
+  await assert.rejects(
+    start(createMemoryStore(4), new MemoryState(), {}, objects),
+    (error) => isHoldfastError(error) && error.code === "log-damaged",
+  );
 });

@@ -13,17 +13,17 @@ import { type Limits, limitsWith } from "../model/limits.ts";
 import type { CallResult, CommandCall, QueryCall, StepRecord, WatchCall, WatchNews } from "../model/records.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { ShardLog } from "../ports/log.ts";
+import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import { Alarm } from "./alarm.ts";
 import { makeChance } from "./chance.ts";
-import { Checkpointer, logOnly } from "./checkpointer.ts";
+import { type Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
-import { Keep } from "./keep.ts";
 import { recoverShards } from "./recovery.ts";
 import type { Health, Phase, Service } from "./service.ts";
-import { type CallerToken, type HostSurroundings, ShardHost, type Watching } from "./shard-host.ts";
-import { type Codes, ShardImages } from "./shard-images.ts";
+import type { CallerToken, HostSurroundings, ShardHost, Watching } from "./shard-host.ts";
+import { makeShards } from "./shards.ts";
 import { SteadyTime } from "./steady-time.ts";
 
 export interface NodeOptions {
@@ -35,6 +35,8 @@ export interface NodeOptions {
    * a restart replays the whole log. The node closes it when it stops.
    */
   readonly state?: StateStore;
+  /** Where snapshots go; the log is trimmed behind them. Needs `state`. The node closes it when it stops. */
+  readonly snapshots?: SnapshotStore;
   readonly clock: Clock;
   readonly random: Random;
   /** Must be the one the log was made with. Default 256. */
@@ -84,7 +86,7 @@ class Node implements HoldfastNode {
   readonly run: string;
   readonly #options: NodeOptions;
   readonly #time: SteadyTime;
-  readonly #hosts: ShardHost[] = [];
+  readonly #hosts: readonly ShardHost[];
   readonly #committer: Committer;
   readonly #alarm: Alarm<ShardHost>;
   readonly #checkpointer: Checkpointer | undefined;
@@ -115,18 +117,21 @@ class Node implements HoldfastNode {
       (host) => this.#guard(() => this.#tick(host)),
     );
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
-    const keeps: Keep[] = [];
-    for (let shard = 0; shard < (options.shardCount ?? shardCountDefault); shard++) {
-      const { definitions, limits } = this;
-      const images = options.state && new ShardImages(options.state, shard, codesOf(definitions));
-      const cold = images && { cold: (ref: EntityRef) => images.read(ref) };
-      const host = new ShardHost({ shard, definitions, limits, seed, ...cold }, this.#around);
-      this.#hosts.push(host);
-      if (images !== undefined) keeps.push(new Keep(host, images, undefined, codesOf(definitions)));
-    }
-    const report = (where: string, error: unknown) => options.onFault?.(where, error);
-    if (options.state !== undefined)
-      this.#checkpointer = new Checkpointer({ keeps, log, clock, limits: this.limits, report });
+    const { definitions, limits } = this;
+    const { hosts, checkpointer } = makeShards(
+      {
+        count: options.shardCount ?? shardCountDefault,
+        owner: { definitions, limits, seed },
+        log,
+        state: options.state,
+        snapshots: options.snapshots,
+        clock,
+        report: (where, error) => options.onFault?.(where, error),
+      },
+      this.#around,
+    );
+    this.#hosts = hosts;
+    this.#checkpointer = checkpointer;
   }
 
   async recover(): Promise<void> {
@@ -210,6 +215,7 @@ class Node implements HoldfastNode {
     this.#flush();
     await this.#checkpointer?.close(complete);
     await this.#options.state?.close();
+    await this.#options.snapshots?.close();
     await this.#options.log.close();
   }
 
@@ -377,11 +383,6 @@ class Node implements HoldfastNode {
     this.#alarm.close();
     this.#options.onCrash?.(error);
   }
-}
-
-/** What tells states that this code evolved from those of another, by entity type. */
-function codesOf(definitions: ReadonlyMap<string, EntityDefinition>): Codes {
-  return Object.fromEntries([...definitions.keys()].map((name) => [name, "1"]));
 }
 
 function indexDefinitions(entities: readonly AnyEntity[]): Map<string, EntityDefinition> {

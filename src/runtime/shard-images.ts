@@ -176,7 +176,8 @@ function* chunksFrom({ ids, offsets }: RequestsImage, number: number, from: numb
   }
 }
 
-function sameCodes(left: Codes, right: Codes): boolean {
+/** Whether the same code evolved both. */
+export function sameCodes(left: Codes, right: Codes): boolean {
   const names = Object.keys(left);
   return names.length === Object.keys(right).length && names.every((name) => left[name] === right[name]);
 }
