@@ -86,6 +86,7 @@ class Node implements HoldfastNode {
   #phase: Phase = "starting";
   #outgoing: (() => void)[] = [];
   #flushing = false;
+  #deferring = false;
   #stopping: Promise<void> | undefined;
   #cancelIdleTick: () => void = () => {};
 
@@ -97,11 +98,12 @@ class Node implements HoldfastNode {
     this.#time = new SteadyTime(options.clock);
     const { log, clock } = options;
     const supervise = (work: Promise<void>) => void work.catch((error: unknown) => this.#crash(error));
-    this.#committer = new Committer({ log, clock, limits: this.limits, flush: () => this.#flush(), supervise });
+    const now = () => this.#time.now();
+    this.#committer = new Committer({ log, clock, limits: this.limits, flush: () => this.#flush(), supervise, now });
     this.#around = this.#surroundings(supervise);
     this.#alarm = new Alarm(
       clock,
-      () => this.#time.now(),
+      now,
       (host) => this.#guard(() => this.#tick(host)),
     );
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
@@ -131,6 +133,7 @@ class Node implements HoldfastNode {
       caller,
       nowMs: this.#time.now(),
       chance: this.#around.chance,
+      appendMs: this.#committer.appendMs,
     }));
   }
 
@@ -211,8 +214,9 @@ class Node implements HoldfastNode {
       });
     } else {
       this.#guard(() => {
+        const { pendingBytes } = host.owner;
         host.step(input(caller));
-        this.#committer.nudge();
+        this.#committer.nudge(host.owner.pendingBytes - pendingBytes);
       });
     }
   }
@@ -224,14 +228,14 @@ class Node implements HoldfastNode {
 
   #surroundings(supervise: (work: Promise<void>) => void): HostSurroundings {
     return {
-      answer: (caller, result) => this.#later(() => caller.answer(result)),
+      answer: (caller, result) => this.#later(() => caller.answer(result), result.durable === false),
       publish: (watching, news) =>
         this.#later(() => {
           if (watching.over) return;
           if (!news.ok) watching.over = true;
           watching.listener(news);
         }),
-      pending: (host) => this.#committer.add(host),
+      pending: (host, byMs) => this.#committer.add(host, byMs),
       wake: (host, atMs) => this.#alarm.set(host, atMs),
       route: (entity, input) => this.#hostOf(entity)?.step(input),
       readRecord: (shard, at) => this.#readRecord(shard, at),
@@ -243,10 +247,21 @@ class Node implements HoldfastNode {
     };
   }
 
-  /** Answers leave in bursts, after the step that made them: those of one group commit together. */
-  #later(answer: () => void): void {
+  /**
+   * Answers leave in bursts, after the step that made them: those of one group commit together. An early answer waits for
+   * the end of the turn: callers that ask again at once must not keep the log from its turn.
+   */
+  #later(answer: () => void, early = false): void {
     this.#outgoing.push(answer);
-    if (this.#flushing) return;
+    if (this.#flushing || (early && this.#deferring)) return;
+    if (early) {
+      this.#deferring = true;
+      this.#options.clock.defer(() => {
+        this.#deferring = false;
+        this.#flush();
+      });
+      return;
+    }
     this.#flushing = true;
     queueMicrotask(() => this.#flush());
   }
