@@ -34,9 +34,10 @@ export function mayAnswerEarly(
   if (durability === undefined || durability === "durable") return 0;
   const { windowMs } = durability.relaxed;
   if (appendMs > windowMs * relaxedShare.append || !answersEarly(owner, nowMs)) return 0;
-  // what is pending must go into the log with one append
-  const { appendRecordsMax, appendBytesMax } = owner.limits;
-  if (owner.pending.size >= appendRecordsMax || owner.pendingBytes - owner.cutBytes > appendBytesMax / 4) return 0;
+  // What is pending must go into the log with one append, and callers who do not wait leave room for those who do.
+  const { appendRecordsMax, appendBytesMax, mailboxMax, inflightRecordsMax } = owner.limits;
+  if (owner.tail - owner.durable >= Math.min(appendRecordsMax, mailboxMax, inflightRecordsMax) / 2) return 0;
+  if (owner.pendingBytes - owner.cutBytes > appendBytesMax / 4) return 0;
   return windowMs;
 }
 

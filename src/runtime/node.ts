@@ -101,11 +101,7 @@ class Node implements HoldfastNode {
     const now = () => this.#time.now();
     this.#committer = new Committer({ log, clock, limits: this.limits, flush: () => this.#flush(), supervise, now });
     this.#around = this.#surroundings(supervise);
-    this.#alarm = new Alarm(
-      clock,
-      now,
-      (host) => this.#guard(() => this.#tick(host)),
-    );
+    this.#alarm = new Alarm(clock, now, (host) => this.#guard(() => this.#tick(host)));
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
     for (let shard = 0; shard < (options.shardCount ?? shardCountDefault); shard++) {
       const { definitions, limits } = this;

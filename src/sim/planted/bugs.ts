@@ -92,6 +92,7 @@ const writers: readonly PlantedBug[] = [
     owner.epoch = position.epoch;
     owner.tail = owner.cut = owner.durable = position.tail;
     owner.pendingBytes = owner.cutBytes = 0;
+    owner.cutByMs = Number.POSITIVE_INFINITY;
     this.#recovering.delete(host);`,
     ),
   ),
