@@ -63,8 +63,9 @@ export class Committer {
     return this.#full.length > 0;
   }
 
-  /** How long an append takes: the slower ones of late, and the one in flight if it is slower still. */
+  /** How long an append takes: the slower ones of late, the one in flight if it is slower still, forever without space. */
   get appendMs(): number {
+    if (this.#full.length > 0) return Number.POSITIVE_INFINITY;
     if (!this.#busy) return this.#usualMs;
     return Math.max(this.#usualMs, this.#options.clock.monotonic() - this.#startedMs);
   }
