@@ -104,6 +104,8 @@ const cases: [string, unknown, object, RegExp][] = [
     },
     /command "act" has a durability that is none; .* 10 to 60000 ms/,
   ],
+  ["a migrate without an older version", "w", { ...good, migrate: () => ({}) }, /has a migrate but no older version/],
+  ["an async migrate", "w", { ...good, version: 2, migrate: async () => ({}) }, /migrate that is an AsyncFunction/],
   ["a state version of one and a half", "w", { ...good, version: 1.5 }, /has version 1.5/],
 ];
 

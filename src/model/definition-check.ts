@@ -41,6 +41,7 @@ export function checkDefinition(name: string, options: Options): EntityDefinitio
     name,
     version: readVersion(name, options.version),
     state: options.state,
+    migrate: readMigrate(name, options),
     events,
     commands,
     queries: readQueries(name, options.queries ?? {}),
@@ -54,6 +55,13 @@ function readVersion(name: string, version: number | undefined): number {
   if (!Number.isSafeInteger(version) || version < 1)
     refuse(name, `has version ${version}`, "use a whole number from 1");
   return version;
+}
+
+function readMigrate(name: string, { migrate, version }: Options): EntityDefinition["migrate"] {
+  if (migrate === undefined) return undefined;
+  checkSync(name, "migrate", migrate);
+  if ((version ?? 1) < 2) refuse(name, "has a migrate but no older version", "raise `version` when the state changes");
+  return migrate;
 }
 
 function readAccess(name: string, access: Access | undefined): Access {

@@ -173,8 +173,16 @@ export type ViewDefinitions<State> = Record<string, (state: State, viewer: Princ
 export type AnyCommand = CommandDefinition<Inferred, Inferred, Inferred, unknown>;
 
 export interface EntityOptions<State, Events, Commands, Queries, Views> {
-  /** Version of the state's shape. Raise it when `evolve` builds another state from the same events. Default 1. */
+  /**
+   * Version of the state. Raise it when `evolve` builds another state from the same events by what its own text does not
+   * show (a helper, a constant, a library), or to give `migrate`. Default 1.
+   */
   readonly version?: number;
+  /**
+   * A state that was kept under an older `version` as this one's, so that it need not be evolved again from the log. It
+   * must be the state that this code evolves from the same events. May change `state` in place; undefined declines.
+   */
+  readonly migrate?: (state: Inferred, fromVersion: number) => NoInfer<State> | undefined;
   /** The state before the first event. */
   readonly state: (key: string) => State;
   readonly events: Events;
@@ -215,6 +223,7 @@ export interface EntityDefinition {
   readonly name: string;
   readonly version: number;
   readonly state: (key: string) => unknown;
+  readonly migrate?: ((state: unknown, fromVersion: number) => unknown) | undefined;
   readonly events: ReadonlyMap<string, EventDefinition>;
   readonly commands: ReadonlyMap<string, CommandDefinition<unknown, unknown, Record<string, unknown>, unknown>>;
   readonly queries: ReadonlyMap<
