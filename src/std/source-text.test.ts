@@ -1,6 +1,10 @@
 /** Comments and layout go; whatever could mean something stays. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { stripTypeScriptTypes } from "node:module";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { parseSync } from "oxc-parser";
 import { bareSource } from "./source-text.ts";
 
 test("comments and layout change nothing", () => {
@@ -44,3 +48,18 @@ test("texts that mean different things stay different", () => {
   ];
   for (const [one, other] of pairs) assert.notEqual(bareSource(one), bareSource(other));
 });
+
+test("our own code means the same without layout", () => {
+  const folder = fileURLToPath(new URL("../", import.meta.url));
+  for (const name of ["core/step.ts", "core/decide.ts", "core/owner.ts", "model/definition-check.ts", "wire/json.ts"]) {
+    const code = stripTypeScriptTypes(readFileSync(`${folder}${name}`, "utf8"));
+    assert.deepEqual(tree(bareSource(code)), tree(code), name);
+  }
+});
+
+/** The syntax tree without its places. */
+function tree(code: string): unknown {
+  const { program, errors } = parseSync("code.js", code);
+  assert.deepEqual(errors, []);
+  return JSON.parse(JSON.stringify(program, (field, value) => (/^(?:start|end)$/.test(field) ? undefined : value)));
+}
