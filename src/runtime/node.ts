@@ -13,19 +13,29 @@ import { type Limits, limitsWith } from "../model/limits.ts";
 import type { CallResult, CommandCall, QueryCall, StepRecord, WatchCall, WatchNews } from "../model/records.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { ShardLog } from "../ports/log.ts";
+import type { StateStore } from "../ports/state-store.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import { Alarm } from "./alarm.ts";
 import { makeChance } from "./chance.ts";
+import { Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
+import { Keep } from "./keep.ts";
+import { Outgoing } from "./outgoing.ts";
 import { recoverShards } from "./recovery.ts";
 import type { Health, Phase, Service } from "./service.ts";
 import { type CallerToken, type HostSurroundings, ShardHost, type Watching } from "./shard-host.ts";
+import { type Codes, ShardImages } from "./shard-images.ts";
 import { SteadyTime } from "./steady-time.ts";
 
 export interface NodeOptions {
   readonly entities: readonly AnyEntity[];
   /** The node closes it when it stops. */
   readonly log: ShardLog;
+  /**
+   * Where entities go that are not in memory, and what a restart begins with. Left out, every entity stays in memory and
+   * a restart replays the whole log. The node closes it when it stops.
+   */
+  readonly state?: StateStore;
   readonly clock: Clock;
   readonly random: Random;
   /** Must be the one the log was made with. Default 256. */
@@ -78,15 +88,14 @@ class Node implements HoldfastNode {
   readonly #hosts: ShardHost[] = [];
   readonly #committer: Committer;
   readonly #alarm: Alarm<ShardHost>;
+  readonly #checkpointer: Checkpointer | undefined;
   readonly #around: HostSurroundings;
+  readonly #outgoing: Outgoing;
   readonly #progress = { recovered: 0, toRecover: 0 };
   readonly #recovering = new Set<ShardHost>();
   /** Shards that user code broke: how often in a row, and when last. */
   readonly #broken = new Map<ShardHost, { readonly times: number; readonly atMs: number }>();
   #phase: Phase = "starting";
-  #outgoing: (() => void)[] = [];
-  #flushing = false;
-  #deferring = false;
   #stopping: Promise<void> | undefined;
   #cancelIdleTick: () => void = () => {};
 
@@ -98,15 +107,31 @@ class Node implements HoldfastNode {
     this.#time = new SteadyTime(options.clock);
     const { log, clock } = options;
     const supervise = (work: Promise<void>) => void work.catch((error: unknown) => this.#crash(error));
+    this.#outgoing = new Outgoing(options.clock, (error) => options.onFault?.("a caller's callback", error));
     const now = () => this.#time.now();
-    this.#committer = new Committer({ log, clock, limits: this.limits, flush: () => this.#flush(), supervise, now });
+    this.#committer = new Committer({
+      log,
+      clock,
+      limits: this.limits,
+      flush: () => this.#outgoing.flush(),
+      supervise,
+      now,
+    });
     this.#around = this.#surroundings(supervise);
     this.#alarm = new Alarm(clock, now, (host) => this.#guard(() => this.#tick(host)));
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
+    const keeps: Keep[] = [];
     for (let shard = 0; shard < (options.shardCount ?? shardCountDefault); shard++) {
       const { definitions, limits } = this;
-      this.#hosts.push(new ShardHost({ shard, definitions, limits, seed }, this.#around));
+      const images = options.state && new ShardImages(options.state, shard, codesOf(definitions));
+      const cold = images && { cold: (ref: EntityRef) => images.read(ref) };
+      const host = new ShardHost({ shard, definitions, limits, seed, ...cold }, this.#around);
+      this.#hosts.push(host);
+      if (images !== undefined) keeps.push(new Keep(host, images, undefined, codesOf(definitions)));
     }
+    const report = (where: string, error: unknown) => options.onFault?.(where, error);
+    if (options.state !== undefined)
+      this.#checkpointer = new Checkpointer({ keeps, log, clock, limits: this.limits, report });
   }
 
   async recover(): Promise<void> {
@@ -120,6 +145,7 @@ class Node implements HoldfastNode {
     }
     this.#phase = "serving";
     this.#scheduleIdleTick();
+    this.#checkpointer?.start();
   }
 
   execute(call: CommandCall, done: (result: CallResult) => void): void {
@@ -157,7 +183,14 @@ class Node implements HoldfastNode {
   }
 
   health(): Health {
-    return { phase: this.#phase, ...this.#progress, readOnly: this.#committer.readOnly };
+    const counts = { hot: 0, lookups: 0, activations: 0 };
+    for (const { owner } of this.#hosts) {
+      counts.hot += owner.slots.size;
+      counts.lookups += owner.slots.hits + owner.slots.activations;
+      counts.activations += owner.slots.activations;
+    }
+    const stored = this.#checkpointer?.stored ?? 0;
+    return { phase: this.#phase, ...this.#progress, readOnly: this.#committer.readOnly, stored, ...counts };
   }
 
   stop(): Promise<void> {
@@ -175,11 +208,14 @@ class Node implements HoldfastNode {
       for (const host of this.#hosts) this.#guard(() => host.step({ kind: "drain" }));
       await this.#drained();
     }
+    const complete = this.#phase === "draining";
     this.#phase = "stopped";
     this.#cancelIdleTick();
     this.#alarm.close();
     this.#committer.close();
-    this.#flush();
+    this.#outgoing.flush();
+    await this.#checkpointer?.close(complete);
+    await this.#options.state?.close();
     await this.#options.log.close();
   }
 
@@ -208,6 +244,9 @@ class Node implements HoldfastNode {
         code: "unavailable",
         detail: "The node is not serving; send the same request again.",
       });
+    } else if (this.#checkpointer?.crowded === true) {
+      const detail = "More entities are in memory than there is room for; send the same request again.";
+      this.#around.answer(caller, { ok: false, code: "overloaded", detail });
     } else {
       this.#guard(() => {
         const { pendingBytes } = host.owner;
@@ -224,9 +263,9 @@ class Node implements HoldfastNode {
 
   #surroundings(supervise: (work: Promise<void>) => void): HostSurroundings {
     return {
-      answer: (caller, result) => this.#later(() => caller.answer(result), result.durable === false),
+      answer: (caller, result) => this.#outgoing.add(() => caller.answer(result), result.durable === false),
       publish: (watching, news) =>
-        this.#later(() => {
+        this.#outgoing.add(() => {
           if (watching.over) return;
           if (!news.ok) watching.over = true;
           watching.listener(news);
@@ -241,39 +280,6 @@ class Node implements HoldfastNode {
       chance: makeChance(this.#options.random),
       supervise,
     };
-  }
-
-  /**
-   * Answers leave in bursts, after the step that made them: those of one group commit together. An early answer waits for
-   * the end of the turn: callers that ask again at once must not keep the log from its turn.
-   */
-  #later(answer: () => void, early = false): void {
-    this.#outgoing.push(answer);
-    if (this.#flushing || (early && this.#deferring)) return;
-    if (early) {
-      this.#deferring = true;
-      this.#options.clock.defer(() => {
-        this.#deferring = false;
-        this.#flush();
-      });
-      return;
-    }
-    this.#flushing = true;
-    queueMicrotask(() => this.#flush());
-  }
-
-  #flush(): void {
-    this.#flushing = false;
-    const answers = this.#outgoing;
-    this.#outgoing = [];
-    for (const answer of answers) {
-      try {
-        answer();
-      } catch (error) {
-        // A caller's own fault must not cost the others of the burst their answers.
-        this.#options.onFault?.("a caller's callback", error);
-      }
-    }
   }
 
   #tick(host: ShardHost): void {
@@ -315,7 +321,12 @@ class Node implements HoldfastNode {
   }
 
   #recoveryFacts() {
-    return { now: () => this.#time.now(), node: this.#options.name ?? this.run, progress: this.#progress };
+    return {
+      now: () => this.#time.now(),
+      node: this.#options.name ?? this.run,
+      progress: this.#progress,
+      origins: this.#checkpointer ?? logOnly,
+    };
   }
 
   async #readRecord(shard: ShardId, at: Offset): Promise<StepRecord | undefined> {
@@ -345,12 +356,17 @@ class Node implements HoldfastNode {
   #crash(error: unknown): void {
     if (this.#phase === "stopped") return;
     this.#phase = "stopped";
-    this.#outgoing = [];
+    this.#outgoing.drop();
     this.#cancelIdleTick();
     this.#committer.close();
     this.#alarm.close();
     this.#options.onCrash?.(error);
   }
+}
+
+/** What tells states that this code evolved from those of another, by entity type. */
+function codesOf(definitions: ReadonlyMap<string, EntityDefinition>): Codes {
+  return Object.fromEntries([...definitions.keys()].map((name) => [name, "1"]));
 }
 
 function indexDefinitions(entities: readonly AnyEntity[]): Map<string, EntityDefinition> {
