@@ -108,8 +108,7 @@ async function until(holds: () => boolean): Promise<void> {
 
 test("entities over the limit leave memory and come back as they were", async () => {
   await using node = await start(createMemoryStore(4), new MemoryState(), { residentEntitiesMax: 50 });
-  for (let index = 0; index < 500; index++)
-    assert.ok((await execute(node, `w${index}`, "credit", { amount: index })).ok);
+  for (let index = 0; index < 500; index++) await persist(node, `w${index}`, index);
   await until(() => node.health().hot <= 50);
   assert.equal(node.health().stored, 500);
   for (let index = 0; index < 500; index += 7)

@@ -20,6 +20,7 @@ import { Alarm } from "./alarm.ts";
 import { makeChance } from "./chance.ts";
 import { type Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
+import { Outgoing } from "./outgoing.ts";
 import { recoverShards } from "./recovery.ts";
 import type { Health, Phase, Service } from "./service.ts";
 import type { CallerToken, HostSurroundings, ShardHost, Watching } from "./shard-host.ts";
@@ -91,13 +92,12 @@ class Node implements HoldfastNode {
   readonly #alarm: Alarm<ShardHost>;
   readonly #checkpointer: Checkpointer | undefined;
   readonly #around: HostSurroundings;
+  readonly #outgoing: Outgoing;
   readonly #progress = { recovered: 0, toRecover: 0 };
   readonly #recovering = new Set<ShardHost>();
   /** Shards that user code broke: how often in a row, and when last. */
   readonly #broken = new Map<ShardHost, { readonly times: number; readonly atMs: number }>();
   #phase: Phase = "starting";
-  #outgoing: (() => void)[] = [];
-  #flushing = false;
   #stopping: Promise<void> | undefined;
   #cancelIdleTick: () => void = () => {};
 
@@ -109,13 +109,18 @@ class Node implements HoldfastNode {
     this.#time = new SteadyTime(options.clock);
     const { log, clock } = options;
     const supervise = (work: Promise<void>) => void work.catch((error: unknown) => this.#crash(error));
-    this.#committer = new Committer({ log, clock, limits: this.limits, flush: () => this.#flush(), supervise });
-    this.#around = this.#surroundings(supervise);
-    this.#alarm = new Alarm(
+    this.#outgoing = new Outgoing(options.clock, (error) => options.onFault?.("a caller's callback", error));
+    const now = () => this.#time.now();
+    this.#committer = new Committer({
+      log,
       clock,
-      () => this.#time.now(),
-      (host) => this.#guard(() => this.#tick(host)),
-    );
+      limits: this.limits,
+      flush: () => this.#outgoing.flush(),
+      supervise,
+      now,
+    });
+    this.#around = this.#surroundings(supervise);
+    this.#alarm = new Alarm(clock, now, (host) => this.#guard(() => this.#tick(host)));
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
     const { definitions, limits } = this;
     const { hosts, checkpointer } = makeShards(
@@ -155,6 +160,7 @@ class Node implements HoldfastNode {
       caller,
       nowMs: this.#time.now(),
       chance: this.#around.chance,
+      appendMs: this.#committer.appendMs,
     }));
   }
 
@@ -212,7 +218,7 @@ class Node implements HoldfastNode {
     this.#cancelIdleTick();
     this.#alarm.close();
     this.#committer.close();
-    this.#flush();
+    this.#outgoing.flush();
     await this.#checkpointer?.close(complete);
     await this.#options.state?.close();
     await this.#options.snapshots?.close();
@@ -249,8 +255,9 @@ class Node implements HoldfastNode {
       this.#around.answer(caller, { ok: false, code: "overloaded", detail });
     } else {
       this.#guard(() => {
+        const { pendingBytes } = host.owner;
         host.step(input(caller));
-        this.#committer.nudge();
+        this.#committer.nudge(host.owner.pendingBytes - pendingBytes);
       });
     }
   }
@@ -262,14 +269,14 @@ class Node implements HoldfastNode {
 
   #surroundings(supervise: (work: Promise<void>) => void): HostSurroundings {
     return {
-      answer: (caller, result) => this.#later(() => caller.answer(result)),
+      answer: (caller, result) => this.#outgoing.add(() => caller.answer(result), result.durable === false),
       publish: (watching, news) =>
-        this.#later(() => {
+        this.#outgoing.add(() => {
           if (watching.over) return;
           if (!news.ok) watching.over = true;
           watching.listener(news);
         }),
-      pending: (host) => this.#committer.add(host),
+      pending: (host, byMs) => this.#committer.add(host, byMs),
       wake: (host, atMs) => this.#alarm.set(host, atMs),
       route: (entity, input) => this.#hostOf(entity)?.step(input),
       readRecord: (shard, at) => this.#readRecord(shard, at),
@@ -279,28 +286,6 @@ class Node implements HoldfastNode {
       chance: makeChance(this.#options.random),
       supervise,
     };
-  }
-
-  /** Answers leave in bursts, after the step that made them: those of one group commit together. */
-  #later(answer: () => void): void {
-    this.#outgoing.push(answer);
-    if (this.#flushing) return;
-    this.#flushing = true;
-    queueMicrotask(() => this.#flush());
-  }
-
-  #flush(): void {
-    this.#flushing = false;
-    const answers = this.#outgoing;
-    this.#outgoing = [];
-    for (const answer of answers) {
-      try {
-        answer();
-      } catch (error) {
-        // A caller's own fault must not cost the others of the burst their answers.
-        this.#options.onFault?.("a caller's callback", error);
-      }
-    }
   }
 
   #tick(host: ShardHost): void {
@@ -377,7 +362,7 @@ class Node implements HoldfastNode {
   #crash(error: unknown): void {
     if (this.#phase === "stopped") return;
     this.#phase = "stopped";
-    this.#outgoing = [];
+    this.#outgoing.drop();
     this.#cancelIdleTick();
     this.#committer.close();
     this.#alarm.close();
