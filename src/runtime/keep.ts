@@ -6,12 +6,14 @@
  * 2. A stamp or a snapshot of offset S is published only when all that changed below S is stored.
  */
 import { requestsOf } from "../core/dedup.ts";
+import type { EntityDefinition } from "../model/entity.ts";
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import { type Offset, parseRef } from "../model/ids.ts";
 import type { RequestsImage, ShardImage, StoredImage } from "../model/images.ts";
 import type { LogPosition } from "../ports/log.ts";
+import { type Codes, converterOf, sameCodes } from "./codes.ts";
 import type { ShardHost } from "./shard-host.ts";
-import { type Codes, type ShardImages, sameCodes } from "./shard-images.ts";
+import type { ShardImages } from "./shard-images.ts";
 import type { ShardSnapshots } from "./snapshots.ts";
 
 /** The incarnation that the images were of has ended; what was stored of it stays true. */
@@ -27,6 +29,7 @@ export interface KeepParts {
   readonly images: ShardImages;
   readonly snapshots: ShardSnapshots | undefined;
   readonly codes: Codes;
+  readonly definitions: ReadonlyMap<string, EntityDefinition>;
   /** Something outside is damaged; the work went on without it. */
   readonly report: (where: string, error: unknown) => void;
 }
@@ -42,6 +45,7 @@ export class Keep {
   readonly images: ShardImages;
   readonly #snapshots: ShardSnapshots | undefined;
   readonly #codes: Codes;
+  readonly #definitions: ReadonlyMap<string, EntityDefinition>;
   /** Entities that changed since the last snapshot; undefined when the state store has to be searched for them. */
   #changed: Map<string, { readonly touched: Offset; readonly busy: boolean }> | undefined = new Map();
   #snapshotAt: Offset = 0;
@@ -56,6 +60,7 @@ export class Keep {
     this.images = parts.images;
     this.#snapshots = parts.snapshots;
     this.#codes = parts.codes;
+    this.#definitions = parts.definitions;
     this.#report = parts.report;
   }
 
@@ -105,10 +110,14 @@ export class Keep {
       const detail = `The log of shard ${this.host.shard} ends at ${position.tail}; a snapshot has records up to ${image.at}. The log has lost records, or is another one.`;
       throw new HoldfastError("log-damaged", detail);
     }
-    if (image.epoch > position.epoch || !sameCodes(manifest.codes, this.#codes)) return undefined;
+    if (image.epoch > position.epoch) return undefined;
+    const same = sameCodes(manifest.codes, this.#codes);
+    // The log tells it all again, by the code that there is now.
+    if (!same && position.trimmed <= 1) return undefined;
+    const convert = converterOf(manifest.codes, this.#definitions);
     let slice: StoredImage[] = [];
     for await (const stored of snapshot.images()) {
-      if (slice.push(stored) < sliceImagesHasty) continue;
+      if (slice.push(convert(stored)) < sliceImagesHasty) continue;
       await this.images.write(slice);
       slice = [];
     }

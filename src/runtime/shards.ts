@@ -5,7 +5,6 @@
  * replays the whole log.
  */
 import type { OwnerOptions } from "../core/owner-state.ts";
-import type { EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { EntityRef } from "../model/ids.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -13,9 +12,10 @@ import type { ShardLog } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
 import { Checkpointer } from "./checkpointer.ts";
+import { codesOf } from "./codes.ts";
 import { Keep } from "./keep.ts";
 import { type HostSurroundings, ShardHost } from "./shard-host.ts";
-import { type Codes, ShardImages } from "./shard-images.ts";
+import { ShardImages } from "./shard-images.ts";
 import { ShardSnapshots } from "./snapshots.ts";
 
 export interface ShardsOptions {
@@ -53,13 +53,8 @@ export function makeShards(options: ShardsOptions, around: HostSurroundings): Sh
     const host = new ShardHost({ ...owner, shard, cold: (ref: EntityRef) => images.read(ref) }, around);
     const snapshots = store && new ShardSnapshots({ store, shard, clock });
     hosts.push(host);
-    keeps.push(new Keep({ host, images, snapshots, codes, report }));
+    keeps.push(new Keep({ host, images, snapshots, codes, definitions: owner.definitions, report }));
   }
   if (state === undefined) return { hosts, checkpointer: undefined };
   return { hosts, checkpointer: new Checkpointer({ keeps, log, clock, limits: owner.limits, report }) };
-}
-
-/** What tells states that this code evolved from those of another, by entity type. */
-function codesOf(definitions: ReadonlyMap<string, EntityDefinition>): Codes {
-  return Object.fromEntries([...definitions.keys()].map((name) => [name, "1"]));
 }
