@@ -48,23 +48,39 @@ interface Meta {
   readonly transaction: number;
 }
 
+/** Where the pages are read from. */
+export interface PageSource {
+  readonly bytes: number;
+  /** Fills `target` from `position`; returns the bytes read, fewer only at the end. */
+  read(target: Buffer, position: number): number;
+}
+
 /** True if LMDB can be trusted with the file. Blocks while it reads: about a microsecond per entry. */
 export function verifyPages(path: string): boolean {
   const file = openSync(path, "r");
   try {
-    new Verifier(file).run();
-    return true;
-  } catch (cause) {
-    // What a damaged number leads to is a RangeError at the latest: every read is of a buffer.
-    if (cause instanceof Damage || cause instanceof RangeError) return false;
-    throw cause;
+    return verifySource({
+      bytes: fstatSync(file).size,
+      read: (target, position) => readSync(file, target, 0, target.length, position),
+    });
   } finally {
     closeSync(file);
   }
 }
 
+export function verifySource(source: PageSource): boolean {
+  try {
+    new Verifier(source).run();
+    return true;
+  } catch (cause) {
+    // What a damaged number leads to is a RangeError at the latest: every read is of a buffer.
+    if (cause instanceof Damage || cause instanceof RangeError) return false;
+    throw cause;
+  }
+}
+
 class Verifier {
-  readonly #file: number;
+  readonly #source: PageSource;
   readonly #pageBytes: number;
   readonly #meta: Meta;
   /** Pages that are used or free. */
@@ -72,10 +88,10 @@ class Verifier {
   readonly #pages: Buffer[] = [];
   #counted = { branches: 0, leaves: 0, overflows: 0, entries: 0 };
 
-  constructor(file: number) {
-    this.#file = file;
+  constructor(source: PageSource) {
+    this.#source = source;
     const head = Buffer.alloc(headerBytes + 200);
-    check(readSync(file, head, 0, head.length, 0) === head.length);
+    this.#read(head, 0);
     this.#pageBytes = head.readUInt32LE(headerBytes + 24);
     check([4_096, 8_192, 16_384, 32_768].includes(this.#pageBytes));
     const metas = [0, 1].map((page) => this.#readMeta(page)) as [Meta, Meta];
@@ -84,10 +100,9 @@ class Verifier {
     check(Math.abs(even.transaction - odd.transaction) <= 1 && even.mapBytes === odd.mapBytes);
     check(even.transaction % 2 === 0 && (odd.transaction === 0 || odd.transaction % 2 === 1));
     const pages = this.#meta.lastPage + 1;
-    const fileBytes = fstatSync(file).size;
     check(pages >= 2 && pages * this.#pageBytes <= this.#meta.mapBytes && pages <= 2 ** 40);
-    // The last pages may be free and were never written.
-    check(fileBytes >= 2 * this.#pageBytes && pages * this.#pageBytes <= fileBytes + 2 ** 30);
+    // The last pages may be free and never written; so many of them would be strange.
+    check(pages * this.#pageBytes <= source.bytes + 2 ** 30);
     this.#seen = new Uint8Array(pages);
     this.#seen.fill(1, 0, 2);
   }
@@ -98,9 +113,13 @@ class Verifier {
     this.#tree(free, (key, data) => this.#freed(key, data));
   }
 
+  #read(target: Buffer, position: number): void {
+    check(this.#source.read(target, position) === target.length);
+  }
+
   #readMeta(number: number): Meta {
     const page = Buffer.alloc(headerBytes + 200);
-    check(readSync(this.#file, page, 0, page.length, number * this.#pageBytes) === page.length);
+    this.#read(page, number * this.#pageBytes);
     const at = headerBytes;
     check(page.readUInt16LE(18) === metaPage && numberAt(page, 0) === number);
     check(page.readUInt32LE(at) === 0xbeefc0de && page.readUInt32LE(at + 4) === 2);
@@ -202,7 +221,7 @@ class Verifier {
   #overflow(number: number, pages: number, length: number): Buffer {
     this.#take(number, pages);
     const bytes = Buffer.allocUnsafe(headerBytes + length);
-    check(readSync(this.#file, bytes, 0, bytes.length, number * this.#pageBytes) === bytes.length);
+    this.#read(bytes, number * this.#pageBytes);
     check(numberAt(bytes, 0) === number && numberAt(bytes, 8) <= this.#meta.transaction);
     check((bytes.readUInt16LE(18) & ~0x2000) === overflow && bytes.readUInt32LE(20) === pages);
     return bytes.subarray(headerBytes);
@@ -212,7 +231,7 @@ class Verifier {
     this.#take(number, 1);
     // One buffer per level: what is below a page is visited while the page is still read.
     const page = (this.#pages[level] ??= Buffer.allocUnsafe(this.#pageBytes));
-    check(readSync(this.#file, page, 0, page.length, number * this.#pageBytes) === page.length);
+    this.#read(page, number * this.#pageBytes);
     check(numberAt(page, 0) === number && numberAt(page, 8) <= this.#meta.transaction);
     return page;
   }
