@@ -210,7 +210,8 @@ class Verifier {
     const flags = page.readUInt16LE(at + 4);
     const from = at + nodeBytes + key.length;
     this.#counted.entries += 1;
-    if (flags === 0) return visit(key, page.subarray(from, from + length), page.subarray(at + nodeBytes, from + length));
+    if (flags === 0)
+      return visit(key, page.subarray(from, from + length), page.subarray(at + nodeBytes, from + length));
     check(flags === bigData);
     const pages = numberAt(page, from + 16);
     check(pages === Math.floor((headerBytes - 1 + length) / this.#pageBytes) + 1);
