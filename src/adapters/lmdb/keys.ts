@@ -19,8 +19,14 @@ const namePattern = /^[A-Za-z0-9_/-]{1,200}$/;
 /** Characters of a key before the name. */
 export const prefixLength = 6;
 
+const prefixes: Record<Kind, string[]> = { busy: [], image: [], stamp: [] };
+
 /** What all keys of one kind and shard begin with. */
 export function prefixOf(kind: Kind, shard: ShardId): string {
+  return (prefixes[kind][shard] ??= makePrefix(kind, shard));
+}
+
+function makePrefix(kind: Kind, shard: ShardId): string {
   assert(Number.isInteger(shard) && shard >= 0 && shard < shardsMax, "a shard's number is below 65,536");
   return `${letters[kind]}${shard.toString(16).padStart(4, "0")}.`;
 }
