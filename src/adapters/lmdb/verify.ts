@@ -55,7 +55,7 @@ export interface PageSource {
   read(target: Buffer, position: number): number;
 }
 
-/** True if LMDB can be trusted with the file. Blocks while it reads: about a microsecond per entry. */
+/** True if LMDB can be trusted with the file. Blocks while it reads. */
 export function verifyPages(path: string): boolean {
   const file = openSync(path, "r");
   try {
