@@ -39,6 +39,8 @@ const timeStepMax = 2 ** 31;
 /** Stands in the column of outcomes, before the row of a failure; others have the number of their shape there. */
 const failed = -1;
 
+const partsMeasured = 6;
+
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
 const unpackr = new Unpackr({ useRecords: false, copyBuffers: false });
 const nothing: readonly never[] = [];
@@ -47,6 +49,8 @@ const rows = new ByteWriter();
 const wordBytes = new ByteWriter();
 const shapeBytes = new ByteWriter();
 const ids = new ByteWriter();
+/** In the order of the parts. */
+const written = [rows, wordBytes, shapeBytes, ids] as const;
 const lengths = new ByteWriter();
 
 interface Columns {
@@ -58,9 +62,15 @@ interface Columns {
   timeMs: number;
 }
 
-/** @returns the parts, to be joined before the next call */
-export function encodeBody(records: readonly LogRecord[]): readonly Uint8Array[] {
-  for (const part of [rows, wordBytes, shapeBytes, ids, lengths]) part.clear();
+/** A body that was encoded; it is to be copied before the next one is. */
+export interface EncodedBody {
+  readonly length: number;
+  copyTo(target: Buffer, at: number): void;
+}
+
+export function encodeBody(records: readonly LogRecord[]): EncodedBody {
+  lengths.clear();
+  for (const part of written) part.clear();
   const words = new WordWriter(wordBytes);
   const shapes = new ShapeWriter(words, shapeBytes);
   const columns: Columns = { words, shapes, payloads: [], outcomes: [], rest: [], timeMs: Number.NaN };
@@ -71,21 +81,25 @@ export function encodeBody(records: readonly LogRecord[]): readonly Uint8Array[]
       columns.rest.push(toRow(record));
     }
   }
-  const parts = [
-    rows.written,
-    wordBytes.written,
-    shapeBytes.written,
-    ids.written,
-    packed(columns.payloads),
-    packed(columns.outcomes),
-  ];
-  for (const part of parts) lengths.varint(part.length);
-  return [lengths.written, ...parts, packed(columns.rest)];
+  const packed = [pack(columns.payloads), pack(columns.outcomes), pack(columns.rest)] as const;
+  for (const part of [...written, packed[0], packed[1]]) lengths.varint(part.length);
+  let length = lengths.length;
+  for (const part of written) length += part.length;
+  for (const part of packed) length += part.length;
+  const copyTo = (target: Buffer, at: number): void => {
+    let end = lengths.copyTo(target, at);
+    for (const part of written) end = part.copyTo(target, end);
+    for (const part of packed) {
+      target.set(part, end);
+      end += part.length;
+    }
+  };
+  return { length, copyTo };
 }
 
 const noBytes = new Uint8Array(0);
 
-function packed(column: readonly unknown[]): Uint8Array {
+function pack(column: readonly unknown[]): Uint8Array {
   return column.length === 0 ? noBytes : packr.pack(column);
 }
 
@@ -122,48 +136,52 @@ function writeStep(columns: Columns, step: StepRecord): void {
  * @returns undefined if the parts do not hold what the rows say
  * @throws `log-damaged` a newer version wrote it
  */
-export function decodeBody(body: Buffer, count: number): LogRecord[] | undefined {
-  const reader = new ByteReader(body);
-  const sizes = [reader.varint(), reader.varint(), reader.varint(), reader.varint(), reader.varint(), reader.varint()];
-  const [rowPart, wordPart, shapePart, idPart, payloadPart, outcomePart] = sizes.map((size) => reader.part(size)) as [
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
+export function decodeBody(bytes: Buffer, from: number, count: number): LogRecord[] | undefined {
+  const lengthsOf = new ByteReader(bytes, from, bytes.length);
+  const ends: number[] = [];
+  for (let part = 0; part < partsMeasured; part++) ends.push(lengthsOf.varint());
+  const start = lengthsOf.at;
+  let end = start;
+  for (let part = 0; part < partsMeasured; part++) ends[part] = end += ends[part] as number;
+  const [rowsEnd, wordsEnd, shapesEnd, idsEnd, payloadsEnd, outcomesEnd] = ends as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
   ];
-  if (reader.at > body.length) return undefined;
-  const words = readWords(new ByteReader(wordPart));
-  const shapes = readShapes(new ByteReader(shapePart), words);
+  if (end > bytes.length) return undefined;
+  const words = readWords(new ByteReader(bytes, rowsEnd, wordsEnd));
+  const shapes = readShapes(new ByteReader(bytes, wordsEnd, shapesEnd), words);
   const frame: StoredFrame = {
-    rows: new ByteReader(rowPart),
+    rows: new ByteReader(bytes, start, rowsEnd),
     words,
-    ids: idPart,
-    idAt: 0,
-    payloads: new ShapedColumn(unpacked(payloadPart), shapes),
-    outcomes: new Outcomes(outcomePart, shapes),
-    rest: unpacked(reader.part(body.length - reader.at)) as Row[],
+    bytes,
+    idAt: shapesEnd,
+    payloads: new ShapedColumn(unpack(bytes, idsEnd, payloadsEnd), shapes),
+    outcomes: new Outcomes(bytes, payloadsEnd, outcomesEnd, shapes),
+    rest: unpack(bytes, outcomesEnd, bytes.length) as Row[],
     restAt: 0,
     steps: 0,
     timeMs: 0,
   };
   const records: LogRecord[] = [];
   while (records.length < count && !frame.rows.atEnd) records.push(readRecord(frame));
-  const complete =
-    records.length === count && frame.rows.complete && frame.payloads.complete && frame.idAt === idPart.length;
+  const complete = records.length === count && frame.rows.complete && frame.payloads.complete && frame.idAt === idsEnd;
   return complete ? records : undefined;
 }
 
-function unpacked(part: Buffer): readonly unknown[] {
-  return part.length === 0 ? nothing : (unpackr.unpack(part) as unknown[]);
+function unpack(bytes: Buffer, start: number, end: number): readonly unknown[] {
+  return start === end ? nothing : (unpackr.unpack(bytes, { start, end }) as unknown[]);
 }
 
 /** A frame that is being read. */
 interface StoredFrame {
   readonly rows: ByteReader;
   readonly words: readonly string[];
-  readonly ids: Buffer;
+  readonly bytes: Buffer;
+  /** Of the next request id. */
   idAt: number;
   readonly payloads: ShapedColumn;
   readonly outcomes: Outcomes;
@@ -201,16 +219,20 @@ function readEvents(frame: StoredFrame, count: number): EventBody[] {
 function readRequest(frame: StoredFrame): Cause {
   const at = frame.idAt;
   frame.idAt += 16;
-  return new StoredRequest(frame.ids.subarray(at, at + 16));
+  return new StoredRequest(frame.bytes, at);
 }
 
 class Outcomes implements StoredOutcomes {
-  readonly #part: Buffer;
+  readonly #bytes: Buffer;
+  readonly #start: number;
+  readonly #end: number;
   readonly #shapes: Shapes;
   #decoded: Outcome[] | undefined;
 
-  constructor(part: Buffer, shapes: Shapes) {
-    this.#part = part;
+  constructor(bytes: Buffer, start: number, end: number, shapes: Shapes) {
+    this.#bytes = bytes;
+    this.#start = start;
+    this.#end = end;
     this.#shapes = shapes;
   }
 
@@ -219,7 +241,7 @@ class Outcomes implements StoredOutcomes {
   }
 
   #decode(): Outcome[] {
-    const column = new ShapedColumn(unpacked(this.#part), this.#shapes);
+    const column = new ShapedColumn(unpack(this.#bytes, this.#start, this.#end), this.#shapes);
     const outcomes: Outcome[] = [];
     while (!column.complete) {
       const failure = column.take(failed);

@@ -9,9 +9,13 @@ export class ByteWriter {
   #bytes = Buffer.allocUnsafeSlow(1_024);
   #at = 0;
 
-  /** What was written; good until the next `clear`. */
-  get written(): Buffer {
-    return this.#bytes.subarray(0, this.#at);
+  get length(): number {
+    return this.#at;
+  }
+
+  /** Copies what was written. @returns where it ends in the target */
+  copyTo(target: Buffer, at: number): number {
+    return at + this.#bytes.copy(target, at, 0, this.#at);
   }
 
   clear(): void {
@@ -85,11 +89,13 @@ const keptBytesMax = 1024 * 1024;
 export class ByteReader {
   readonly bytes: Buffer;
   readonly #end: number;
-  at = 0;
+  at: number;
 
-  constructor(bytes: Buffer) {
+  /** Reads from `at` to before `end`. */
+  constructor(bytes: Buffer, at: number, end: number) {
     this.bytes = bytes;
-    this.#end = bytes.length;
+    this.at = at;
+    this.#end = end;
   }
 
   get atEnd(): boolean {
@@ -128,11 +134,5 @@ export class ByteReader {
   utf8(length: number): string {
     this.at += length;
     return this.bytes.toString("utf8", this.at - length, Math.min(this.at, this.#end));
-  }
-
-  /** The next `length` bytes, as a view. */
-  part(length: number): Buffer {
-    this.at += length;
-    return this.bytes.subarray(this.at - length, this.at);
   }
 }

@@ -36,9 +36,8 @@ export function encodeFrame(
   records: readonly LogRecord[],
   previous: Chain,
 ): { bytes: Uint8Array; chain: Chain } {
-  const parts = encodeBody(records);
-  let length = 0;
-  for (const part of parts) length += part.length;
+  const body = encodeBody(records);
+  const { length } = body;
   const bytes = Buffer.allocUnsafe(frameHeaderBytes + length);
   bytes.writeUInt16LE(magic, 0);
   bytes.writeUInt16LE(frameVersion, 2);
@@ -48,11 +47,7 @@ export function encodeFrame(
   bytes.writeUInt32LE(records.length, 24);
   bytes.writeUInt32LE(previous, 28);
   bytes.writeUInt32LE(length, 32);
-  let at = frameHeaderBytes;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
+  body.copyTo(bytes, frameHeaderBytes);
   const chain = checksum(bytes);
   bytes.writeUInt32LE(chain, checksumAt);
   return { bytes, chain };
@@ -86,7 +81,7 @@ export function decodeFrame(stored: Uint8Array, shard: ShardId, at: Offset, prev
   if (bytes.readUInt32LE(4) !== shard || bytes.readDoubleLE(16) !== at) throw damaged(shard, at, "is another one");
   if (previous !== undefined && bytes.readUInt32LE(28) !== previous)
     throw damaged(shard, at, "does not follow the one before it");
-  const records = decodeBody(bytes.subarray(frameHeaderBytes), bytes.readUInt32LE(24));
+  const records = decodeBody(bytes, frameHeaderBytes, bytes.readUInt32LE(24));
   if (records === undefined) throw damaged(shard, at, "does not hold the records it counts");
   return { epoch: bytes.readDoubleLE(8), at, chain, records };
 }
