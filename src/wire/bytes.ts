@@ -2,7 +2,7 @@
  * Bytes written one after the other into memory that grows and is used again, and read the same way.
  *
  * Invariant: reading is as writing, in the same order. A reader past its end yields zeros and is then beyond it, which
- * its user must check: `complete`.
+ * its user must check: `complete`. Server side only: `Buffer`.
  */
 
 export class ByteWriter {
