@@ -13,7 +13,7 @@
  * Invariant: decodeBody(encodeBody(records)) deep-equals the records. There is one text of each word and one decode of each
  * column per frame, not per record: that is what makes a replay fast.
  */
-import { Packr, Unpackr } from "msgpackr";
+import { Packr, RESET_BUFFER_MODE, REUSE_BUFFER_MODE, Unpackr } from "msgpackr";
 import type { Cause, EventBody, LogRecord, Outcome, StepRecord } from "../model/records.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import {
@@ -39,41 +39,38 @@ const timeStepMax = 2 ** 31;
 /** Stands in the column of outcomes, before the row of a failure; others have the number of their shape there. */
 const failed = -1;
 
-const partsMeasured = 6;
-
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
 const unpackr = new Unpackr({ useRecords: false, copyBuffers: false });
 const nothing: readonly never[] = [];
 
+/** The parts of the frame that is being encoded, in their order; their memory is used again for the next one. */
 const rows = new ByteWriter();
 const wordBytes = new ByteWriter();
 const shapeBytes = new ByteWriter();
 const ids = new ByteWriter();
-/** In the order of the parts. */
-const written = [rows, wordBytes, shapeBytes, ids] as const;
+const payloadBytes = new ByteWriter();
+const outcomeBytes = new ByteWriter();
+const restBytes = new ByteWriter();
+const measured = [rows, wordBytes, shapeBytes, ids, payloadBytes, outcomeBytes] as const;
 const lengths = new ByteWriter();
+const words = new WordWriter(wordBytes);
+const shapes = new ShapeWriter(words, shapeBytes);
 
 interface Columns {
-  readonly words: WordWriter;
-  readonly shapes: ShapeWriter;
   readonly payloads: unknown[];
   readonly outcomes: unknown[];
   readonly rest: Row[];
   timeMs: number;
 }
 
-/** A body that was encoded; it is to be copied before the next one is. */
-export interface EncodedBody {
-  readonly length: number;
-  copyTo(target: Buffer, at: number): void;
-}
-
-export function encodeBody(records: readonly LogRecord[]): EncodedBody {
+/** Encodes for `copyBody`, which is to be called before the next one is encoded. @returns the body's length */
+export function encodeBody(records: readonly LogRecord[]): number {
+  for (const part of measured) part.clear();
+  restBytes.clear();
   lengths.clear();
-  for (const part of written) part.clear();
-  const words = new WordWriter(wordBytes);
-  const shapes = new ShapeWriter(words, shapeBytes);
-  const columns: Columns = { words, shapes, payloads: [], outcomes: [], rest: [], timeMs: Number.NaN };
+  words.clear();
+  shapes.clear();
+  const columns: Columns = { payloads: [], outcomes: [], rest: [], timeMs: Number.NaN };
   for (const record of records) {
     if (record.kind === "step") writeStep(columns, record);
     else {
@@ -81,30 +78,31 @@ export function encodeBody(records: readonly LogRecord[]): EncodedBody {
       columns.rest.push(toRow(record));
     }
   }
-  const packed = [pack(columns.payloads), pack(columns.outcomes), pack(columns.rest)] as const;
-  for (const part of [...written, packed[0], packed[1]]) lengths.varint(part.length);
-  let length = lengths.length;
-  for (const part of written) length += part.length;
-  for (const part of packed) length += part.length;
-  const copyTo = (target: Buffer, at: number): void => {
-    let end = lengths.copyTo(target, at);
-    for (const part of written) end = part.copyTo(target, end);
-    for (const part of packed) {
-      target.set(part, end);
-      end += part.length;
-    }
-  };
-  return { length, copyTo };
+  pack(columns.payloads, payloadBytes);
+  pack(columns.outcomes, outcomeBytes);
+  pack(columns.rest, restBytes);
+  let length = restBytes.length;
+  for (const part of measured) {
+    lengths.varint(part.length);
+    length += part.length;
+  }
+  return length + lengths.length;
 }
 
-const noBytes = new Uint8Array(0);
+export function copyBody(target: Buffer, at: number): void {
+  let end = lengths.copyTo(target, at);
+  for (const part of measured) end = part.copyTo(target, end);
+  restBytes.copyTo(target, end);
+}
 
-function pack(column: readonly unknown[]): Uint8Array {
-  return column.length === 0 ? noBytes : packr.pack(column);
+/** Without a copy of its own: msgpackr says where in its memory the message stands, and takes that memory again. */
+function pack(column: readonly unknown[], part: ByteWriter): void {
+  if (column.length === 0) return;
+  const memory = packr.pack(column, REUSE_BUFFER_MODE | RESET_BUFFER_MODE) as Buffer & { start: number; end: number };
+  part.part(memory, memory.start, memory.end);
 }
 
 function writeStep(columns: Columns, step: StepRecord): void {
-  const { words, shapes } = columns;
   const { cause, events, outcome } = step;
   const timeStep = step.time - columns.timeMs;
   const wholeTime = !(timeStep >= 0 && timeStep < timeStepMax && Number.isInteger(timeStep));
@@ -126,7 +124,7 @@ function writeStep(columns: Columns, step: StepRecord): void {
     rows.varint(event.version);
     shapes.push(columns.payloads, event.payload);
   }
-  if (cause.kind === "request") ids.sixteen(cause.idBytes);
+  if (cause.kind === "request") ids.part(cause.idBytes, 0, 16);
   if (outcome.ok) shapes.push(columns.outcomes, outcome.value);
   else columns.outcomes.push(failed, failureToRow(outcome));
   if (rest !== undefined) columns.rest.push(rest);
@@ -139,10 +137,10 @@ function writeStep(columns: Columns, step: StepRecord): void {
 export function decodeBody(bytes: Buffer, from: number, count: number): LogRecord[] | undefined {
   const lengthsOf = new ByteReader(bytes, from, bytes.length);
   const ends: number[] = [];
-  for (let part = 0; part < partsMeasured; part++) ends.push(lengthsOf.varint());
+  for (let part = 0; part < measured.length; part++) ends.push(lengthsOf.varint());
   const start = lengthsOf.at;
   let end = start;
-  for (let part = 0; part < partsMeasured; part++) ends[part] = end += ends[part] as number;
+  for (let part = 0; part < measured.length; part++) ends[part] = end += ends[part] as number;
   const [rowsEnd, wordsEnd, shapesEnd, idsEnd, payloadsEnd, outcomesEnd] = ends as [
     number,
     number,
@@ -152,15 +150,15 @@ export function decodeBody(bytes: Buffer, from: number, count: number): LogRecor
     number,
   ];
   if (end > bytes.length) return undefined;
-  const words = readWords(new ByteReader(bytes, rowsEnd, wordsEnd));
-  const shapes = readShapes(new ByteReader(bytes, wordsEnd, shapesEnd), words);
+  const names = readWords(new ByteReader(bytes, rowsEnd, wordsEnd));
+  const forms = readShapes(new ByteReader(bytes, wordsEnd, shapesEnd), names);
   const frame: StoredFrame = {
     rows: new ByteReader(bytes, start, rowsEnd),
-    words,
+    words: names,
     bytes,
     idAt: shapesEnd,
-    payloads: new ShapedColumn(unpack(bytes, idsEnd, payloadsEnd), shapes),
-    outcomes: new Outcomes(bytes, payloadsEnd, outcomesEnd, shapes),
+    payloads: new ShapedColumn(unpack(bytes, idsEnd, payloadsEnd), forms),
+    outcomes: new Outcomes(bytes, payloadsEnd, outcomesEnd, forms),
     rest: unpack(bytes, outcomesEnd, bytes.length) as Row[],
     restAt: 0,
     steps: 0,
@@ -192,12 +190,12 @@ interface StoredFrame {
 }
 
 function readRecord(frame: StoredFrame): LogRecord {
-  const { rows: from, words } = frame;
+  const { rows: from, words: names } = frame;
   const mark = from.byte();
   if ((mark & marks.step) === 0) return fromRow(frame.rest[frame.restAt++] ?? []);
   frame.timeMs = (mark & marks.wholeTime) !== 0 ? from.float64() : frame.timeMs + from.varint();
-  const entity = { type: words[from.varint()] as string, key: words[from.varint()] as string };
-  const command = words[from.varint()] as string;
+  const entity = { type: names[from.varint()] as string, key: names[from.varint()] as string };
+  const command = names[from.varint()] as string;
   const inMark = mark >> eventsShift;
   const events = inMark === 0 ? nothing : readEvents(frame, inMark === eventsFollow ? from.varint() : inMark);
   const cause = (mark & marks.request) === 0 ? undefined : readRequest(frame);
@@ -207,10 +205,10 @@ function readRecord(frame: StoredFrame): LogRecord {
 }
 
 function readEvents(frame: StoredFrame, count: number): EventBody[] {
-  const { rows: from, words, payloads } = frame;
+  const { rows: from, words: names, payloads } = frame;
   const events: EventBody[] = [];
   for (let left = count; left > 0 && !from.atEnd; left--) {
-    const name = words[from.varint()] as string;
+    const name = names[from.varint()] as string;
     events.push({ name, version: from.varint(), payload: payloads.next() });
   }
   return events;

@@ -49,17 +49,13 @@ export class ByteWriter {
     this.byte(left);
   }
 
-  all(bytes: Uint8Array): void {
-    this.#grow(bytes.length);
-    this.#bytes.set(bytes, this.#at);
-    this.#at += bytes.length;
-  }
-
-  /** Sixteen bytes one by one: for so few a copy in one call costs more. */
-  sixteen(bytes: Uint8Array): void {
-    this.#grow(16);
-    for (let index = 0; index < 16; index++) this.#bytes[this.#at + index] = bytes[index] as number;
-    this.#at += 16;
+  /** The bytes of `from` between two places. */
+  part(from: Uint8Array, start: number, end: number): void {
+    this.#grow(end - start);
+    // few bytes one by one: a view of them costs more
+    if (end - start > 64) this.#bytes.set(from.subarray(start, end), this.#at);
+    else for (let index = start; index < end; index++) this.#bytes[this.#at + index - start] = from[index] as number;
+    this.#at += end - start;
   }
 
   /** Length in one byte, then the letters. @returns false, and nothing written, if one of them is not ASCII */

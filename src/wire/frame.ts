@@ -15,7 +15,7 @@ import { crc32 } from "node:zlib";
 import { HoldfastError } from "../model/errors.ts";
 import type { Epoch, Offset, ShardId } from "../model/ids.ts";
 import type { LogRecord } from "../model/records.ts";
-import { decodeBody, encodeBody } from "./body.ts";
+import { copyBody, decodeBody, encodeBody } from "./body.ts";
 
 const magic = 0x4648;
 const frameVersion = 2;
@@ -35,8 +35,7 @@ export function encodeFrame(
   records: readonly LogRecord[],
   previous: Chain,
 ): { bytes: Uint8Array; chain: Chain } {
-  const body = encodeBody(records);
-  const { length } = body;
+  const length = encodeBody(records);
   const bytes = Buffer.allocUnsafe(places.body + length);
   bytes.writeUInt16LE(magic, 0);
   bytes.writeUInt16LE(frameVersion, places.version);
@@ -46,7 +45,7 @@ export function encodeFrame(
   bytes.writeDoubleLE(head.at, places.at);
   bytes.writeUInt32LE(previous, places.previous);
   bytes.writeUInt32LE(length, places.length);
-  body.copyTo(bytes, places.body);
+  copyBody(bytes, places.body);
   const chain = checksum(bytes);
   bytes.writeUInt32LE(chain, places.checksum);
   return { bytes, chain };

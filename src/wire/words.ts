@@ -16,9 +16,14 @@ export class WordWriter {
   readonly #numbers = new Map<string, number>();
   readonly #bytes: ByteWriter;
 
-  /** @param bytes is empty, and nobody else writes to it */
+  /** @param bytes nobody else writes to it */
   constructor(bytes: ByteWriter) {
     this.#bytes = bytes;
+  }
+
+  clear(): void {
+    this.#numbers.clear();
+    this.#bytes.clear();
   }
 
   numberOf(word: string): number {
@@ -30,7 +35,7 @@ export class WordWriter {
       const text = Buffer.from(word, "utf8");
       this.#bytes.byte(longWord);
       this.#bytes.uint32(text.length);
-      this.#bytes.all(text);
+      this.#bytes.part(text, 0, text.length);
     }
     return number;
   }
