@@ -125,7 +125,7 @@ test("whatever the records are, a frame gives them back", () => {
       const these = structuredClone(made);
       assert.deepEqual(stored(these), these);
     }),
-    { numRuns: 300 },
+    { numRuns: 60 },
   );
 });
 
