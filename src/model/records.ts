@@ -24,6 +24,9 @@ export type Cause =
       readonly requestId: string;
       /** The same id as 16 bytes. */
       readonly idBytes: Uint8Array;
+      /** Bytes that hold the same 16 at `place`, out of the log: spares a replay a view of each. */
+      readonly column?: Uint8Array;
+      readonly place?: number;
     }
   /** A timer of this entity fired; it is gone with this record. */
   | { readonly kind: "timer"; readonly name: string; readonly setAt: Offset }

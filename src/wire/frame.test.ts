@@ -125,8 +125,21 @@ test("whatever the records are, a frame gives them back", () => {
       const these = structuredClone(made);
       assert.deepEqual(stored(these), these);
     }),
-    { numRuns: 300 },
+    { numRuns: 60 },
   );
+});
+
+/** The records above in a frame of version 2 at offset 1 of shard 3, as it was written when that version began. */
+const written =
+  "SEYCAIfGSy8DAAAABQAAAAAAAAAAAAhAAAAAAAAA8D8AAAAAwQAAAB4KAhARGwgHAAAAAAAAFEAAAQIZAAABAgMCCQAAAQIJAAAB" +
+  "AgF0AWsBYwFlAWEBBAGJCl2slndLvM6zAgmagFeSAZUBoWLAw8s/+AAAAAAAAJgAwADA/5OocmVqZWN0ZWSibm/eAAGhbgEAwJSU" +
+  "AAEDoW6TkwGheAnAwJOUAqFhoWICwMCTlAOhYaFiB5KWoWGhYgihYwHAl6FhoWIJoWPAoXLeAAGheAGSlKF0y0KAAAAAAAAAoWPe" +
+  "AAGhYQGRoXU=";
+
+test("a frame that was written when its version began is still read", () => {
+  const { epoch, records: read } = decodeFrame(Buffer.from(written, "base64"), 3, 1, 0);
+  assert.equal(epoch, 3);
+  assert.deepEqual(read.map(plainRecord), records);
 });
 
 test("a frame gives its records back, and its chain is the next frame's previous", () => {

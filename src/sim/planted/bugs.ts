@@ -179,7 +179,11 @@ const dedup: readonly PlantedBug[] = [
   bug(
     "dedup-lost-at-restart",
     "forgets the request ids when it recovers",
-    edit("core/replay.ts", "  rememberRequest(dedup, id, at, record.time);\n", ""),
+    edit(
+      "core/replay.ts",
+      "  rememberRequest(dedup, cause.column ?? cause.idBytes, at, record.time, cause.place);\n",
+      "",
+    ),
   ),
   bug(
     "dedup-forgets-early",
