@@ -7,7 +7,8 @@
 import type { EntityDefinition } from "../model/entity.ts";
 import { type EntityRef, type Epoch, type Offset, type ShardId } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
-import type { CallFailure, StepRecord } from "../model/records.ts";
+import type { MarkRecord } from "../model/marks.ts";
+import type { CallFailure, Principal, StepRecord } from "../model/records.ts";
 import { Queue } from "../std/queue.ts";
 import { type Alarms, makeAlarms } from "./alarms.ts";
 import { type Dedup, hasRoom, makeDedup } from "./dedup.ts";
@@ -43,11 +44,13 @@ export interface Owner {
   /** What the replay runs up to: the log's tail, and the time by which request ids are past their window. */
   readonly replay: { readonly tail: Offset; readonly nowMs: number };
   readonly slots: Slots;
+  /** Slots that are parked. */
+  readonly parked: Set<Slot>;
   readonly dedup: Dedup;
   readonly gate: Gate;
   readonly alarms: Alarms;
   readonly views: Views;
-  readonly pending: Queue<{ readonly record: StepRecord; readonly bytes: number }>;
+  readonly pending: Queue<{ readonly record: StepRecord | MarkRecord; readonly bytes: number }>;
   /** Bytes of the records from `durable` to `tail`, and of those of them that are being appended. */
   pendingBytes: number;
   cutBytes: number;
@@ -69,6 +72,7 @@ export function makeOwner(options: OwnerOptions, replay = { tail: 1, nowMs: 0 })
     full: false,
     replay,
     slots: new Slots(),
+    parked: new Set(),
     dedup: makeDedup(options.limits, options.seed),
     gate: makeGate(),
     alarms: makeAlarms(),
@@ -79,6 +83,9 @@ export function makeOwner(options: OwnerOptions, replay = { tail: 1, nowMs: 0 })
     unsettled: new Queue(),
   };
 }
+
+/** The entity itself: timers and replies to its own sends need no permission. */
+export const systemPrincipal: Principal = { kind: "system", id: "holdfast" };
 
 /** Answers everybody who waits at the gate; records, sends and views that wait stay. */
 export function refuseWaiting(
@@ -95,7 +102,7 @@ export function refuseWaiting(
 }
 
 /** Ends this incarnation. Callers are answered; undurable state is dropped with the owner. */
-export function release(owner: Owner, reason: "fenced" | "unknown" | "faulty", effects: Effect[]): void {
+export function release(owner: Owner, reason: "fenced" | "unknown", effects: Effect[]): void {
   if (owner.phase === "released") return;
   owner.phase = "released";
   const detail = "The shard starts again from its log; send the same request again.";
@@ -111,14 +118,21 @@ export function release(owner: Owner, reason: "fenced" | "unknown" | "faulty", e
 }
 
 /** Adds a decided record to the log's future. Its state is evolved already. */
-export function addRecord(owner: Owner, slot: Slot, record: StepRecord, bytes: number, effects: Effect[]): void {
+export function addRecord(
+  owner: Owner,
+  slot: Slot,
+  record: StepRecord | MarkRecord,
+  bytes: number,
+  effects: Effect[],
+): void {
   owner.tail++;
   owner.timeMs = record.time;
   slot.waiting++;
   owner.unsettled.push(slot);
   owner.pending.push({ record, bytes });
   owner.pendingBytes += bytes;
-  if (record.events.length > 0 && owner.views.byEntity.size > 0) owner.views.dirty.add(slot);
+  const changes = record.kind === "step" ? record.events.length > 0 : record.state !== null;
+  if (changes && owner.views.byEntity.size > 0) owner.views.dirty.add(slot);
   if (owner.pending.size === 1) effects.push({ kind: "pending" });
 }
 

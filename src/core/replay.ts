@@ -4,16 +4,17 @@
  * Invariant: replaying records 1 .. n gives the same slots, dedup table and timers as having decided them.
  */
 import { assert, HoldfastError } from "../model/errors.ts";
-import { formatRef, type Offset } from "../model/ids.ts";
-import type { EventBody, LogRecord, StepRecord } from "../model/records.ts";
+import type { EntityRef, Offset } from "../model/ids.ts";
+import type { MarkRecord } from "../model/marks.ts";
+import type { LogRecord, StepRecord } from "../model/records.ts";
 import { armTimers } from "./alarms.ts";
 import { rememberOutcome, rememberRequest } from "./dedup.ts";
 import type { Owner } from "./owner-state.ts";
-import { applyRecord, evolveSlot, makeSlot, type Slot, upcastEvent } from "./slot.ts";
+import { applyMark, parkAtReplay } from "./quarantine.ts";
+import { applyRecord, checkKnown, evolveStored, makeSlot, type Slot } from "./slot.ts";
 
 /**
  * @throws `unknown-event` the code does not know an entity type or event of the record
- * @throws `evolve-failed` the author's evolve or upcast threw
  */
 export function replayRecord(owner: Owner, at: Offset, record: LogRecord): void {
   assert(owner.phase === "recovering", "only a recovering owner replays");
@@ -22,8 +23,10 @@ export function replayRecord(owner: Owner, at: Offset, record: LogRecord): void 
   if (record.kind === "claim") {
     assert(record.epoch > owner.epoch, "epochs in a log only grow");
     owner.epoch = record.epoch;
-  } else {
+  } else if (record.kind === "step") {
     replayStep(owner, at, record);
+  } else {
+    replayMark(owner, at, record);
   }
   owner.tail = owner.cut = owner.durable = at + 1;
 }
@@ -31,8 +34,11 @@ export function replayRecord(owner: Owner, at: Offset, record: LogRecord): void 
 function replayStep(owner: Owner, at: Offset, record: StepRecord): void {
   const slot = slotFor(owner, record);
   if (slot !== undefined) {
-    if (record.events.length > 0) evolve(slot, record.events);
+    const { version } = slot;
+    if (record.events.length > 0) evolve(owner, slot, at, record);
     applyRecord(slot, record, at);
+    // the state stays where it was; what else the record says (timers, sends) holds all the same
+    if (slot.parked?.stuck === true) slot.version = version;
     if (record.timers.length > 0) armTimers(owner, slot, record.timers, at);
   }
   if (record.cause.kind === "request") rememberStep(owner, at, record, record.cause.idBytes, slot);
@@ -50,16 +56,18 @@ function rememberStep(owner: Owner, at: Offset, record: StepRecord, id: Uint8Arr
 
 /** A rejection of an entity that does not exist leaves no slot. */
 function slotFor(owner: Owner, record: StepRecord): Slot | undefined {
-  const known = owner.slots.get(record.entity);
-  if (known !== undefined || !bringsIntoBeing(record)) return known;
-  const definition = owner.definitions.get(record.entity.type);
+  return owner.slots.get(record.entity) ?? (bringsIntoBeing(record) ? makeKnown(owner, record.entity) : undefined);
+}
+
+function makeKnown(owner: Owner, entity: EntityRef): Slot {
+  const definition = owner.definitions.get(entity.type);
   if (definition === undefined) {
     throw new HoldfastError(
       "unknown-event",
-      `The log holds entity type "${record.entity.type}", which this service does not define. Deploy the code that wrote it.`,
+      `The log holds entity type "${entity.type}", which this service does not define. Deploy the code that wrote it.`,
     );
   }
-  const slot = makeSlot(record.entity, definition);
+  const slot = makeSlot(entity, definition);
   owner.slots.add(slot);
   return slot;
 }
@@ -71,14 +79,13 @@ export function bringsIntoBeing(record: StepRecord): boolean {
   );
 }
 
-function evolve(slot: Slot, events: readonly EventBody[]): void {
-  let event: EventBody | undefined;
-  try {
-    for (event of events) evolveSlot(slot, [upcastEvent(slot.definition, event)]);
-  } catch (cause) {
-    if (cause instanceof HoldfastError) throw cause;
-    throw new HoldfastError("evolve-failed", `Event "${event?.name}" of ${formatRef(slot.ref)} could not be evolved.`, {
-      cause,
-    });
-  }
+/** An entity whose code cannot evolve a record is parked at the state before it; its neighbours are replayed on. */
+function evolve(owner: Owner, slot: Slot, at: Offset, record: StepRecord): void {
+  if (slot.parked?.stuck === true) return checkKnown(slot, record.events);
+  const failed = evolveStored(slot, record.events);
+  if (failed !== undefined) parkAtReplay(owner, slot, at, record, failed.thrown);
+}
+
+function replayMark(owner: Owner, at: Offset, record: MarkRecord): void {
+  applyMark(owner, owner.slots.get(record.entity) ?? makeKnown(owner, record.entity), record, at);
 }

@@ -4,19 +4,29 @@
  * Invariants: a caller is answered once, never from inside its own call; after a crash of the node's own code nobody is
  * answered again; `stop` loses nothing that was accepted.
  */
-import { backoff } from "../core/alarms.ts";
-import type { Input } from "../core/effects.ts";
+import type { Built, Input, RebuildOrder } from "../core/effects.ts";
+import { listParked } from "../core/quarantine.ts";
 import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { type EntityRef, isKey, type Offset, type ShardId, shardCountDefault, shardOf } from "../model/ids.ts";
 import { type Limits, limitsWith } from "../model/limits.ts";
-import type { CallResult, CommandCall, QueryCall, StepRecord, WatchCall, WatchNews } from "../model/records.ts";
+import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
+import type {
+  CallResult,
+  CommandCall,
+  Principal,
+  QueryCall,
+  StepRecord,
+  WatchCall,
+  WatchNews,
+} from "../model/records.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { ShardLog } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import { Alarm } from "./alarm.ts";
 import { makeChance } from "./chance.ts";
 import { Committer } from "./committer.ts";
+import { Rebuilder } from "./rebuilder.ts";
 import { recoverShards } from "./recovery.ts";
 import type { Health, Phase, Service } from "./service.ts";
 import { type CallerToken, type HostSurroundings, ShardHost, type Watching } from "./shard-host.ts";
@@ -66,8 +76,6 @@ export function prepareNode(options: NodeOptions): HoldfastNode & { recover(): P
 }
 
 const idleTickMs = 30_000;
-/** The longest a shard waits that its own code breaks again and again. Each attempt writes a claim. */
-const pauseMostMs = 5_000;
 
 class Node implements HoldfastNode {
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
@@ -81,8 +89,8 @@ class Node implements HoldfastNode {
   readonly #around: HostSurroundings;
   readonly #progress = { recovered: 0, toRecover: 0 };
   readonly #recovering = new Set<ShardHost>();
-  /** Shards that user code broke: how often in a row, and when last. */
-  readonly #broken = new Map<ShardHost, { readonly times: number; readonly atMs: number }>();
+  readonly #rebuilder: Rebuilder;
+  #overBudget = 0;
   #phase: Phase = "starting";
   #outgoing: (() => void)[] = [];
   #flushing = false;
@@ -99,6 +107,13 @@ class Node implements HoldfastNode {
     const supervise = (work: Promise<void>) => void work.catch((error: unknown) => this.#crash(error));
     this.#committer = new Committer({ log, clock, limits: this.limits, flush: () => this.#flush(), supervise });
     this.#around = this.#surroundings(supervise);
+    this.#rebuilder = new Rebuilder({
+      log,
+      definitions: this.definitions,
+      supervise,
+      fault: (where, error) => this.#around.fault(where, error),
+      built: (shard, order, built) => this.#guard(() => this.#rebuilt(shard, order, built)),
+    });
     this.#alarm = new Alarm(
       clock,
       () => this.#time.now(),
@@ -138,6 +153,16 @@ class Node implements HoldfastNode {
     this.#take(call.entity, { answer: done }, (caller) => ({ kind: "query", call, caller, nowMs: this.#time.now() }));
   }
 
+  operate(call: OperatorCall, done: (result: CallResult) => void): void {
+    this.#take(call.entity, { answer: done }, (caller) => ({ kind: "operate", call, caller, nowMs: this.#time.now() }));
+  }
+
+  quarantined(principal: Principal): readonly ParkedEntry[] {
+    if (principal.kind !== "operator")
+      throw new HoldfastError("forbidden", "Only an operator may see what is quarantined.");
+    return this.#hosts.flatMap((host) => listParked(host.owner));
+  }
+
   watch(call: WatchCall, listener: (news: WatchNews) => void): () => void {
     const watching: Watching = { listener, over: false };
     const host = this.#hostOf(call.entity);
@@ -158,7 +183,10 @@ class Node implements HoldfastNode {
   }
 
   health(): Health {
-    return { phase: this.#phase, ...this.#progress, readOnly: this.#committer.readOnly };
+    let quarantined = 0;
+    for (const host of this.#hosts) quarantined += host.owner.parked.size;
+    const { readOnly } = this.#committer;
+    return { phase: this.#phase, ...this.#progress, readOnly, quarantined, overBudget: this.#overBudget };
   }
 
   stop(): Promise<void> {
@@ -233,10 +261,15 @@ class Node implements HoldfastNode {
         }),
       pending: (host) => this.#committer.add(host),
       wake: (host, atMs) => this.#alarm.set(host, atMs),
+      rebuild: (host, order) => this.#rebuilder.add(host.shard, order),
+      monotonic: () => this.#options.clock.monotonic(),
+      overBudget: () => {
+        this.#overBudget++;
+      },
       route: (entity, input) => this.#hostOf(entity)?.step(input),
       readRecord: (shard, at) => this.#readRecord(shard, at),
       fault: (where, error) => this.#options.onFault?.(where, error),
-      released: (host, reason) => this.#recoverAgain(host, reason, supervise),
+      released: (host) => this.#recoverAgain(host, supervise),
       now: () => this.#time.now(),
       chance: makeChance(this.#options.random),
       supervise,
@@ -265,6 +298,11 @@ class Node implements HoldfastNode {
     }
   }
 
+  #rebuilt(shard: ShardId, order: RebuildOrder, built: Built | undefined): void {
+    if (this.#phase === "stopped") return;
+    this.#hosts[shard]?.step({ kind: "rebuilt", order, built, nowMs: this.#time.now() });
+  }
+
   #tick(host: ShardHost): void {
     host.step({ kind: "tick", nowMs: this.#time.now(), chance: this.#around.chance });
   }
@@ -278,29 +316,17 @@ class Node implements HoldfastNode {
   }
 
   /** A shard's incarnation ended: a new one recovers from the log, after the frame in flight is answered. */
-  #recoverAgain(host: ShardHost, reason: string, supervise: (work: Promise<void>) => void): void {
+  #recoverAgain(host: ShardHost, supervise: (work: Promise<void>) => void): void {
     if (this.#recovering.has(host)) return;
     this.#recovering.add(host);
     this.#alarm.clear(host);
-    supervise(this.#recoverOne(host, reason));
+    supervise(this.#recoverOne(host));
   }
 
-  async #recoverOne(host: ShardHost, reason: string): Promise<void> {
+  async #recoverOne(host: ShardHost): Promise<void> {
     await this.#committer.landed(host);
-    if (reason === "faulty") await this.#pause(host);
     this.#recovering.delete(host);
     await recoverShards(this.#options.log, [host], this.#recoveryFacts());
-  }
-
-  /** A timer or send that broke its shard breaks it again at once: then it waits, longer each time. */
-  async #pause(host: ShardHost): Promise<void> {
-    const { clock } = this.#options;
-    const atMs = clock.monotonic();
-    const last = this.#broken.get(host);
-    const times = last !== undefined && atMs - last.atMs < 2 * pauseMostMs ? last.times + 1 : 0;
-    this.#broken.set(host, { times, atMs });
-    if (times === 0) return;
-    await new Promise<void>((resolve) => clock.after(Math.min(pauseMostMs, backoff(times - 1)), resolve));
   }
 
   #recoveryFacts() {

@@ -7,7 +7,8 @@
  */
 import type { EntityDefinition } from "../model/entity.ts";
 import type { Limits } from "../model/limits.ts";
-import type { CallResult, CommandCall, QueryCall, WatchCall, WatchNews } from "../model/records.ts";
+import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
+import type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "../model/records.ts";
 
 export type Phase = "starting" | "recovering" | "serving" | "draining" | "stopped";
 
@@ -18,6 +19,10 @@ export interface Health {
   readonly toRecover: number;
   /** The disk is full: reads work, commands are refused with `disk-full`. */
   readonly readOnly: boolean;
+  /** Entities that are parked. */
+  readonly quarantined: number;
+  /** Steps that took longer than `decideBudgetMs` in the author's code, since the start. */
+  readonly overBudget: number;
 }
 
 export interface Service {
@@ -36,5 +41,12 @@ export interface Service {
    * @returns stops it; after that the listener is not called again
    */
   watch(call: WatchCall, listener: (news: WatchNews) => void): () => void;
+  /**
+   * What an operator does about a parked entity. Each verb is a record; it is answered when that is durable.
+   * Answers `forbidden` unless the principal is of kind `operator`, `rejected` with a reason if the verb does not fit.
+   */
+  operate(call: OperatorCall, done: (result: CallResult) => void): void;
+  /** The parked entities. @throws `forbidden` unless the principal is of kind `operator` */
+  quarantined(principal: Principal): readonly ParkedEntry[];
   health(): Health;
 }

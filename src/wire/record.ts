@@ -5,17 +5,19 @@
  * cause gets a new number, a new field a new position at the end.
  */
 import { HoldfastError } from "../model/errors.ts";
+import type { MarkRecord } from "../model/marks.ts";
 import type { Cause, EventBody, LogRecord, Outcome, SendBody, StepRecord, TimerChange } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 import { bytesToUuid } from "../std/uuid-bytes.ts";
 
-const kinds = { claim: 0, step: 1 } as const;
+const kinds = { claim: 0, step: 1, mark: 2 } as const;
 const causes = { timer: 1, send: 2, settled: 3 } as const;
 
 type Row = unknown[];
 
 export function toRow(record: LogRecord): Row {
   if (record.kind === "claim") return [kinds.claim, record.time, record.epoch, record.node];
+  if (record.kind === "mark") return markToRow(record);
   return [
     kinds.step,
     record.time,
@@ -36,7 +38,28 @@ export function fromRow(row: Row): LogRecord {
   if (row[0] === kinds.claim) {
     return { kind: "claim", time: row[1] as number, epoch: row[2] as number, node: row[3] as string };
   }
+  if (row[0] === kinds.mark) return markFromRow(row);
   throw unknown("record", row[0]);
+}
+
+/** Rare, and plain data but for its kind: its parts stay objects. */
+function markToRow({ time, entity, verb, principal, park, state, left }: MarkRecord): Row {
+  return [kinds.mark, time, entity.type, entity.key, verb, principal, park, state, left];
+}
+
+function markFromRow(row: Row): MarkRecord {
+  const [, time, type, key, verb, principal, park, state, left] = row as [
+    number,
+    number,
+    string,
+    string,
+    MarkRecord["verb"],
+    MarkRecord["principal"],
+    MarkRecord["park"],
+    MarkRecord["state"],
+    MarkRecord["left"],
+  ];
+  return { kind: "mark", time, entity: { type, key }, verb, principal, park, state, left };
 }
 
 function stepFromRow(row: Row): StepRecord {
