@@ -65,6 +65,8 @@ export interface Swarm {
   readonly faultsMs: number;
   readonly limits: Partial<Limits>;
   readonly deferMs: number;
+  /** Share of starts, while faults come, that deploy code with a bug in an evolve. */
+  readonly brokenCode: number;
 }
 
 export interface SwarmOptions {
@@ -114,6 +116,7 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
     jumpMs: toleratedMs(limits),
     limits,
     deferMs: prng.pick([0, 0, 1, 5]),
+    brokenCode: often(0.4, () => prng.fraction()),
   };
 }
 
@@ -144,6 +147,7 @@ function someLimits(prng: Prng): Partial<Limits> {
   if (prng.chance(0.1)) limits.mailboxMax = prng.pick([1, 4]);
   if (prng.chance(0.1)) limits.timersPerEntityMax = 3;
   if (prng.chance(0.1)) limits.outboxPerEntityMax = 4;
+  if (prng.chance(0.2)) limits.triesMax = prng.pick([1, 2]);
   return limits;
 }
 

@@ -6,9 +6,11 @@
  */
 import { isHoldfastError } from "../model/errors.ts";
 import { formatRef, type Offset, type ShardId } from "../model/ids.ts";
+import type { MarkRecord } from "../model/marks.ts";
 import type { Outcome, StepRecord } from "../model/records.ts";
 import type { Append, AppendResult, LogFrame, ShardLog } from "../ports/log.ts";
 import { type Chain, decodeFrame } from "../wire/frame.ts";
+import { mayBeParked } from "./entities.ts";
 import { Ledger } from "./ledger.ts";
 import { ModelEntity } from "./model.ts";
 import type { World } from "./world.ts";
@@ -34,12 +36,15 @@ interface ShardTruth {
   chain: Chain;
   epoch: number;
   timeMs: number;
+  claims: number;
   readonly frames: Map<Offset, SeenFrame>;
 }
 
 export class Witness {
   readonly ledger: Ledger;
   readonly requests = new Map<string, Recorded>();
+  /** The `park` marks that no `resume` has followed. */
+  readonly parked = new Map<string, MarkRecord>();
   readonly entities = new Map<string, ModelEntity>();
   readonly shards: readonly ShardTruth[];
   readonly #world: World;
@@ -52,6 +57,7 @@ export class Witness {
       chain: 0,
       epoch: 0,
       timeMs: 0,
+      claims: 0,
       frames: new Map(),
     }));
   }
@@ -90,6 +96,8 @@ export class Witness {
           this.#world.violated("recorded time does not go back", `shard ${shard} at ${at}`);
         truth.timeMs = record.time;
         if (record.kind === "step") this.#apply(record, at + index);
+        else if (record.kind === "mark") this.#applyMark(record, at + index);
+        else truth.claims++;
       });
     } catch (error) {
       const detail = isHoldfastError(error) ? error.message : String(error);
@@ -97,9 +105,32 @@ export class Witness {
     }
   }
 
+  #applyMark(mark: MarkRecord, at: Offset): void {
+    const name = formatRef(mark.entity);
+    this.#world.note(`mark ${mark.verb} of ${name} at ${at}`);
+    if (!mayBeParked.has(mark.entity.type))
+      this.#world.violated("neighbours do not notice", `${name} was parked: ${mark.park?.error ?? mark.verb}`);
+    const entity = this.entity(name);
+    const parked = this.parked.get(name);
+    if (mark.verb === "park") {
+      this.parked.set(name, mark);
+    } else {
+      if (parked === undefined) this.#world.violated("verbs are for the parked", `${mark.verb} of ${name} at ${at}`);
+      if (mark.principal.kind !== "operator")
+        this.#world.violated("verbs are an operator's", `${mark.verb} of ${name} by ${mark.principal.kind}`);
+      if (mark.verb === "resume") this.parked.delete(name);
+      const captured = parked?.park?.captured;
+      if (mark.verb === "skip" && mark.state === null && captured != null) this.ledger.skip(mark, captured, at);
+    }
+    const problem = entity.applyMark(mark, at);
+    if (problem !== undefined) this.#world.violated("a skip leaves out what it says", `${name} at ${at}: ${problem}`);
+  }
+
   #apply(record: StepRecord, at: Offset): void {
     const name = formatRef(record.entity);
     const entity = this.entity(name);
+    if (this.parked.has(name))
+      this.#world.violated("a parked entity takes no commands", `"${record.command}" on ${name} at ${at}`);
     entity.apply(record, at);
     this.ledger.apply(record, at);
     if (entity.balance < 0) this.#world.violated("no wallet is overdrawn", `${name} at ${at}`);

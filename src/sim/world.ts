@@ -23,6 +23,8 @@ export class World {
   readonly counts = { calls: 0, records: 0, restarts: 0, faults: 0 };
   /** Faults may come: false in the last phase, in which everything must come to rest. */
   faulty = true;
+  /** The deployment that runs has a bug in an evolve. */
+  brokenCode = false;
   /** How far the server's wall clock is off. */
   wallErrorMs = 0;
   #low = 0x811c9dc5;
