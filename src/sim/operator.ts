@@ -22,6 +22,8 @@ export class Operator {
   readonly #server: Server;
   readonly #witness: Witness;
   #turn = 0;
+  /** What was skipped, by the mark that parked it: it can be resumed without breaking at once again. */
+  readonly #skipped = new Set<string>();
 
   constructor(world: World, server: Server, witness: Witness) {
     this.#world = world;
@@ -40,7 +42,8 @@ export class Operator {
   #treat(entry: ParkedEntry): void {
     const { prng, faulty } = this.#world;
     if (faulty && prng.chance(0.6)) return;
-    const verb = faulty ? prng.pick(operatorVerbs) : this.#turn % 2 === 0 ? "skip" : "resume";
+    const treated = this.#skipped.has(`${formatRef(entry.entity)}@${entry.parkedAt}`);
+    const verb = faulty ? prng.pick(operatorVerbs) : treated ? "resume" : "skip";
     // the state of others than `fragile` is counted by the model and by the ledger: it is not made up
     if (verb === "repair" && entry.entity.type !== "fragile") return;
     const state = { good: 1_000 + this.#turn, half: 0 };
@@ -62,6 +65,7 @@ export class Operator {
         this.#world.violated("answers make sense", `${verb} of ${name} was answered ${result.code}: ${result.detail}`);
       return;
     }
+    if (verb === "skip") this.#skipped.add(`${name}@${entry.parkedAt}`);
     const told = result.value as { readonly readable: boolean; readonly version: number; readonly state?: unknown };
     if (verb !== "inspect" || !told.readable) return;
     const known = this.#witness.entity(name).states.get(told.version);
