@@ -42,7 +42,15 @@ export function park(owner: Owner, slot: Slot, culprit: Culprit, good: boolean, 
   const { why, thrown, captured } = culprit;
   if (owner.slots.get(slot.ref) === undefined) keepSlot(owner, slot);
   const known: Park = { why, error: describeThrown(thrown), captured: fitting(captured, owner), poison: 0 };
-  slot.parked = { at: 0, sinceMs: owner.timeMs, park: known, good, below: owner.tail, stuck: false };
+  slot.parked = {
+    at: 0,
+    sinceMs: owner.timeMs,
+    park: known,
+    good,
+    below: owner.tail,
+    stuck: false,
+    version: slot.version,
+  };
   markParked(owner, slot, owner.timeMs, effects);
 }
 
@@ -50,7 +58,7 @@ export function park(owner: Owner, slot: Slot, culprit: Culprit, good: boolean, 
 export function parkAtReplay(owner: Owner, slot: Slot, at: Offset, record: StepRecord, thrown: unknown): void {
   const captured = capture(record.command, null, null, record.cause, record.time, record.events);
   const known: Park = { why: "replay", error: describeThrown(thrown), captured, poison: at };
-  slot.parked = { at: 0, sinceMs: record.time, park: known, good: false, below: at, stuck: true };
+  slot.parked = { at: 0, sinceMs: record.time, park: known, good: false, below: at, stuck: true, version: at };
   owner.parked.add(slot);
 }
 
@@ -144,7 +152,15 @@ export function applyMark(owner: Owner, slot: Slot, mark: MarkRecord, at: Offset
 
 function applyPark(owner: Owner, slot: Slot, mark: MarkRecord, at: Offset): void {
   if (mark.park === null) return;
-  slot.parked ??= { at, sinceMs: mark.time, park: mark.park, good: true, below: at, stuck: false };
+  slot.parked ??= {
+    at,
+    sinceMs: mark.time,
+    park: mark.park,
+    good: true,
+    below: at,
+    stuck: false,
+    version: slot.version,
+  };
   slot.parked.at = at;
   slot.parked.sinceMs = mark.time;
   owner.parked.add(slot);

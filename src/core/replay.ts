@@ -38,7 +38,10 @@ function replayStep(owner: Owner, at: Offset, record: StepRecord): void {
     if (record.events.length > 0) evolve(owner, slot, at, record);
     applyRecord(slot, record, at);
     // the state stays where it was; what else the record says (timers, sends) holds all the same
-    if (slot.parked?.stuck === true) slot.version = version;
+    if (slot.parked?.stuck === true) {
+      if (record.events.length > 0) slot.parked.version = at;
+      slot.version = version;
+    }
     if (record.timers.length > 0) armTimers(owner, slot, record.timers, at);
   }
   if (record.cause.kind === "request") rememberStep(owner, at, record, record.cause.idBytes, slot);
@@ -50,7 +53,7 @@ function rememberStep(owner: Owner, at: Offset, record: StepRecord, id: Uint8Arr
   if (record.time < replay.nowMs - limits.dedupWindowMs - 2 * limits.requestIdFutureMs) return;
   rememberRequest(dedup, id, at, record.time);
   if (at < replay.tail - limits.outcomesPerShardMax) return;
-  const version = slot?.version ?? 0;
+  const version = slot?.parked?.stuck === true ? slot.parked.version : (slot?.version ?? 0);
   rememberOutcome(dedup, at, { entity: record.entity, command: record.command, outcome: record.outcome, version }, 64);
 }
 

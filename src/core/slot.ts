@@ -53,6 +53,8 @@ export interface Parked {
   readonly below: Offset;
   /** This code cannot evolve the record `park.poison`, and no operator has dealt with it. */
   stuck: boolean;
+  /** The version by the log, which a stuck entity's state has not. */
+  version: Offset;
 }
 
 export interface Slot {

@@ -16,6 +16,8 @@ import { given } from "../testing/given.ts";
 import { startNode } from "./node.ts";
 
 type Input = { readonly to?: string; readonly amount?: number; readonly text?: string };
+/** Time that passed inside of decides. */
+let sleptMs = 0;
 const any: StandardSchemaV1<unknown, Input> = {
   "~standard": { version: 1, vendor: "test", validate: (value) => ({ value: (value ?? {}) as Input }) },
 };
@@ -46,6 +48,10 @@ const makeBox = (broken: (amount: number) => boolean = (amount) => amount < 0) =
       addLater: command(any, (_state, { amount = 1 }, ctx) => {
         ctx.schedule("later", { afterMs: 100 }, "add", { amount });
         ctx.schedule("throw", { afterMs: 10 }, "throw");
+      }),
+      sleep: command((_state, _input, ctx) => {
+        sleptMs += 5;
+        ctx.emit("added", { amount: 5 });
       }),
       throw: command(() => {
         throw new Error("a decide that throws");
@@ -79,7 +85,12 @@ async function start(options: { store?: MemoryStore; entity?: typeof box; limits
   const node = await startNode({
     entities: [entity],
     log,
-    clock,
+    clock: {
+      now: () => clock.now(),
+      monotonic: () => clock.monotonic() + sleptMs,
+      after: (ms, run) => clock.after(ms, run),
+      defer: (run) => clock.defer(run),
+    },
     random: { bytes: (count) => prng.bytes(count) },
     shardCount: 1,
     limits,
@@ -377,4 +388,13 @@ test("an unknown event refuses the shard, also behind one that cannot be evolved
     start({ store: first.store, entity }),
     (error) => error instanceof HoldfastError && error.code === "unknown-event",
   );
+});
+
+test("a decide that takes too long is reported with its entity and counted, and nothing else happens to it", async () => {
+  const { node, execute, query, faults } = await start({ limits: { decideBudgetMs: 4 } });
+  await execute("slow", "add", { amount: 0 });
+  await execute("slow", "sleep");
+  assert.deepEqual(faults, ['decide of "sleep" on box/slow took 5 ms; a step may take 4 ms']);
+  assert.equal(node.health().overBudget, 1);
+  assert.deepEqual(await query("slow"), { sum: 5, half: 0, text: "" });
 });

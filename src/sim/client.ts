@@ -95,9 +95,9 @@ export function drawCall(world: World, prng: Prng, floorOf: (entity: string) => 
   }
   if (draw < 64) return command("counter", counterKey(), prng.pick(["look", "refuse"]), null);
   if (draw < 76 && swarm.alarms > 0) return drawAlarm(swarm.alarms, prng, command);
-  if (draw < 82 && swarm.fragiles > 0) {
+  if (draw < 88 && swarm.fragiles > 0) {
     return command("fragile", "f0", "poke", {
-      how: prng.pick(["fine", "fine", "throw", "reply", "poison", "latent", "latent"]),
+      how: prng.pick(["fine", "fine", "throw", "reply", "poison", "latent", "latent", "latent", "latent"]),
     });
   }
   const entity = drawEntity(world, prng);

@@ -178,8 +178,11 @@ const makeFragile = (broken: boolean) =>
         state.good++;
       },
       latent: (state) => {
+        if (broken) {
+          state.half++;
+          throw new Error("an evolve that throws in some deployments");
+        }
         state.good += 100;
-        if (broken) throw new Error("an evolve that throws in some deployments");
       },
       poison: (state) => {
         state.half++;

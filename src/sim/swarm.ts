@@ -88,7 +88,7 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
     wallets: prng.between(1, 6),
     counters: prng.between(1, 3),
     alarms: prng.between(0, 3),
-    fragiles: some(0.3, () => 1),
+    fragiles: some(0.5, () => 1),
     clients: prng.between(1, 5),
     watchers: prng.between(0, 3),
     callsPerClient: prng.between(4, 24),
@@ -116,7 +116,7 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
     jumpMs: toleratedMs(limits),
     limits,
     deferMs: prng.pick([0, 0, 1, 5]),
-    brokenCode: often(0.4, () => prng.fraction()),
+    brokenCode: often(0.6, () => 0.5),
   };
 }
 
