@@ -70,7 +70,7 @@ function carryOut(
     case "skip":
       if (parked.park.why === "too-large")
         return refusal("nothing-to-skip", "The state is too large as it is; repair it, or raise the limit and resume.");
-      if (parked.park.poison === 0) return record(owner, slot, { verb, principal }, asked, effects);
+      if (parked.park.poison === 0) return record(owner, slot, { verb, principal, park: parked.park }, asked, effects);
       if (slot.touched >= owner.durable) return rebuilding();
       effects.push({
         kind: "rebuild",

@@ -135,7 +135,7 @@ export function applyMark(owner: Owner, slot: Slot, mark: MarkRecord, at: Offset
   const { parked } = slot;
   if (parked === undefined) return;
   if (mark.verb === "skip" || mark.verb === "repair") {
-    if (mark.verb === "skip" && mark.state === null) leaveOut(slot, parked.park, mark.time, at);
+    if (mark.verb === "skip" && mark.park !== null) leaveOut(slot, mark.park, mark.time, at);
     if (mark.state !== null) {
       parked.good = true;
       parked.stuck = false;
@@ -161,9 +161,11 @@ function applyPark(owner: Owner, slot: Slot, mark: MarkRecord, at: Offset): void
     stuck: false,
     version: slot.version,
   };
+  owner.parked.add(slot);
+  // a mark of other code about something else: what this code found gets a mark of its own
+  if (slot.parked.stuck && slot.parked.park.poison !== mark.park.poison) return;
   slot.parked.at = at;
   slot.parked.sinceMs = mark.time;
-  owner.parked.add(slot);
 }
 
 /** The command that was held is over: its timer is gone, its send is answered, the reply to its send is not decided. */

@@ -57,7 +57,7 @@ export interface MarkRecord {
   readonly entity: EntityRef;
   readonly verb: "park" | OperatorVerb;
   readonly principal: Principal;
-  /** With `park` only. */
+  /** With `park`, and with the `skip` of a command that is not in the log: what it leaves out. */
   readonly park: Park | null;
   /** The entity's state from here on. With `repair`, and with a `skip` of records. */
   readonly state: { readonly value: Plain } | null;

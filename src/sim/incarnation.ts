@@ -43,7 +43,7 @@ export class Incarnation {
       deferMs: () => (swarm.deferMs === 0 ? 0 : prng.integer(swarm.deferMs)),
     });
     this.#opening = engine.open((ms, run) => void this.clock.after(ms, run));
-    world.brokenCode = world.unlucky(swarm.brokenCode);
+    world.brokenCode = world.deployBroken || world.unlucky(swarm.brokenCode);
     if (world.brokenCode) world.note("this deployment is broken");
     void this.#start(world.brokenCode ? brokenEntities : entities);
   }

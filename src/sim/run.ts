@@ -86,6 +86,7 @@ class Simulation {
     stopFaults(world, this.#server);
     this.#server.start();
     if (!(await this.#rest("after the faults stopped"))) return;
+    if (!(await this.#deployBroken())) return;
     this.#probe();
     if (!(await this.#rest("after the last commands"))) return;
     await this.#pass(1_000);
@@ -100,6 +101,18 @@ class Simulation {
     this.#witness.ledger.checkMoney("at the end");
     this.#witness.ledger.checkRest();
     this.#checkClaims();
+  }
+
+  /** Whatever the faults made of the run, its log is replayed once by code that cannot evolve all of it. */
+  async #deployBroken(): Promise<boolean> {
+    const world = this.#world;
+    if (world.swarm.brokenCode === 0) return true;
+    world.deployBroken = true;
+    this.#server.crash("process");
+    this.#server.start();
+    const resting = await this.#rest("after a broken deployment");
+    world.deployBroken = false;
+    return resting;
   }
 
   /** Broken entities cost no shard a restart: without trouble at the log, each start claims a shard once at most. */

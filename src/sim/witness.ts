@@ -107,7 +107,9 @@ export class Witness {
 
   #applyMark(mark: MarkRecord, at: Offset): void {
     const name = formatRef(mark.entity);
-    this.#world.note(`mark ${mark.verb} of ${name} at ${at} ${mark.park?.why ?? mark.left.length}`);
+    this.#world.note(
+      `mark ${mark.verb} of ${name} at ${at} ${mark.verb === "park" ? mark.park?.why : mark.left.length}`,
+    );
     if (!mayBeParked.has(mark.entity.type))
       this.#world.violated("neighbours do not notice", `${name} was parked: ${mark.park?.error ?? mark.verb}`);
     const entity = this.entity(name);
@@ -119,8 +121,8 @@ export class Witness {
       if (mark.principal.kind !== "operator")
         this.#world.violated("verbs are an operator's", `${mark.verb} of ${name} by ${mark.principal.kind}`);
       if (mark.verb === "resume") this.parked.delete(name);
-      const captured = parked?.park?.captured ?? null;
-      if (mark.verb === "skip" && mark.state === null && captured !== null) this.ledger.skip(mark, captured, at);
+      const captured = mark.park?.captured ?? null;
+      if (captured !== null) this.ledger.skip(mark, captured, at);
     }
     const problem = entity.applyMark(mark, at);
     if (problem !== undefined) this.#world.violated("a skip leaves out what it says", `${name} at ${at}: ${problem}`);

@@ -25,6 +25,8 @@ export class World {
   faulty = true;
   /** The deployment that runs has a bug in an evolve. */
   brokenCode = false;
+  /** The next start deploys that code. */
+  deployBroken = false;
   /** How far the server's wall clock is off. */
   wallErrorMs = 0;
   #low = 0x811c9dc5;
