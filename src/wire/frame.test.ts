@@ -43,6 +43,38 @@ const records: LogRecord[] = [
       { name: "u", dueMs: null },
     ],
   },
+  {
+    kind: "mark",
+    time: 5,
+    entity: { type: "a", key: "b" },
+    verb: "park",
+    principal: { kind: "system", id: "holdfast" },
+    park: {
+      why: "evolve",
+      error: "Error: no",
+      captured: {
+        command: "c",
+        input: { a: [1] },
+        principal: { kind: "user", id: "u", roles: ["r"] },
+        cause: { kind: "request", requestId },
+        now: 5,
+        events: [{ name: "e", version: 2, payload: null }],
+      },
+      poison: 0,
+    },
+    state: null,
+    left: [],
+  },
+  {
+    kind: "mark",
+    time: 6,
+    entity: { type: "a", key: "b" },
+    verb: "skip",
+    principal: { kind: "operator", id: "o" },
+    park: null,
+    state: { value: { n: 1 } },
+    left: [2, 7],
+  },
 ];
 
 /** A stored request id makes its text when asked; as data both are the same. */
