@@ -25,6 +25,7 @@ export {
 export { catalogue, type ErrorCode, HoldfastError, isHoldfastError, type Recovery } from "./model/errors.ts";
 export { type EntityRef, shardOf } from "./model/ids.ts";
 export { type Limits, limitsDefault } from "./model/limits.ts";
+export type { Captured, OperatorCall, OperatorVerb, ParkedEntry, ParkWhy } from "./model/marks.ts";
 export type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "./model/records.ts";
 export { sendOutcome } from "./model/send-outcome.ts";
 export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/embedded.ts";

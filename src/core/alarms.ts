@@ -17,6 +17,8 @@ export type Alarm =
       readonly slot: Slot;
       readonly timer: Timer;
       readonly failures: number;
+      /** How many of them the author's code threw. */
+      readonly throws: number;
     }
   | { readonly kind: "send"; readonly dueMs: number; readonly slot: Slot; readonly outbox: Outbox };
 
@@ -42,7 +44,7 @@ export function armTimers(
   for (const change of changes) {
     const timer = slot.timers.get(change.name);
     if (timer === undefined || timer.setAt !== at) continue;
-    owner.alarms.heap.push({ kind: "timer", dueMs: timer.dueMs, slot, timer, failures: 0 });
+    owner.alarms.heap.push({ kind: "timer", dueMs: timer.dueMs, slot, timer, failures: 0, throws: 0 });
     effects?.push({ kind: "wake", atMs: timer.dueMs });
   }
 }

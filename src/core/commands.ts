@@ -15,6 +15,7 @@ import { findRequest, requestAge } from "./dedup.ts";
 import type { Effect, Input } from "./effects.ts";
 import { holdUntilDurable } from "./gate.ts";
 import { checkRoom, diskFull, failure, forbidden, type Owner, recordedNow, slotOrFresh } from "./owner-state.ts";
+import { quarantined } from "./quarantine.ts";
 import { answersEarly, mayAnswerEarly, noteEarly } from "./relaxed.ts";
 import type { Slot } from "./slot.ts";
 import { answerOf, runStep, type StepFacts } from "./step.ts";
@@ -34,6 +35,10 @@ export function takeCommand(owner: Owner, input: CommandInput, effects: Effect[]
   }
   if (answerAgain(owner, input, id, effects)) return;
   const slot = slotOrFresh(owner, call.entity, definition);
+  if (slot.parked !== undefined) {
+    refused(quarantined(slot));
+    return;
+  }
   const busy = checkRoom(owner, slot) ?? checkVersion(slot, call.ifVersion);
   if (busy !== undefined) {
     refused(busy);
@@ -48,6 +53,7 @@ export function takeCommand(owner: Owner, input: CommandInput, effects: Effect[]
   const facts: StepFacts = {
     command: call.command,
     value: valid.value,
+    input: call.input,
     principal: call.principal,
     cause: { kind: "request", requestId: call.requestId, idBytes: id },
     nowMs: input.nowMs,

@@ -7,16 +7,38 @@
 import type { Chance } from "../model/entity.ts";
 import type { EntityRef, Epoch, Offset, ShardId } from "../model/ids.ts";
 import type { EntityImage } from "../model/images.ts";
+import type { OperatorCall } from "../model/marks.ts";
 import type {
   CallResult,
   CommandCall,
   LogRecord,
   Outcome,
+  Principal,
   QueryCall,
   SendBody,
   WatchCall,
   WatchNews,
 } from "../model/records.ts";
+
+/** An entity's state, to be made anew from its records. */
+export interface RebuildOrder {
+  readonly entity: EntityRef;
+  /** What is kept of it; the log holds every record that comes after. Left out, it has all of the entity's records. */
+  readonly from: EntityImage | undefined;
+  /** By its records below this offset. */
+  readonly below: Offset;
+  /** Without the events of this record, and of any other that cannot be evolved then: what `skip` asks for. */
+  readonly without: Offset | undefined;
+  /** Who asked for the skip. */
+  readonly asked: { readonly caller: Caller; readonly principal: Principal } | undefined;
+}
+
+export interface Built {
+  readonly state: unknown;
+  readonly version: Offset;
+  /** Records whose events were left out. */
+  readonly left: readonly Offset[];
+}
 
 /** Whoever waits for an answer; known to the runtime only. */
 export type Caller = object;
@@ -67,6 +89,15 @@ export type Input =
     }
   /** A send of ours could not be taken in at the moment. */
   | { readonly kind: "undelivered"; readonly from: EntityRef; readonly to: EntityRef; readonly nowMs: number }
+  /** An operator's verb. */
+  | { readonly kind: "operate"; readonly call: OperatorCall; readonly caller: Caller; readonly nowMs: number }
+  /** What was asked for by `rebuild`; without `built` it could not be done. */
+  | {
+      readonly kind: "rebuilt";
+      readonly order: RebuildOrder;
+      readonly built: Built | undefined;
+      readonly nowMs: number;
+    }
   /** No append is in flight: hand over what is decided. */
   | { readonly kind: "cut"; readonly bytesMax: number }
   | { readonly kind: "appended"; readonly tail: Offset }
@@ -113,5 +144,7 @@ export type Effect =
   | { readonly kind: "wake"; readonly atMs: number }
   /** User code failed. No payload in it: it goes to the node's log. */
   | { readonly kind: "fault"; readonly where: string; readonly error: unknown }
+  /** The state of this entity cannot be trusted: rebuild it from the log, and hand it back by `rebuilt`. */
+  | { readonly kind: "rebuild"; readonly order: RebuildOrder }
   /** This incarnation is over: what was not durable is dropped, nobody is answered from it again. */
-  | { readonly kind: "release"; readonly reason: "fenced" | "unknown" | "faulty"; readonly shard: ShardId };
+  | { readonly kind: "release"; readonly reason: "fenced" | "unknown"; readonly shard: ShardId };

@@ -7,12 +7,12 @@
  */
 import type { EntityDefinition } from "../model/entity.ts";
 import { type EntityRef, formatRef, type Offset } from "../model/ids.ts";
-import type { EntityImage } from "../model/images.ts";
+import type { EntityImage, ParkedImage } from "../model/images.ts";
 import type { Plain } from "../std/plain.ts";
 import { armTimers } from "./alarms.ts";
 import type { Effect } from "./effects.ts";
 import type { Owner } from "./owner-state.ts";
-import { makeSlot, outboxTo, type Slot } from "./slot.ts";
+import { makeSlot, outboxTo, type Parked, type Slot } from "./slot.ts";
 
 export function imageOf(slot: Slot): EntityImage {
   return {
@@ -23,7 +23,26 @@ export function imageOf(slot: Slot): EntityImage {
     timers: [...slot.timers.values()],
     outbox: [...slot.outbox.values()].map(({ to, sequence, queue }) => ({ to, sequence, sends: [...queue] })),
     inbox: [...slot.inbox].map(([from, last]) => ({ from, ...last })),
+    ...(slot.parked === undefined ? {} : { parked: parkedImage(slot.parked) }),
   };
+}
+
+function parkedImage({ at, sinceMs, park }: Parked): ParkedImage {
+  return { at, sinceMs, park };
+}
+
+/**
+ * An image may be made of the slot. What is half of something has none, nor what the code cannot evolve further: the state
+ * of that is not a function of its records alone. Its shard is not stamped meanwhile, and its records are not trimmed.
+ */
+function isWhole({ parked }: Slot): boolean {
+  return parked === undefined || (parked.good && !parked.stuck);
+}
+
+/** Every entity of the shard can have an image. */
+export function allWhole(owner: Owner): boolean {
+  for (const slot of owner.parked) if (!isWhole(slot)) return false;
+  return true;
 }
 
 export function slotFrom(image: EntityImage, definition: EntityDefinition): Slot {
@@ -39,6 +58,10 @@ export function slotFrom(image: EntityImage, definition: EntityDefinition): Slot
     slot.outboxSize += sends.length;
   }
   for (const { from, ...last } of image.inbox) slot.inbox.set(from, last);
+  if (image.parked !== undefined) {
+    const { version } = image;
+    slot.parked = { ...image.parked, good: true, below: image.parked.at, stuck: false, version };
+  }
   return slot;
 }
 
@@ -51,11 +74,14 @@ export function noteChange(owner: Owner, slot: Slot): void {
 
 /** Gives images of the slots that changed first, `imagesMax` at most. They rest on records up to their `touched`. */
 export function collectImages(owner: Owner, imagesMax: number, effects: Effect[]): void {
-  for (let count = 0; count < imagesMax; count++) {
+  for (let count = 0; count < imagesMax; ) {
     const slot = owner.dirty.shift();
     if (slot === undefined) return;
     slot.dirty = false;
+    // It comes back when it is made whole.
+    if (!isWhole(slot)) continue;
     effects.push({ kind: "image", image: imageOf(slot) });
+    count++;
   }
 }
 
@@ -83,14 +109,16 @@ function isQuiet(owner: Owner, slot: Slot): boolean {
     slot.stored === slot.touched &&
     slot.timers.size === 0 &&
     slot.outboxSize === 0 &&
+    slot.parked === undefined &&
     !owner.views.dirty.has(slot) &&
     !owner.views.byEntity.has(formatRef(slot.ref))
   );
 }
 
-/** Brings an entity with timers or sends into memory, before the replay of what its image does not contain. */
+/** Brings an entity with timers or sends, or one that is parked, into memory, before the replay of what its image does not contain. */
 export function activateBusy(owner: Owner, entity: EntityRef): void {
   const slot = owner.slots.get(entity);
   if (slot === undefined) return;
+  if (slot.parked !== undefined) owner.parked.add(slot);
   for (const timer of slot.timers.values()) armTimers(owner, slot, [timer], timer.setAt);
 }

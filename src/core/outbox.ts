@@ -33,7 +33,7 @@ export function deliverNext(owner: Owner, slot: Slot, outbox: Outbox, effects: E
 
 export function startSend(owner: Owner, slot: Slot, outbox: Outbox, restsOn: Offset, effects: Effect[]): void {
   const first = outbox.queue.peek();
-  if (first === undefined || outbox.underway) return;
+  if (first === undefined || outbox.underway || slot.parked !== undefined) return;
   outbox.underway = true;
   holdUntilDurable(owner.gate, restsOn, owner.durable, { kind: "send", from: slot.ref, send: first.send }, effects);
 }

@@ -8,7 +8,8 @@ import type { EntityDefinition } from "../model/entity.ts";
 import { type EntityRef, type Epoch, type Offset, type ShardId } from "../model/ids.ts";
 import type { EntityImage, ShardImage } from "../model/images.ts";
 import type { Limits } from "../model/limits.ts";
-import type { CallFailure, StepRecord } from "../model/records.ts";
+import type { MarkRecord } from "../model/marks.ts";
+import type { CallFailure, Principal, StepRecord } from "../model/records.ts";
 import { Queue } from "../std/queue.ts";
 import { type Alarms, makeAlarms } from "./alarms.ts";
 import { type Dedup, hasRoom, makeDedup } from "./dedup.ts";
@@ -59,6 +60,8 @@ export interface Owner {
   /** What the replay runs up to: the log's tail, and the time by which request ids are past their window. */
   readonly replay: ReplayBounds;
   readonly slots: Slots;
+  /** Slots that are parked. */
+  readonly parked: Set<Slot>;
   readonly cold: ColdImages | undefined;
   /** Slots with records that no image contains, in the order they came to be so. */
   readonly dirty: Queue<Slot>;
@@ -66,7 +69,7 @@ export interface Owner {
   readonly gate: Gate;
   readonly alarms: Alarms;
   readonly views: Views;
-  readonly pending: Queue<{ readonly record: StepRecord; readonly bytes: number }>;
+  readonly pending: Queue<{ readonly record: StepRecord | MarkRecord; readonly bytes: number }>;
   /** Bytes of the records from `durable` to `tail`, and of those of them that are being appended. */
   pendingBytes: number;
   cutBytes: number;
@@ -93,6 +96,7 @@ export function makeOwner(options: OwnerOptions, replay: ReplayBounds = { tail: 
     full: false,
     replay,
     slots: new Slots(cold && ((ref) => activate(definitions, cold, ref))),
+    parked: new Set(),
     cold,
     dirty: new Queue(),
     dedup: makeDedup(limits, options.seed, replay.from?.requests),
@@ -108,6 +112,8 @@ export function makeOwner(options: OwnerOptions, replay: ReplayBounds = { tail: 
   };
 }
 
+/** The entity itself: timers and replies to its own sends need no permission. */
+export const systemPrincipal: Principal = { kind: "system", id: "holdfast" };
 function activate(definitions: Owner["definitions"], cold: ColdImages, ref: EntityRef): Slot | undefined {
   const definition = definitions.get(ref.type);
   const image = definition && cold(ref);
@@ -129,7 +135,7 @@ export function refuseWaiting(
 }
 
 /** Ends this incarnation. Callers are answered; undurable state is dropped with the owner. */
-export function release(owner: Owner, reason: "fenced" | "unknown" | "faulty", effects: Effect[]): void {
+export function release(owner: Owner, reason: "fenced" | "unknown", effects: Effect[]): void {
   if (owner.phase === "released") return;
   owner.phase = "released";
   const detail = "The shard starts again from its log; send the same request again.";
@@ -146,7 +152,7 @@ export function release(owner: Owner, reason: "fenced" | "unknown" | "faulty", e
 
 export interface Addition {
   readonly slot: Slot;
-  readonly record: StepRecord;
+  readonly record: StepRecord | MarkRecord;
   readonly bytes: number;
   /** It may wait this long for others to go into the log with it; 0 is not at all. */
   readonly byMs: number;
@@ -161,7 +167,8 @@ export function addRecord(owner: Owner, { slot, record, bytes, byMs }: Addition,
   owner.unsettled.push(slot);
   owner.pending.push({ record, bytes });
   owner.pendingBytes += bytes;
-  if (record.events.length > 0 && owner.views.byEntity.size > 0) owner.views.dirty.add(slot);
+  const changes = record.kind === "step" ? record.events.length > 0 : record.state !== null;
+  if (changes && owner.views.byEntity.size > 0) owner.views.dirty.add(slot);
   cutBy(owner, byMs, effects);
 }
 

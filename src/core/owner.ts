@@ -3,7 +3,7 @@
  * input, changes only this owner, and adds what the runtime must do to `effects`.
  *
  *   recovering --recovered--> claiming --claimed--> serving --drain--> draining
- *        any of them --append-failed, faulty user code--> released (final)
+ *        any of them --append-failed--> released (final)
  *
  *   1 .. durable .. cut .. tail
  *        records below `durable` are in the log for good; those below `cut` are being appended; those below `tail` are
@@ -20,8 +20,10 @@ import { forgetExpired } from "./dedup.ts";
 import type { Effect, Input } from "./effects.ts";
 import { openGate } from "./gate.ts";
 import { activateBusy, collectImages, evictSlots, noteStored, noteUnstored } from "./image.ts";
+import { takeOperate, takeRebuilt } from "./operate.ts";
 import { deliverAll } from "./outbox.ts";
 import { cutBy, type Owner, refuseWaiting, release } from "./owner-state.ts";
+import { checkParkedAtReplay, markAllParked } from "./quarantine.ts";
 import { takeQuery } from "./queries.ts";
 import { noteCut, noteDurable } from "./relaxed.ts";
 import { replayRecord } from "./replay.ts";
@@ -90,7 +92,10 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
   assertCursors(owner);
 }
 
-type ServingInput = Extract<Input, { kind: "command" | "deliver" | "settle" | "undelivered" | "tick" }>;
+type ServingInput = Extract<
+  Input,
+  { kind: "command" | "deliver" | "settle" | "undelivered" | "tick" | "operate" | "rebuilt" }
+>;
 
 function stepServing(owner: Owner, input: ServingInput, effects: Effect[]): void {
   switch (input.kind) {
@@ -102,6 +107,10 @@ function stepServing(owner: Owner, input: ServingInput, effects: Effect[]): void
       return takeSettlement(owner, input, effects);
     case "undelivered":
       return takeUndelivered(owner, input, effects);
+    case "operate":
+      return takeOperate(owner, input, effects);
+    case "rebuilt":
+      return takeRebuilt(owner, input, effects);
     case "tick":
       forgetExpired(owner.dedup, input.nowMs);
       return fireTimers(owner, input.nowMs, input.chance, effects);
@@ -112,9 +121,10 @@ function stepServing(owner: Owner, input: ServingInput, effects: Effect[]): void
 
 /** An owner that does not serve says so, to whoever waits for an answer. */
 function answerUnserved(input: Input, effects: Effect[]): void {
-  if (input.kind === "command" || input.kind === "query") {
+  const caller = input.kind === "rebuilt" ? input.order.asked?.caller : "caller" in input ? input.caller : undefined;
+  if (caller !== undefined) {
     const detail = "The shard is not being served at the moment; send the same request again.";
-    effects.push({ kind: "reply", caller: input.caller, result: { ok: false, code: "unavailable", detail } });
+    effects.push({ kind: "reply", caller, result: { ok: false, code: "unavailable", detail } });
   } else if (input.kind === "deliver") {
     effects.push({ kind: "undelivered", from: input.from, to: input.send.to });
   } else if (input.kind === "watch") {
@@ -126,6 +136,7 @@ function answerUnserved(input: Input, effects: Effect[]): void {
 function startClaim(owner: Owner, input: Extract<Input, { kind: "recovered" }>, effects: Effect[]): void {
   assert(owner.phase === "recovering", "only a recovering owner is recovered");
   assert(owner.tail === input.tail, "every record up to the tail was replayed");
+  checkParkedAtReplay(owner);
   owner.phase = "claiming";
   owner.epoch = input.epoch + 1;
   owner.timeMs = Math.max(owner.timeMs, input.nowMs);
@@ -140,6 +151,7 @@ function startServing(owner: Owner, nowMs: number, effects: Effect[]): void {
   owner.cut = owner.durable = owner.tail;
   owner.timeMs = Math.max(owner.timeMs, nowMs);
   deliverAll(owner, effects);
+  markAllParked(owner, nowMs, effects);
   const next = owner.alarms.heap.peek();
   if (next !== undefined) effects.push({ kind: "wake", atMs: next.dueMs });
 }

@@ -9,6 +9,7 @@ import { copyPlain, type Plain } from "../std/plain.ts";
 import type { Effect, Input } from "./effects.ts";
 import { holdUntilDurable } from "./gate.ts";
 import { failure, forbidden, type Owner, recordedNow, slotOrFresh } from "./owner-state.ts";
+import { unreadable } from "./quarantine.ts";
 import { mayDo, validateInput } from "./user-code.ts";
 
 type QueryInput = Extract<Input, { kind: "query" }>;
@@ -33,6 +34,8 @@ export function takeQuery(owner: Owner, input: QueryInput, effects: Effect[]): v
   const valid = validateInput(query.input, call.input, owner.limits);
   if (!valid.ok) return reply(0, valid.failure);
   const slot = slotOrFresh(owner, call.entity, definition);
+  const hidden = unreadable(slot);
+  if (hidden !== undefined) return reply(0, hidden);
   try {
     const now = recordedNow(owner, input.nowMs);
     const answer = query.read(slot.state, valid.value, { key: call.entity.key, principal: call.principal, now });

@@ -4,17 +4,18 @@
  * Invariant: replaying records 1 .. n gives the same slots, dedup table and timers as having decided them.
  */
 import { assert, HoldfastError } from "../model/errors.ts";
-import { formatRef, type Offset } from "../model/ids.ts";
-import type { Cause, EventBody, LogRecord, StepRecord } from "../model/records.ts";
+import type { EntityRef, Offset } from "../model/ids.ts";
+import type { MarkRecord } from "../model/marks.ts";
+import type { Cause, LogRecord, StepRecord } from "../model/records.ts";
 import { armTimers } from "./alarms.ts";
 import { rememberOutcome, rememberRequest, settleRequests } from "./dedup.ts";
 import { noteChange } from "./image.ts";
 import type { Owner } from "./owner-state.ts";
-import { applyRecord, evolveSlot, makeSlot, type Slot, upcastEvent } from "./slot.ts";
+import { applyMark, parkAtReplay } from "./quarantine.ts";
+import { applyRecord, checkKnown, evolveStored, makeSlot, type Slot } from "./slot.ts";
 
 /**
  * @throws `unknown-event` the code does not know an entity type or event of the record
- * @throws `evolve-failed` the author's evolve or upcast threw
  */
 export function replayRecord(owner: Owner, at: Offset, record: LogRecord): void {
   assert(owner.phase === "recovering", "only a recovering owner replays");
@@ -23,8 +24,10 @@ export function replayRecord(owner: Owner, at: Offset, record: LogRecord): void 
   if (record.kind === "claim") {
     assert(record.epoch > owner.epoch, "epochs in a log only grow");
     owner.epoch = record.epoch;
-  } else {
+  } else if (record.kind === "step") {
     replayStep(owner, at, record);
+  } else {
+    replayMark(owner, at, record);
   }
   owner.tail = owner.cut = owner.durable = at + 1;
   if (owner.tail === owner.replay.tail) settleRequests(owner.dedup);
@@ -35,13 +38,23 @@ function replayStep(owner: Owner, at: Offset, record: StepRecord): void {
   // An image may contain records that come after the offset its shard's image was made at.
   const contained = slot !== undefined && at <= slot.touched;
   if (slot !== undefined && !contained) {
-    if (record.events.length > 0) evolve(slot, record.events);
+    const { version } = slot;
+    if (record.events.length > 0) evolve(owner, slot, at, record);
     applyRecord(slot, record, at);
+    // the state stays where it was; what else the record says (timers, sends) holds all the same
+    if (slot.parked?.stuck === true) {
+      if (record.events.length > 0) slot.parked.version = at;
+      slot.version = version;
+    }
     if (record.timers.length > 0) armTimers(owner, slot, record.timers, at);
     noteChange(owner, slot);
   }
-  if (record.cause.kind === "request")
-    rememberStep(owner, at, record, record.cause, contained ? at : (slot?.version ?? 0));
+  if (record.cause.kind === "request") rememberStep(owner, at, record, record.cause, contained ? at : versionOf(slot));
+}
+
+/** As the log tells it, which the state of a stuck entity does not follow. */
+function versionOf(slot: Slot | undefined): Offset {
+  return slot?.parked?.stuck === true ? slot.parked.version : (slot?.version ?? 0);
 }
 
 type Request = Extract<Cause, { kind: "request" }>;
@@ -57,16 +70,18 @@ function rememberStep(owner: Owner, at: Offset, record: StepRecord, cause: Reque
 
 /** A rejection of an entity that does not exist leaves no slot. */
 function slotFor(owner: Owner, record: StepRecord): Slot | undefined {
-  const known = owner.slots.get(record.entity);
-  if (known !== undefined || !bringsIntoBeing(record)) return known;
-  const definition = owner.definitions.get(record.entity.type);
+  return owner.slots.get(record.entity) ?? (bringsIntoBeing(record) ? makeKnown(owner, record.entity) : undefined);
+}
+
+function makeKnown(owner: Owner, entity: EntityRef): Slot {
+  const definition = owner.definitions.get(entity.type);
   if (definition === undefined) {
     throw new HoldfastError(
       "unknown-event",
-      `The log holds entity type "${record.entity.type}", which this service does not define. Deploy the code that wrote it.`,
+      `The log holds entity type "${entity.type}", which this service does not define. Deploy the code that wrote it.`,
     );
   }
-  const slot = makeSlot(record.entity, definition);
+  const slot = makeSlot(entity, definition);
   owner.slots.add(slot);
   return slot;
 }
@@ -78,14 +93,17 @@ export function bringsIntoBeing(record: StepRecord): boolean {
   );
 }
 
-function evolve(slot: Slot, events: readonly EventBody[]): void {
-  let event: EventBody | undefined;
-  try {
-    for (event of events) evolveSlot(slot, [upcastEvent(slot.definition, event)]);
-  } catch (cause) {
-    if (cause instanceof HoldfastError) throw cause;
-    throw new HoldfastError("evolve-failed", `Event "${event?.name}" of ${formatRef(slot.ref)} could not be evolved.`, {
-      cause,
-    });
-  }
+/** An entity whose code cannot evolve a record is parked at the state before it; its neighbours are replayed on. */
+function evolve(owner: Owner, slot: Slot, at: Offset, record: StepRecord): void {
+  if (slot.parked?.stuck === true) return checkKnown(slot, record.events);
+  const failed = evolveStored(slot, record.events);
+  if (failed !== undefined) parkAtReplay(owner, slot, at, record, failed.thrown);
+}
+
+function replayMark(owner: Owner, at: Offset, record: MarkRecord): void {
+  const slot = owner.slots.get(record.entity) ?? makeKnown(owner, record.entity);
+  // An image contains what its marks say, too.
+  if (at <= slot.touched) return;
+  applyMark(owner, slot, record, at);
+  noteChange(owner, slot);
 }

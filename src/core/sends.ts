@@ -18,9 +18,9 @@ import type { Decision } from "./decide.ts";
 import type { Effect, Input } from "./effects.ts";
 import { holdUntilDurable } from "./gate.ts";
 import { startSend } from "./outbox.ts";
-import { checkRoom, type Owner, recordedNow, slotOf, slotOrFresh } from "./owner-state.ts";
-import type { Slot } from "./slot.ts";
-import { recordStep, runStep, type StepFacts, systemPrincipal } from "./step.ts";
+import { checkRoom, type Owner, recordedNow, slotOf, slotOrFresh, systemPrincipal } from "./owner-state.ts";
+import type { Outbox, Slot } from "./slot.ts";
+import { mayPass, parkAfterTries, recordStep, runStep, type StepFacts } from "./step.ts";
 import { mayDo, validateInput } from "./user-code.ts";
 
 type Delivery = Extract<Input, { kind: "deliver" }>;
@@ -41,7 +41,7 @@ export function takeDelivery(owner: Owner, input: Delivery, effects: Effect[]): 
     settleAt(owner, input, last.outcome, last.at, effects);
     return;
   }
-  if (checkRoom(owner, slot) !== undefined) {
+  if (slot.parked !== undefined || checkRoom(owner, slot) !== undefined) {
     effects.push({ kind: "undelivered", from, to: send.to });
     return;
   }
@@ -68,6 +68,7 @@ function decideDelivery(owner: Owner, slot: Slot, input: Delivery, effects: Effe
   const facts: StepFacts = {
     command: send.command,
     value: undefined,
+    input: send.input,
     principal,
     cause,
     nowMs: input.nowMs,
@@ -85,7 +86,7 @@ function decideDelivery(owner: Owner, slot: Slot, input: Delivery, effects: Effe
   const valid = validateInput(command.input, send.input, owner.limits);
   if (!valid.ok) return refused(refusal(valid.failure.code, valid.failure.detail));
   const result = runStep(owner, slot, { ...facts, value: valid.value }, effects);
-  if (result.recorded || owner.phase !== "serving") return result;
+  if (result.recorded || isParked(slot)) return result;
   return refused(refusal(result.failure.code, result.failure.detail));
 }
 
@@ -95,7 +96,11 @@ export function takeSettlement(owner: Owner, input: Settlement, effects: Effect[
   const outbox = slot?.outbox.get(formatRef(input.to));
   const first = outbox?.queue.peek();
   if (slot === undefined || outbox === undefined || first?.send.sequence !== input.sequence || !outbox.underway) return;
-  if (checkRoom(owner, slot) !== undefined || !settle(owner, slot, first.send, input, effects)) {
+  if (
+    slot.parked !== undefined ||
+    checkRoom(owner, slot) !== undefined ||
+    !settle(owner, slot, outbox, first.send, input, effects)
+  ) {
     takeUndelivered(owner, input, effects);
     return;
   }
@@ -104,12 +109,20 @@ export function takeSettlement(owner: Owner, input: Settlement, effects: Effect[
   if (next !== undefined) startSend(owner, slot, outbox, Math.max(settledAt, next.at), effects);
 }
 
-function settle(owner: Owner, slot: Slot, send: SendBody, input: Settlement, effects: Effect[]): boolean {
+function settle(
+  owner: Owner,
+  slot: Slot,
+  outbox: Outbox,
+  send: SendBody,
+  input: Settlement,
+  effects: Effect[],
+): boolean {
   const cause: Cause = { kind: "settled", to: input.to, sequence: input.sequence };
   const command = send.reply ?? send.command;
   const facts: StepFacts = {
     command,
     value: null,
+    input: null,
     principal: systemPrincipal,
     cause,
     nowMs: input.nowMs,
@@ -124,7 +137,12 @@ function settle(owner: Owner, slot: Slot, send: SendBody, input: Settlement, eff
   }
   const value = outcomeInput(input, send.context ?? null);
   const valid = validateInput(slot.definition.commands.get(send.reply)?.input, value, owner.limits);
-  return runStep(owner, slot, { ...facts, value: valid.ok ? valid.value : value }, effects).recorded;
+  const replied = { ...facts, input: value, value: valid.ok ? valid.value : value };
+  const result = runStep(owner, slot, replied, effects);
+  if (result.recorded) return true;
+  if (!isParked(slot) && !mayPass(result.failure) && ++outbox.throws >= owner.limits.triesMax)
+    parkAfterTries(owner, slot, replied, result.failure, effects);
+  return false;
 }
 
 /** What the reply command gets: a `SendOutcome`. */
@@ -145,7 +163,14 @@ export function takeUndelivered(
   const outbox = slot?.outbox.get(formatRef(input.to));
   if (slot === undefined || outbox === undefined || !outbox.underway) return;
   outbox.underway = false;
+  // held; delivered again when an operator resumes the entity
+  if (slot.parked !== undefined) return;
   retryLater(owner, slot, outbox, input.nowMs, effects);
+}
+
+/** Asked after a step: it may have parked the entity. */
+function isParked(slot: Slot): boolean {
+  return slot.parked !== undefined;
 }
 
 function emptyDecision(): Decision {

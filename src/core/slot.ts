@@ -5,9 +5,10 @@
  * place that changes it, for a fresh decision and for a replay alike.
  */
 
-import type { EntityDefinition } from "../model/entity.ts";
+import type { EntityDefinition, EventDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { type EntityRef, formatRef, type Offset } from "../model/ids.ts";
+import type { Park } from "../model/marks.ts";
 import type { EventBody, Outcome, SendBody, StepRecord } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 import { Queue } from "../std/queue.ts";
@@ -29,6 +30,8 @@ export interface Outbox {
   /** The first of the queue was handed to the runtime and not heard of since. */
   underway: boolean;
   failures: number;
+  /** How often in a row the reply command of its first send threw. */
+  throws: number;
 }
 
 /** The last send received from one other entity. Earlier ones are settled, later ones were not sent yet. */
@@ -36,6 +39,22 @@ export interface Inbox {
   readonly sequence: number;
   readonly outcome: Outcome;
   readonly at: Offset;
+}
+
+/** An entity that takes no commands until an operator resumes it. */
+export interface Parked {
+  /** Offset of its mark; 0 until it has one. */
+  at: Offset;
+  sinceMs: number;
+  readonly park: Park;
+  /** The slot's state is the last good one. False from the moment an evolve threw until it was rebuilt from the log. */
+  good: boolean;
+  /** The last good state rests on the records below this offset. */
+  readonly below: Offset;
+  /** This code cannot evolve the record `park.poison`, and no operator has dealt with it. */
+  stuck: boolean;
+  /** The version by the log, which a stuck entity's state has not. */
+  version: Offset;
 }
 
 export interface Slot {
@@ -49,6 +68,10 @@ export interface Slot {
   /** Records of this entity that are decided and not durable. */
   waiting: number;
   outboxSize: number;
+  parked: Parked | undefined;
+  /** Bytes of the state when it was measured last, of events since, and when to measure again. See `state-size.ts`. */
+  stateBytes: number;
+  grownBytes: number;
   readonly timers: Map<string, Timer>;
   readonly outbox: Map<string, Outbox>;
   readonly inbox: Map<string, Inbox>;
@@ -72,6 +95,9 @@ export function makeSlot(ref: EntityRef, definition: EntityDefinition): Slot {
     touched: 0,
     waiting: 0,
     outboxSize: 0,
+    parked: undefined,
+    stateBytes: -1,
+    grownBytes: 0,
     timers: new Map(),
     outbox: new Map(),
     inbox: new Map(),
@@ -103,7 +129,7 @@ export function applyRecord(slot: Slot, record: StepRecord, at: Offset): void {
     if (outbox?.queue.peek()?.send.sequence === cause.sequence) {
       outbox.queue.shift();
       outbox.underway = false;
-      outbox.failures = 0;
+      outbox.failures = outbox.throws = 0;
       slot.outboxSize--;
     }
   }
@@ -122,18 +148,14 @@ export function outboxTo(slot: Slot, to: EntityRef): Outbox {
   const name = formatRef(to);
   let outbox = slot.outbox.get(name);
   if (outbox === undefined) {
-    outbox = { to, sequence: 0, queue: new Queue(), underway: false, failures: 0 };
+    outbox = { to, sequence: 0, queue: new Queue(), underway: false, failures: 0, throws: 0 };
     slot.outbox.set(name, outbox);
   }
   return outbox;
 }
 
-/**
- * An event as the present code knows it: payloads of older versions go through their upcasts.
- * @throws `unknown-event` the name, or a version newer than the code's: the shard must not be served by this code
- * @throws `evolve-failed` an upcast threw
- */
-export function upcastEvent(definition: EntityDefinition, event: EventBody): EventBody {
+/** @throws `unknown-event` the name, or a version newer than the code's: the shard must not be served by this code */
+export function knownEvent(definition: EntityDefinition, event: EventBody): EventDefinition {
   const known = definition.events.get(event.name);
   if (known === undefined || event.version > known.version) {
     throw new HoldfastError(
@@ -143,6 +165,16 @@ export function upcastEvent(definition: EntityDefinition, event: EventBody): Eve
       }. Deploy the code that wrote it, or add the event back.`,
     );
   }
+  return known;
+}
+
+/**
+ * An event as the present code knows it: payloads of older versions go through their upcasts.
+ * @throws `unknown-event` as `knownEvent`
+ * @throws `evolve-failed` an upcast threw
+ */
+export function upcastEvent(definition: EntityDefinition, event: EventBody): EventBody {
+  const known = knownEvent(definition, event);
   if (event.version === known.version) return event;
   let payload: unknown = event.payload;
   try {
@@ -155,4 +187,24 @@ export function upcastEvent(definition: EntityDefinition, event: EventBody): Eve
     );
   }
   return { name: event.name, version: known.version, payload: payload as Plain };
+}
+
+/**
+ * Evolves a slot by events of the log. If the author's code throws, the state is half of something.
+ * @returns what it threw
+ * @throws `unknown-event` as `knownEvent`
+ */
+export function evolveStored(slot: Slot, events: readonly EventBody[]): { readonly thrown: unknown } | undefined {
+  try {
+    for (const event of events) evolveSlot(slot, [upcastEvent(slot.definition, event)]);
+  } catch (thrown) {
+    checkKnown(slot, events);
+    return { thrown };
+  }
+  return undefined;
+}
+
+/** @throws `unknown-event` as `knownEvent` */
+export function checkKnown(slot: Slot, events: readonly EventBody[]): void {
+  for (const event of events) knownEvent(slot.definition, event);
 }

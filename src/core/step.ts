@@ -2,31 +2,33 @@
  * One command, decided, evolved and recorded: the same way for a client's command, a timer, and a send.
  *
  * Invariants:
- * 1. User code that throws while deciding changes nothing. If it throws while evolving, the slot cannot be trusted and
- *    the whole incarnation is dropped; the log has none of it.
+ * 1. User code that throws while deciding changes nothing. If it throws while evolving, the log has none of it and the
+ *    entity is parked: what the evolve left in the slot is shown to nobody.
  * 2. State, bookkeeping and the pending record change together or not at all.
  */
 import { type Chance } from "../model/entity.ts";
-import { isErrorCode, isHoldfastError } from "../model/errors.ts";
+import { catalogue, HoldfastError, isErrorCode, isHoldfastError } from "../model/errors.ts";
 import { formatRef, type Offset } from "../model/ids.ts";
 import { relaxedShare } from "../model/limits.ts";
-import type { CallFailure, CallResult, Cause, Outcome, Principal, StepRecord } from "../model/records.ts";
+import type { Captured } from "../model/marks.ts";
+import type { CallFailure, CallResult, Cause, EventBody, Outcome, Principal, StepRecord } from "../model/records.ts";
 import { armTimers } from "./alarms.ts";
 import { copyChecked, type Decision, decide } from "./decide.ts";
 import { rememberOutcome, rememberRequest } from "./dedup.ts";
 import type { Effect } from "./effects.ts";
 import { noteSends } from "./outbox.ts";
-import { addRecord, failure, forbidden, keepSlot, type Owner, recordedNow, release } from "./owner-state.ts";
+import { addRecord, failure, forbidden, keepSlot, type Owner, recordedNow } from "./owner-state.ts";
+import { capture, park } from "./quarantine.ts";
 import { bringsIntoBeing } from "./replay.ts";
 import { applyRecord, evolveSlot, type Slot } from "./slot.ts";
+import { growsTooLarge } from "./state-size.ts";
 import { mayDo } from "./user-code.ts";
-
-/** The entity itself: timers and replies to its own sends need no permission. */
-export const systemPrincipal: Principal = { kind: "system", id: "holdfast" };
 
 export interface StepFacts {
   readonly command: string;
   readonly value: unknown;
+  /** As it came, before its schema: what is captured if the command breaks its entity. */
+  readonly input: unknown;
   readonly principal: Principal;
   readonly cause: Cause;
   readonly nowMs: number;
@@ -89,11 +91,9 @@ export function recordStep(
     evolveSlot(slot, events);
   } catch (error) {
     effects.push({ kind: "fault", where: `evolve of ${formatRef(slot.ref)} after "${facts.command}"`, error });
-    release(owner, "faulty", effects);
-    return {
-      recorded: false,
-      failure: failure("decide-failed", "An event of this command could not be evolved; nothing was recorded."),
-    };
+    park(owner, slot, { why: "evolve", thrown: error, captured: captureOf(facts, now, events) }, false, effects);
+    const detail = "An event of this command could not be evolved. Nothing was recorded, and the entity is parked.";
+    return { recorded: false, failure: failure("decide-failed", detail) };
   }
   const [answered, replyBytes] =
     outcome === undefined ? outcomeOf(owner, slot, decision, facts.command, effects) : [outcome, 64];
@@ -109,6 +109,7 @@ export function recordStep(
   }
   if (timers.length > 0) armTimers(owner, slot, timers, at, effects);
   if (sends.length > 0) noteSends(owner, slot, sends, at, effects);
+  if (events.length > 0 && growsTooLarge(slot, decision.bytes, owner.limits)) parkLarge(owner, slot, effects);
   const answer = answerOf(answered, slot.version);
   return {
     recorded: true,
@@ -116,6 +117,31 @@ export function recordStep(
     outcome: answered,
     answer: creates && answer.ok ? { ...answer, created: true } : answer,
   };
+}
+
+/** What is kept of a command that breaks its entity. */
+export function captureOf(facts: StepFacts, now: number, events: readonly EventBody[] = []): Captured {
+  return capture(facts.command, facts.input, facts.principal, facts.cause, now, events);
+}
+
+/** What threw was thrown again and again, with nobody to tell: the entity is parked with it. */
+export function parkAfterTries(owner: Owner, slot: Slot, facts: StepFacts, why: CallFailure, effects: Effect[]): void {
+  const { triesMax } = owner.limits;
+  const thrown = new HoldfastError(why.code, `${why.detail} ${triesMax} attempts failed.`);
+  const captured = captureOf(facts, recordedNow(owner, facts.nowMs));
+  park(owner, slot, { why: "throws", thrown, captured }, true, effects);
+}
+
+/** The same command may succeed later without anybody's doing. */
+export function mayPass({ code }: CallFailure): boolean {
+  return catalogue[code].recovery === "retry";
+}
+
+/** The command is recorded and its state is whole, but nothing more may be added to it. */
+function parkLarge(owner: Owner, slot: Slot, effects: Effect[]): void {
+  const thrown = new HoldfastError("too-large", `The state is over ${owner.limits.stateBytesMax} bytes.`);
+  effects.push({ kind: "fault", where: `state of ${formatRef(slot.ref)}`, error: thrown });
+  park(owner, slot, { why: "too-large", thrown, captured: null }, true, effects);
 }
 
 const okNull: Outcome = { ok: true, value: null };

@@ -11,8 +11,9 @@ import type { Chance } from "../model/entity.ts";
 import { type Alarm, backoff, retryDelay } from "./alarms.ts";
 import type { Effect } from "./effects.ts";
 import { deliverNext } from "./outbox.ts";
-import { checkRoom, type Owner } from "./owner-state.ts";
-import { runStep, systemPrincipal } from "./step.ts";
+import { checkRoom, type Owner, systemPrincipal } from "./owner-state.ts";
+import type { Slot } from "./slot.ts";
+import { mayPass, parkAfterTries, runStep, type StepFacts } from "./step.ts";
 import { validateInput } from "./user-code.ts";
 
 /** Fires what is due. Stops early when the log cannot take more; the rest stays due. */
@@ -32,6 +33,11 @@ export function fireTimers(owner: Owner, nowMs: number, chance: Chance, effects:
   if (next !== undefined) effects.push({ kind: "wake", atMs: next.dueMs });
 }
 
+/** Asked after a step: it may have parked the entity. */
+function isParked(slot: Slot): boolean {
+  return slot.parked !== undefined;
+}
+
 function fire(
   owner: Owner,
   alarm: Extract<Alarm, { kind: "timer" }>,
@@ -40,23 +46,27 @@ function fire(
   effects: Effect[],
 ): void {
   const { slot, timer } = alarm;
+  // held; armed again when an operator resumes the entity
+  if (slot.parked !== undefined) return;
   if (slot.timers.get(timer.name)?.setAt !== timer.setAt) return;
   const valid = validateInput(slot.definition.commands.get(timer.command)?.input, timer.input, owner.limits);
-  const result = runStep(
-    owner,
-    slot,
-    {
-      command: timer.command,
-      value: valid.ok ? valid.value : timer.input,
-      principal: systemPrincipal,
-      cause: { kind: "timer", name: timer.name, setAt: timer.setAt },
-      nowMs,
-      chance,
-      mayCreate: true,
-    },
-    effects,
-  );
-  if (result.recorded) return;
+  const facts: StepFacts = {
+    command: timer.command,
+    value: valid.ok ? valid.value : timer.input,
+    input: timer.input,
+    principal: systemPrincipal,
+    cause: { kind: "timer", name: timer.name, setAt: timer.setAt },
+    nowMs,
+    chance,
+    mayCreate: true,
+  };
+  const result = runStep(owner, slot, facts, effects);
+  if (result.recorded || isParked(slot)) return;
+  const throws = alarm.throws + (mayPass(result.failure) ? 0 : 1);
+  if (throws >= owner.limits.triesMax) {
+    parkAfterTries(owner, slot, facts, result.failure, effects);
+    return;
+  }
   const dueMs = nowMs + backoff(alarm.failures);
-  owner.alarms.heap.push({ ...alarm, dueMs, failures: alarm.failures + 1 });
+  owner.alarms.heap.push({ ...alarm, dueMs, failures: alarm.failures + 1, throws });
 }

@@ -13,6 +13,7 @@ import { copyPlain, type Plain } from "../std/plain.ts";
 import type { Effect, WatcherToken } from "./effects.ts";
 import { holdUntilDurable } from "./gate.ts";
 import { type Owner, slotOrFresh } from "./owner-state.ts";
+import { unreadable } from "./quarantine.ts";
 import type { Slot } from "./slot.ts";
 import { mayDo } from "./user-code.ts";
 import { addWatcher, unwatch, type Watcher } from "./watchers.ts";
@@ -61,7 +62,15 @@ export function publishViews(owner: Owner, effects: Effect[]): void {
   views.dirty.clear();
 }
 
+/** A state is whole again: those who watched are told. */
+export function publishNow(owner: Owner, slot: Slot, effects: Effect[]): void {
+  const watchers = owner.views.byEntity.get(formatRef(slot.ref));
+  if (watchers !== undefined) publishSlot(owner, slot, watchers, effects);
+}
+
 function publishSlot(owner: Owner, slot: Slot, watchers: ReadonlySet<Watcher>, effects: Effect[]): void {
+  // half a state is shown to nobody; they hear of the versions in between when it is whole again
+  if (slot.parked?.good === false) return;
   const shared = new Map<string, Plain>();
   for (const watcher of [...watchers]) {
     // one that began after the change, before this cut, saw it already
@@ -90,6 +99,8 @@ function newsFor(
   if (!mayDo(watcher.definition, watcher.principal, { kind: "view", name: watcher.name }, slot.ref.key)) {
     return { ok: false, code: "forbidden", detail: "This principal may not do this here." };
   }
+  const hidden = unreadable(slot);
+  if (hidden !== undefined) return { ok: false, code: hidden.code, detail: hidden.detail };
   const known = watcher.view.shared ? shared?.get(watcher.name) : undefined;
   if (known !== undefined) return { ok: true, version: slot.version, value: known };
   try {

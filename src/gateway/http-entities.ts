@@ -131,7 +131,7 @@ function serveView(context: GatewayContext, route: EntityRoute, identity: Identi
 }
 
 /** A node that broke answers nobody; its callers are told that they cannot know. */
-function answerInTime(
+export function answerInTime(
   context: GatewayContext,
   response: ServerResponse,
   ask: (answer: (result: CallResult) => void) => void,

@@ -7,6 +7,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { refuse, sendJson, sendThrown, setCommonHeaders } from "./http-answer.ts";
 import { entityMethods, matchEntityRoute, serveEntity } from "./http-entities.ts";
+import { matchOperatorRoute, operatorMethods, serveOperator } from "./http-operator.ts";
 import type { GatewayContext } from "./options.ts";
 import type { Origins } from "./origins.ts";
 import type { EventStreams } from "./sse.ts";
@@ -60,6 +61,11 @@ async function route(parts: HttpParts, exchange: Exchange, origin: string | unde
   if (entity !== undefined) {
     if (!takes(exchange, entityMethods[entity.action], origin)) return;
     return serveEntity(parts.context, parts.streams, entity, exchange);
+  }
+  const operator = matchOperatorRoute(path);
+  if (operator !== undefined) {
+    if (!takes(exchange, operatorMethods[operator.kind], origin)) return;
+    return serveOperator(parts.context, operator, exchange);
   }
   if (path === "/livez")
     return takes(exchange, reading, origin)

@@ -8,7 +8,9 @@
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/spec";
 import type { EntityDefinition } from "../model/entity.ts";
 import { catalogue, type ErrorCode } from "../model/errors.ts";
+import { type OperatorVerb, operatorVerbs } from "../model/marks.ts";
 import { problemType } from "./http-answer.ts";
+import { operatorPath } from "./http-operator.ts";
 
 type Json = Record<string, unknown>;
 
@@ -36,6 +38,7 @@ const ofCommands: readonly ErrorCode[] = [
   "version-mismatch",
   "request-expired",
   "decide-failed",
+  "quarantined",
   "disk-full",
 ];
 const ofQueries: readonly ErrorCode[] = [
@@ -44,8 +47,17 @@ const ofQueries: readonly ErrorCode[] = [
   "unsupported-media-type",
   "unknown-query",
   "decide-failed",
+  "quarantined",
 ];
-const ofViews: readonly ErrorCode[] = ["too-large", "unknown-view"];
+const ofViews: readonly ErrorCode[] = ["too-large", "unknown-view", "quarantined", "decide-failed"];
+const ofOperators: readonly ErrorCode[] = [
+  "invalid-input",
+  "too-large",
+  "unsupported-media-type",
+  "rejected",
+  "version-mismatch",
+  "disk-full",
+];
 
 export interface ApiTitle {
   readonly title: string;
@@ -54,7 +66,7 @@ export interface ApiTitle {
 
 /** The document. Same definitions, same document. */
 export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, { title, version }: ApiTitle): Json {
-  const paths: Json = { ...healthPaths() };
+  const paths: Json = { ...healthPaths(), ...operatorPaths() };
   for (const definition of definitions.values()) {
     const base = `/v1/entities/${definition.name}/{key}`;
     for (const [name, command] of definition.commands)
@@ -169,6 +181,56 @@ function viewPath(definition: EntityDefinition, name: string): Json {
   };
 }
 
+const summaries: { readonly [Verb in OperatorVerb]: string } = {
+  inspect: "The state at its last good version, the command that broke it with its input, and the error.",
+  skip: "Leaves out the command or the record that broke it.",
+  repair: "Replaces its state.",
+  resume: "Takes it back into service.",
+};
+
+/** For operators only; each verb is a record of the log. */
+function operatorPaths(): Json {
+  const paths: Json = {
+    [operatorPath]: {
+      get: {
+        operationId: "quarantine.list",
+        tags: ["operator"],
+        responses: {
+          "200": {
+            description: "The parked entities",
+            content: { "application/json": { schema: ref("Quarantine") } },
+          },
+          ...problems(common),
+        },
+      },
+    },
+  };
+  for (const verb of operatorVerbs) {
+    const properties = {
+      ifParkedAt: { type: "integer", description: "Only if `parkedAt` is this" },
+      ...(verb === "repair" ? { state: { type: "object" } } : undefined),
+    };
+    const repairs = verb === "repair";
+    const schema = {
+      type: "object",
+      additionalProperties: false,
+      properties,
+      ...(repairs ? { required: ["state"] } : {}),
+    };
+    paths[`${operatorPath}/{type}/{key}/${verb}`] = {
+      parameters: [{ name: "type", in: "path", required: true, schema: { type: "string" } }, keyParameter],
+      post: {
+        operationId: `quarantine.${verb}`,
+        tags: ["operator"],
+        summary: summaries[verb],
+        requestBody: { required: repairs, content: { "application/json": { schema } } },
+        responses: { "200": success("Recorded, durable."), ...problems([...common, ...ofOperators]) },
+      },
+    };
+  }
+  return paths;
+}
+
 function healthPaths(): Json {
   const ok = { description: "Yes", content: { "application/json": { schema: ref("Health") } } };
   const no = { description: "Not now; the body says why", content: { "application/json": { schema: ref("Health") } } };
@@ -229,7 +291,7 @@ function problems(codes: readonly ErrorCode[]): Json {
 
 function problemResponses(): Json {
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of [...common, ...ofCommands, ...ofQueries, ...ofViews]) {
+  for (const code of [...common, ...ofCommands, ...ofQueries, ...ofViews, ...ofOperators]) {
     const list = byStatus.get(catalogue[code].status) ?? [];
     if (!list.includes(code)) list.push(code);
     byStatus.set(catalogue[code].status, list);
@@ -266,6 +328,27 @@ function schemas(): Json {
         details: {},
         version,
         durable,
+      },
+    },
+    Quarantine: {
+      type: "object",
+      required: ["parked"],
+      properties: {
+        parked: {
+          type: "array",
+          items: {
+            type: "object",
+            required: ["entity", "parkedAt", "sinceMs", "why", "readable", "version"],
+            properties: {
+              entity: { type: "object", properties: { type: { type: "string" }, key: { type: "string" } } },
+              parkedAt: { type: "integer" },
+              sinceMs: { type: "integer" },
+              why: { enum: ["evolve", "replay", "throws", "too-large"] },
+              readable: { type: "boolean" },
+              version,
+            },
+          },
+        },
       },
     },
     Health: {

@@ -41,6 +41,11 @@ export const catalogue = {
   rejected: { recovery: "reject", status: 409, title: "The entity refused the command" },
   "version-mismatch": { recovery: "reject", status: 412, title: "The entity is not at the version that was expected" },
   "request-expired": { recovery: "reject", status: 410, title: "The request id is older than the dedup window" },
+  quarantined: {
+    recovery: "reject",
+    status: 423,
+    title: "The entity is parked at its last good version until an operator resumes it",
+  },
   "decide-failed": { recovery: "reject", status: 500, title: "The command's code threw; nothing was changed" },
   // ask again
   overloaded: { recovery: "retry", status: 503, title: "A limit is reached" },

@@ -7,6 +7,7 @@
 
 import type { Plain } from "../std/plain.ts";
 import type { EntityRef, Epoch, Offset } from "./ids.ts";
+import type { Park } from "./marks.ts";
 import type { Outcome, SendBody } from "./records.ts";
 
 export interface TimerImage {
@@ -44,6 +45,19 @@ export interface EntityImage {
   readonly timers: readonly TimerImage[];
   readonly outbox: readonly OutboxImage[];
   readonly inbox: readonly InboxImage[];
+  /** Present if it is parked. */
+  readonly parked?: ParkedImage;
+}
+
+/**
+ * An entity is parked. There is no image of one whose state is not good, nor of one with a poison record that nobody has
+ * dealt with: the state before that record is a function of the code as well. Its records must not be trimmed.
+ */
+export interface ParkedImage {
+  /** Offset of its `park` mark. */
+  readonly at: Offset;
+  readonly sinceMs: number;
+  readonly park: Park;
 }
 
 /** Request ids of one generation of the dedup window, in the order of their records. */
@@ -72,7 +86,7 @@ export interface StoredImage {
   /** `type/key`. */
   readonly name: string;
   readonly touched: Offset;
-  /** The entity has timers or sends: it is to be in memory when its shard is served. */
+  /** The entity has timers or sends, or is parked: it is to be in memory when its shard is served. */
   readonly busy: boolean;
   readonly bytes: Uint8Array;
 }

@@ -35,6 +35,14 @@ export const limitsDefault = {
   perCommandMax: 256,
 
   // one entity, one shard, one node
+  /** One entity's state. It is copied whole into images and marks, and one that keeps growing is a loop that went wrong. */
+  stateBytesMax: 1024 * 1024,
+  /** Attempts of a timer, or of the reply to a send, whose code throws; then the entity is parked. The waits between them add up to a minute. */
+  triesMax: 10,
+  /** Entities of one shard that a replay may park. More of them at once are not broken entities but a broken deployment. */
+  parkedAtReplayMax: 64,
+  /** Time one step of a shard may take in the author's code before it is reported. It cannot be interrupted. */
+  decideBudgetMs: 100,
   /** Commands of one entity that wait for the log. Bounds what one hot entity takes of its shard. */
   mailboxMax: 4_096,
   /** Timers one entity may hold. */
@@ -130,6 +138,10 @@ export function limitsWith(changes: Partial<Limits> = {}): Limits {
   assert(limits.inputBytesMax <= limits.recordBytesMax, "an event that repeats its input fits in a record");
   assert(limits.appendBytesMax <= limits.inflightBytesMax, "an append fits in what may be in flight");
   assert(limits.appendRecordsMax <= limits.inflightRecordsMax, "a full append fits in what may be in flight");
+  assert(
+    limits.stateBytesMax + limits.recordBytesMax <= limits.appendBytesMax,
+    "a mark with a state and a captured command fits in an append",
+  );
   assert(limits.requestIdFutureMs < limits.dedupWindowMs, "an id from the future is forgotten after its window");
   return limits;
 }

@@ -7,6 +7,7 @@
 import type { Plain } from "../std/plain.ts";
 import type { ErrorCode } from "./errors.ts";
 import type { EntityRef, Epoch, Offset, ShardId } from "./ids.ts";
+import type { MarkRecord } from "./marks.ts";
 
 /** Who asks. Made by the authentication hook, or by the runtime for entities and timers. */
 export interface Principal {
@@ -83,7 +84,7 @@ export interface ClaimRecord {
   readonly node: string;
 }
 
-export type LogRecord = StepRecord | ClaimRecord;
+export type LogRecord = StepRecord | ClaimRecord | MarkRecord;
 
 /** A command as the node takes it in. */
 export interface CommandCall {

@@ -145,6 +145,8 @@ export class Checkpointer implements Origins {
   async #checkpoint(keep: Keep): Promise<void> {
     const image = keep.present();
     await this.#writeBack(keep, keep.host.owner.dirty.size);
+    // A broken entity's records stay in the log, and are replayed, until an operator has dealt with it.
+    if (!keep.whole) return;
     await keep.stamp(image);
     if (!keep.hasSnapshots) return;
     const trimBelow = await keep.snapshot(image, () => this.#rest(1));

@@ -6,6 +6,7 @@
  * 2. A stamp or a snapshot of offset S is published only when all that changed below S is stored.
  */
 import { requestsOf } from "../core/dedup.ts";
+import { allWhole } from "../core/image.ts";
 import type { EntityDefinition } from "../model/entity.ts";
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import { type Offset, parseRef } from "../model/ids.ts";
@@ -160,6 +161,11 @@ export class Keep {
       host.step({ kind: "stored", entity: parseRef(name), touched });
     }
     return { count: images.length, busyMs };
+  }
+
+  /** Every entity of the shard can have an image: it may be stamped. */
+  get whole(): boolean {
+    return allWhole(this.host.owner);
   }
 
   /** What the shard is at its present durable offset; all that changed below is dirty or stored. */

@@ -4,59 +4,37 @@
  * Invariants: a caller is answered once, never from inside its own call; after a crash of the node's own code nobody is
  * answered again; `stop` loses nothing that was accepted.
  */
-import { backoff } from "../core/alarms.ts";
-import type { Input } from "../core/effects.ts";
-import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
+import type { Built, Input, RebuildOrder } from "../core/effects.ts";
+import { listParked } from "../core/quarantine.ts";
+import type { EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { type EntityRef, isKey, type Offset, type ShardId, shardCountDefault, shardOf } from "../model/ids.ts";
 import { type Limits, limitsWith } from "../model/limits.ts";
-import type { CallResult, CommandCall, QueryCall, StepRecord, WatchCall, WatchNews } from "../model/records.ts";
-import type { Clock, Random } from "../ports/clock.ts";
-import type { ShardLog } from "../ports/log.ts";
-import type { SnapshotStore } from "../ports/snapshot-store.ts";
-import type { StateStore } from "../ports/state-store.ts";
+import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
+import type {
+  CallResult,
+  CommandCall,
+  Principal,
+  QueryCall,
+  StepRecord,
+  WatchCall,
+  WatchNews,
+} from "../model/records.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import { Alarm } from "./alarm.ts";
 import { makeChance } from "./chance.ts";
 import { type Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
+import { type HoldfastNode, indexDefinitions, type NodeOptions } from "./node-options.ts";
 import { Outgoing } from "./outgoing.ts";
+import { Rebuilder } from "./rebuilder.ts";
 import { recoverShards } from "./recovery.ts";
-import type { Health, Phase, Service } from "./service.ts";
+import type { Health, Phase } from "./service.ts";
 import type { CallerToken, HostSurroundings, ShardHost, Watching } from "./shard-host.ts";
 import { makeShards } from "./shards.ts";
 import { SteadyTime } from "./steady-time.ts";
 
-export interface NodeOptions {
-  readonly entities: readonly AnyEntity[];
-  /** The node closes it when it stops. */
-  readonly log: ShardLog;
-  /**
-   * Where entities go that are not in memory, and what a restart begins with. Left out, every entity stays in memory and
-   * a restart replays the whole log. The node closes it when it stops.
-   */
-  readonly state?: StateStore;
-  /** Where snapshots go; the log is trimmed behind them. Needs `state`. The node closes it when it stops. */
-  readonly snapshots?: SnapshotStore;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Must be the one the log was made with. Default 256. */
-  readonly shardCount?: number;
-  readonly limits?: Partial<Limits>;
-  /** For the log's claim records. */
-  readonly name?: string;
-  /** User code failed; the caller was told. No payload in either argument unless the author put it there. */
-  readonly onFault?: (where: string, error: unknown) => void;
-  /** An invariant or the disk is broken. The node has stopped answering; the process should end. */
-  readonly onCrash?: (error: unknown) => void;
-}
-
-/** A running node. */
-export interface HoldfastNode extends Service {
-  /** Takes no new work, waits for what was accepted to be durable (at most `drainMs`), and closes the log. Idempotent. */
-  stop(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
+export type { HoldfastNode, NodeOptions } from "./node-options.ts";
 
 /**
  * Starts a node: recovers every shard and claims it.
@@ -78,8 +56,6 @@ export function prepareNode(options: NodeOptions): HoldfastNode & { recover(): P
 }
 
 const idleTickMs = 30_000;
-/** The longest a shard waits that its own code breaks again and again. Each attempt writes a claim. */
-const pauseMostMs = 5_000;
 
 class Node implements HoldfastNode {
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
@@ -95,8 +71,8 @@ class Node implements HoldfastNode {
   readonly #outgoing: Outgoing;
   readonly #progress = { recovered: 0, toRecover: 0 };
   readonly #recovering = new Set<ShardHost>();
-  /** Shards that user code broke: how often in a row, and when last. */
-  readonly #broken = new Map<ShardHost, { readonly times: number; readonly atMs: number }>();
+  readonly #rebuilder: Rebuilder;
+  #overBudget = 0;
   #phase: Phase = "starting";
   #stopping: Promise<void> | undefined;
   #cancelIdleTick: () => void = () => {};
@@ -120,6 +96,13 @@ class Node implements HoldfastNode {
       now,
     });
     this.#around = this.#surroundings(supervise);
+    this.#rebuilder = new Rebuilder({
+      log,
+      definitions: this.definitions,
+      supervise,
+      fault: (where, error) => this.#around.fault(where, error),
+      built: (shard, order, built) => this.#guard(() => this.#rebuilt(shard, order, built)),
+    });
     this.#alarm = new Alarm(clock, now, (host) => this.#guard(() => this.#tick(host)));
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
     const { definitions, limits } = this;
@@ -168,6 +151,16 @@ class Node implements HoldfastNode {
     this.#take(call.entity, { answer: done }, (caller) => ({ kind: "query", call, caller, nowMs: this.#time.now() }));
   }
 
+  operate(call: OperatorCall, done: (result: CallResult) => void): void {
+    this.#take(call.entity, { answer: done }, (caller) => ({ kind: "operate", call, caller, nowMs: this.#time.now() }));
+  }
+
+  quarantined(principal: Principal): readonly ParkedEntry[] {
+    if (principal.kind !== "operator")
+      throw new HoldfastError("forbidden", "Only an operator may see what is quarantined.");
+    return this.#hosts.flatMap((host) => listParked(host.owner));
+  }
+
   watch(call: WatchCall, listener: (news: WatchNews) => void): () => void {
     const watching: Watching = { listener, over: false };
     const host = this.#hostOf(call.entity);
@@ -188,14 +181,17 @@ class Node implements HoldfastNode {
   }
 
   health(): Health {
-    const counts = { hot: 0, lookups: 0, activations: 0 };
+    const counts = { hot: 0, lookups: 0, activations: 0, quarantined: 0 };
     for (const { owner } of this.#hosts) {
       counts.hot += owner.slots.size;
       counts.lookups += owner.slots.hits + owner.slots.activations;
       counts.activations += owner.slots.activations;
+      counts.quarantined += owner.parked.size;
     }
     const stored = this.#checkpointer?.stored ?? 0;
-    return { phase: this.#phase, ...this.#progress, readOnly: this.#committer.readOnly, stored, ...counts };
+    const { readOnly } = this.#committer;
+    const overBudget = this.#overBudget;
+    return { phase: this.#phase, ...this.#progress, readOnly, stored, overBudget, ...counts };
   }
 
   stop(): Promise<void> {
@@ -278,14 +274,24 @@ class Node implements HoldfastNode {
         }),
       pending: (host, byMs) => this.#committer.add(host, byMs),
       wake: (host, atMs) => this.#alarm.set(host, atMs),
+      rebuild: (host, order) => this.#rebuilder.add(host.shard, order),
+      monotonic: () => this.#options.clock.monotonic(),
+      overBudget: () => {
+        this.#overBudget++;
+      },
       route: (entity, input) => this.#hostOf(entity)?.step(input),
       readRecord: (shard, at) => this.#readRecord(shard, at),
       fault: (where, error) => this.#options.onFault?.(where, error),
-      released: (host, reason) => this.#recoverAgain(host, reason, supervise),
+      released: (host) => this.#recoverAgain(host, supervise),
       now: () => this.#time.now(),
       chance: makeChance(this.#options.random),
       supervise,
     };
+  }
+
+  #rebuilt(shard: ShardId, order: RebuildOrder, built: Built | undefined): void {
+    if (this.#phase === "stopped") return;
+    this.#hosts[shard]?.step({ kind: "rebuilt", order, built, nowMs: this.#time.now() });
   }
 
   #tick(host: ShardHost): void {
@@ -301,29 +307,17 @@ class Node implements HoldfastNode {
   }
 
   /** A shard's incarnation ended: a new one recovers from the log, after the frame in flight is answered. */
-  #recoverAgain(host: ShardHost, reason: string, supervise: (work: Promise<void>) => void): void {
+  #recoverAgain(host: ShardHost, supervise: (work: Promise<void>) => void): void {
     if (this.#recovering.has(host)) return;
     this.#recovering.add(host);
     this.#alarm.clear(host);
-    supervise(this.#recoverOne(host, reason));
+    supervise(this.#recoverOne(host));
   }
 
-  async #recoverOne(host: ShardHost, reason: string): Promise<void> {
+  async #recoverOne(host: ShardHost): Promise<void> {
     await this.#committer.landed(host);
-    if (reason === "faulty") await this.#pause(host);
     this.#recovering.delete(host);
     await recoverShards(this.#options.log, [host], this.#recoveryFacts());
-  }
-
-  /** A timer or send that broke its shard breaks it again at once: then it waits, longer each time. */
-  async #pause(host: ShardHost): Promise<void> {
-    const { clock } = this.#options;
-    const atMs = clock.monotonic();
-    const last = this.#broken.get(host);
-    const times = last !== undefined && atMs - last.atMs < 2 * pauseMostMs ? last.times + 1 : 0;
-    this.#broken.set(host, { times, atMs });
-    if (times === 0) return;
-    await new Promise<void>((resolve) => clock.after(Math.min(pauseMostMs, backoff(times - 1)), resolve));
   }
 
   #recoveryFacts() {
@@ -368,14 +362,4 @@ class Node implements HoldfastNode {
     this.#alarm.close();
     this.#options.onCrash?.(error);
   }
-}
-
-function indexDefinitions(entities: readonly AnyEntity[]): Map<string, EntityDefinition> {
-  const definitions = new Map<string, EntityDefinition>();
-  for (const entity of entities) {
-    if (definitions.has(entity.name))
-      throw new HoldfastError("invalid-definition", `Two entities are named "${entity.name}"; rename one.`);
-    definitions.set(entity.name, entity);
-  }
-  return definitions;
 }

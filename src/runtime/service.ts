@@ -7,7 +7,8 @@
  */
 import type { EntityDefinition } from "../model/entity.ts";
 import type { Limits } from "../model/limits.ts";
-import type { CallResult, CommandCall, QueryCall, WatchCall, WatchNews } from "../model/records.ts";
+import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
+import type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "../model/records.ts";
 
 export type Phase = "starting" | "recovering" | "serving" | "draining" | "stopped";
 
@@ -24,6 +25,10 @@ export interface Health {
   /** Lookups of entities since the start, and those of them that had to read the state store. */
   readonly lookups: number;
   readonly activations: number;
+  /** Entities that are parked. */
+  readonly quarantined: number;
+  /** Steps that took longer than `decideBudgetMs` in the author's code, since the start. */
+  readonly overBudget: number;
 }
 
 export interface Service {
@@ -42,5 +47,12 @@ export interface Service {
    * @returns stops it; after that the listener is not called again
    */
   watch(call: WatchCall, listener: (news: WatchNews) => void): () => void;
+  /**
+   * What an operator does about a parked entity. Each verb is a record; it is answered when that is durable.
+   * Answers `forbidden` unless the principal is of kind `operator`, `rejected` with a reason if the verb does not fit.
+   */
+  operate(call: OperatorCall, done: (result: CallResult) => void): void;
+  /** The parked entities. @throws `forbidden` unless the principal is of kind `operator` */
+  quarantined(principal: Principal): readonly ParkedEntry[];
   health(): Health;
 }

@@ -7,16 +7,32 @@
  */
 
 import { answerFromRecord } from "../core/commands.ts";
-import type { Effect, Input, WatcherToken } from "../core/effects.ts";
+import type { Effect, Input, RebuildOrder, WatcherToken } from "../core/effects.ts";
 import { stepOwner } from "../core/owner.ts";
 import { makeOwner, type Owner, type OwnerOptions } from "../core/owner-state.ts";
-import { assert, isHoldfastError } from "../model/errors.ts";
-import type { Offset, ShardId } from "../model/ids.ts";
+import { assert, HoldfastError, isHoldfastError } from "../model/errors.ts";
+import { formatRef, type Offset, type ShardId } from "../model/ids.ts";
 import type { ShardImage, StoredImage } from "../model/images.ts";
 import type { CallResult, CommandCall, EntityRef, LogRecord, StepRecord, WatchNews } from "../model/records.ts";
 import type { Append } from "../ports/log.ts";
 import { type Chain, encodeFrame } from "../wire/frame.ts";
 import { encodeImage } from "../wire/image.ts";
+
+/** Inputs that run a decide. */
+const decides: ReadonlySet<Input["kind"]> = new Set(["command", "deliver", "settle", "tick"]);
+
+function describeStep(input: Input, shard: ShardId): string {
+  switch (input.kind) {
+    case "command":
+      return `decide of "${input.call.command}" on ${formatRef(input.call.entity)}`;
+    case "deliver":
+      return `decide of "${input.send.command}" on ${formatRef(input.send.to)}`;
+    case "settle":
+      return `decide of a reply on ${formatRef(input.from)}`;
+    default:
+      return `timers of shard ${shard}`;
+  }
+}
 
 /** Who asked; `answer` is called once, not from inside the call. */
 export interface CallerToken {
@@ -36,12 +52,18 @@ export interface HostSurroundings {
   /** This host has records for the log, which are to be on their way by then. */
   pending(host: ShardHost, byMs: number): void;
   wake(host: ShardHost, atMs: number): void;
+  /** The state of an entity is to be made anew from the log; `rebuilt` brings it. */
+  rebuild(host: ShardHost, order: RebuildOrder): void;
+  /** For how long the author's code ran. */
+  monotonic(): number;
+  /** A step took longer than a decide may. */
+  overBudget(): void;
   /** The owner of another entity takes this input. */
   route(entity: EntityRef, input: Input): void;
   readRecord(shard: ShardId, at: Offset): Promise<StepRecord | undefined>;
   fault(where: string, error: unknown): void;
   /** The incarnation ended; the node recovers the shard. */
-  released(host: ShardHost, reason: string): void;
+  released(host: ShardHost): void;
   now(): number;
   readonly chance: Extract<Input, { kind: "command" }>["chance"];
   /** Hands a promise to the supervisor, which ends the node if it fails. */
@@ -85,6 +107,8 @@ export class ShardHost {
 
   step(input: Input): void {
     const effects: Effect[] = [];
+    const timed = decides.has(input.kind);
+    const startMs = timed ? this.#around.monotonic() : 0;
     try {
       stepOwner(this.owner, input, effects);
     } catch (error) {
@@ -94,6 +118,7 @@ export class ShardHost {
       this.abandon(error);
       return this.step(input);
     }
+    if (timed) this.#checkBudget(input, this.#around.monotonic() - startMs);
     for (const effect of effects) this.#perform(effect);
   }
 
@@ -102,6 +127,15 @@ export class ShardHost {
     this.damaged = true;
     this.#around.fault(`the state store of shard ${this.shard}`, error);
     this.step({ kind: "append-failed", reason: "unknown" });
+  }
+
+  /** Code that runs too long holds up everybody; it cannot be interrupted, but it can be named. */
+  #checkBudget(input: Input, tookMs: number): void {
+    const { decideBudgetMs } = this.#options.limits;
+    if (tookMs <= decideBudgetMs) return;
+    this.#around.overBudget();
+    const detail = `took ${Math.round(tookMs)} ms; a step may take ${decideBudgetMs} ms`;
+    this.#around.fault(`${describeStep(input, this.shard)} ${detail}`, new HoldfastError("overloaded", detail));
   }
 
   /** Makes the frame of everything that is decided, for the next group commit. */
@@ -130,6 +164,8 @@ export class ShardHost {
         return around.pending(this, effect.byMs);
       case "wake":
         return around.wake(this, effect.atMs);
+      case "rebuild":
+        return around.rebuild(this, effect.order);
       case "claim":
         return this.#frame(effect.at, effect.epoch, [effect.record]);
       case "append":
@@ -137,7 +173,7 @@ export class ShardHost {
       case "fault":
         return around.fault(effect.where, effect.error);
       case "release":
-        return around.released(this, effect.reason);
+        return around.released(this);
       case "image":
         return void this.#images.push(encodeImage(effect.image));
       case "recall":

@@ -96,8 +96,10 @@ export function drawCall(world: World, prng: Prng, floorOf: (entity: string) => 
   }
   if (draw < 64) return command("counter", counterKey(), prng.pick(["look", "refuse"]), null);
   if (draw < 76 && swarm.alarms > 0) return drawAlarm(swarm.alarms, prng, command);
-  if (draw < 82 && swarm.fragiles > 0) {
-    return command("fragile", "f0", "poke", { how: prng.pick(["fine", "fine", "throw", "reply", "poison"]) });
+  if (draw < 88 && swarm.fragiles > 0) {
+    return command("fragile", "f0", "poke", {
+      how: prng.pick(["fine", "fine", "throw", "reply", "poison", "latent", "latent", "latent", "latent"]),
+    });
   }
   const entity = drawEntity(world, prng);
   return { entity, kind: "query", name: "state", input: undefined };
@@ -110,7 +112,8 @@ function drawAlarm(alarms: number, prng: Prng, command: Command): Wanted {
   const name = `t${prng.integer(4)}`;
   if (prng.chance(0.2)) return command("alarm", key, "cancel", { name });
   const afterMs = prng.pick([0, 10, 200, 1_500, 12_000]);
-  return command("alarm", key, "arm", { name, afterMs, repeat: prng.pick([0, 0, 1, 3]) });
+  const trouble = prng.chance(0.1) ? { cursed: true } : prng.chance(0.1) ? { pokes: true } : {};
+  return command("alarm", key, "arm", { name, afterMs, repeat: prng.pick([0, 0, 1, 3]), ...trouble });
 }
 
 export function drawEntity({ swarm }: World, prng: Prng): EntityRef {

@@ -21,6 +21,10 @@ interface Ring {
   readonly name: string;
   readonly afterMs: number;
   readonly repeat: number;
+  /** Breaks its entity when it fires. */
+  readonly cursed?: boolean;
+  /** Sends to an entity that may break. */
+  readonly pokes?: boolean;
 }
 
 const amount = input<{ readonly amount: number }>((value) => Number.isSafeInteger(value.amount) && value.amount > 0);
@@ -149,6 +153,10 @@ export const alarm = defineEntity("alarm", {
     cancelled: (state) => {
       state.cancelled++;
     },
+    cursed: (state) => {
+      state.rang += 1_000;
+      throw new Error("an evolve that throws when a timer has fired");
+    },
   },
   commands: (command) => ({
     arm: command(ring, (_state, input, ctx) => {
@@ -164,10 +172,15 @@ export const alarm = defineEntity("alarm", {
     ring: command(ring, (_state, input, ctx) => {
       if (ctx.random.integer(5) === 0) throw new Error("a timer's decide that throws now and then");
       ctx.emit("rang", { name: input.name });
+      if (input.cursed === true) ctx.emit("cursed", {});
       if (input.repeat > 0) {
         ctx.schedule(input.name, { afterMs: input.afterMs }, "ring", { ...input, repeat: input.repeat - 1 });
       }
       if (input.repeat % 2 === 1) ctx.send({ type: "counter", key: "bells" }, "add", { amount: 1 });
+      if (input.pokes === true) {
+        const how = ctx.random.integer(2) === 0 ? "poison" : "fine";
+        ctx.send({ type: "fragile", key: "f0" }, "poke", { how });
+      }
     }),
   }),
   queries: { state: (state) => ({ ...state }) },
@@ -175,35 +188,51 @@ export const alarm = defineEntity("alarm", {
   access: (principal) => users.has(principal.kind),
 });
 
-/** Code with bugs: throws while deciding, while evolving (having changed half of the state), and while replying. */
-export const fragile = defineEntity("fragile", {
-  state: () => ({ good: 0, half: 0 }),
-  events: {
-    done: (state) => {
-      state.good++;
+/**
+ * Code with bugs: throws while deciding, while evolving (having changed half of the state), and while replying.
+ * @param broken a deployment that cannot evolve `latent`, which the others can
+ */
+const makeFragile = (broken: boolean) =>
+  defineEntity("fragile", {
+    state: () => ({ good: 0, half: 0 }),
+    events: {
+      done: (state) => {
+        state.good++;
+      },
+      latent: (state) => {
+        if (broken) {
+          state.half++;
+          throw new Error("an evolve that throws in some deployments");
+        }
+        state.good += 100;
+      },
+      poison: (state) => {
+        state.half++;
+        throw new Error("an evolve that throws");
+      },
     },
-    poison: (state) => {
-      state.half++;
-      throw new Error("an evolve that throws");
-    },
-  },
-  commands: (command) => ({
-    poke: command(how, (_state, input, ctx) => {
-      if (input.how === "throw") throw new Error("a decide that throws");
-      ctx.emit("done", {});
-      if (input.how === "poison") ctx.emit("poison", {});
-      return (next) => {
-        if (input.how === "reply") throw new Error("a reply that throws");
-        return { good: next.good };
-      };
+    commands: (command) => ({
+      poke: command(how, (_state, input, ctx) => {
+        if (input.how === "throw") throw new Error("a decide that throws");
+        ctx.emit("done", {});
+        if (input.how === "poison") ctx.emit("poison", {});
+        if (input.how === "latent") ctx.emit("latent", {});
+        return (next) => {
+          if (input.how === "reply") throw new Error("a reply that throws");
+          return { good: next.good };
+        };
+      }),
     }),
-  }),
-  queries: { state: (state) => ({ ...state }) },
-  views: { all: (state) => ({ ...state }) },
-  access: (principal) => users.has(principal.kind),
-});
+    queries: { state: (state) => ({ ...state }) },
+    views: { all: (state) => ({ ...state }) },
+    access: (principal) => users.has(principal.kind),
+  });
 
-export const entities = [wallet, counter, alarm, fragile] as const;
+export const entities = [wallet, counter, alarm, makeFragile(false)] as const;
+/** The same service with a bug in an evolve. */
+export const brokenEntities = [wallet, counter, alarm, makeFragile(true)] as const;
+/** Types whose entities may be parked; the others must not notice. */
+export const mayBeParked: ReadonlySet<string> = new Set(["fragile", "alarm"]);
 /** The view that watchers of each type look at. */
 export const viewOf: Readonly<Record<string, string>> = {
   wallet: "own",

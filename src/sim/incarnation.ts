@@ -8,7 +8,7 @@ import { isHoldfastError } from "../model/errors.ts";
 import type { ShardLog } from "../ports/log.ts";
 import { type HoldfastNode, startNode } from "../runtime/node.ts";
 import type { Engine, Opening } from "./engines.ts";
-import { entities } from "./entities.ts";
+import { brokenEntities, entities } from "./entities.ts";
 import type { Witness } from "./witness.ts";
 import type { World } from "./world.ts";
 
@@ -43,15 +43,17 @@ export class Incarnation {
       deferMs: () => (swarm.deferMs === 0 ? 0 : prng.integer(swarm.deferMs)),
     });
     this.#opening = engine.open((ms, run) => void this.clock.after(ms, run));
-    void this.#start();
+    world.brokenCode = world.deployBroken || world.unlucky(swarm.brokenCode);
+    if (world.brokenCode) world.note("this deployment is broken");
+    void this.#start(world.brokenCode ? brokenEntities : entities);
   }
 
-  async #start(): Promise<void> {
+  async #start(deployed: typeof entities): Promise<void> {
     const { world, witness, onServing, number } = this.#options;
     try {
       const log = witness.watch(this.#guard(await this.#opening.log));
       this.node = await startNode({
-        entities,
+        entities: deployed,
         log,
         clock: this.clock,
         random: { bytes: (count) => world.prng.bytes(count) },

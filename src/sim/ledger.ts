@@ -6,6 +6,7 @@
  * recovers reads shards one after the other.
  */
 import { formatRef } from "../model/ids.ts";
+import type { Captured, MarkRecord } from "../model/marks.ts";
 import type { StepRecord } from "../model/records.ts";
 import type { World } from "./world.ts";
 
@@ -47,6 +48,20 @@ export class Ledger {
     const pairs = [...this.#pairs].filter(([, { sent, received, settled }]) => sent !== settled || sent !== received);
     const sends = pairs.map(([pair, { sent, received, settled }]) => `${pair} ${sent}/${received}/${settled}`);
     return [...timers, ...sends].join(", ");
+  }
+
+  /** An operator left out the command that was held: its timer is gone, its send was answered. A second skip does nothing. */
+  skip(mark: MarkRecord, { command, cause }: Captured, at: number): void {
+    if (cause.kind === "request") return;
+    const entity = formatRef(mark.entity);
+    if (cause.kind === "timer" && this.#timers.get(entity)?.get(cause.name)?.setAt !== cause.setAt) return;
+    if (cause.kind === "send" && this.#pair(`${formatRef(cause.from)} > ${entity}`).received >= cause.sequence) return;
+    if (cause.kind === "settled" && this.#pair(`${entity} > ${formatRef(cause.to)}`).settled >= cause.sequence) return;
+    if (cause.kind === "timer") return void this.#timers.get(entity)?.delete(cause.name);
+    const outcome = { ok: false, code: "quarantined", reason: "", details: null } as const;
+    const { time } = mark;
+    const events = [] as const;
+    this.apply({ kind: "step", time, entity: mark.entity, command, cause, events, outcome, sends: [], timers: [] }, at);
   }
 
   apply(record: StepRecord, at: number): void {

@@ -4,6 +4,7 @@
  *
  * Invariant: `states` holds the state after every version that the log has, and nothing else.
  */
+import type { MarkRecord } from "../model/marks.ts";
 import type { EventBody, StepRecord } from "../model/records.ts";
 
 type State = Record<string, number | string>;
@@ -15,10 +16,14 @@ export class ModelEntity {
   /** JSON of the state by version; version 0 is the state before the first event. */
   readonly states = new Map<number, string>();
   #state: State;
+  /** The state that a mark gave last, and the events since. */
+  #base: State;
+  readonly #since: { readonly at: number; readonly events: readonly EventBody[] }[] = [];
 
   constructor(type: string) {
     this.type = type;
     this.#state = { ...(initial[type] ?? {}) };
+    this.#base = { ...this.#state };
     this.states.set(0, JSON.stringify(this.#state));
   }
 
@@ -26,7 +31,28 @@ export class ModelEntity {
     return Number(this.#state["balance"] ?? 0);
   }
 
+  /** @returns what is wrong with the state of a mark */
+  applyMark(mark: MarkRecord, at: number): string | undefined {
+    if (mark.state === null) return undefined;
+    const state = mark.state.value as State;
+    let problem: string | undefined;
+    if (mark.verb === "skip") {
+      const expected = { ...this.#base };
+      for (const { at: offset, events } of this.#since)
+        if (!mark.left.includes(offset)) for (const event of events) interpret(expected, event);
+      if (JSON.stringify(expected) !== JSON.stringify(state))
+        problem = `a skip of ${mark.left.join()} came to ${JSON.stringify(state)}, not ${JSON.stringify(expected)}`;
+    }
+    this.#state = { ...state };
+    this.#base = { ...state };
+    this.#since.length = 0;
+    this.version = at;
+    this.states.set(at, JSON.stringify(state));
+    return problem;
+  }
+
   apply(record: StepRecord, at: number): void {
+    if (record.events.length > 0) this.#since.push({ at, events: record.events });
     for (const event of record.events) interpret(this.#state, event);
     if (record.events.length === 0) return;
     this.version = at;
@@ -99,6 +125,8 @@ function interpret(state: State, event: EventBody): void {
       return add("cancelled", 1);
     case "done":
       return add("good", 1);
+    case "latent":
+      return add("good", 100);
     default:
       throw new Error(`the log holds an event "${event.name}" that no command may leave there`);
   }

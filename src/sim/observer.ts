@@ -7,6 +7,7 @@
 import { catalogue } from "../model/errors.ts";
 import { formatRef } from "../model/ids.ts";
 import type { CallResult, CommandCall, QueryCall, WatchNews } from "../model/records.ts";
+import { mayBeParked } from "./entities.ts";
 import { viewFrom } from "./model.ts";
 import type { Recorded, Witness } from "./witness.ts";
 import type { World } from "./world.ts";
@@ -59,9 +60,16 @@ export class Observer {
     } else if (result.code === "decide-failed") {
       if (recorded !== undefined && (recorded.outcome.ok || recorded.outcome.code !== "decide-failed"))
         this.#world.violated("replies are the log's state", `${what} failed, but its record says otherwise`);
+    } else if (result.code === "quarantined") {
+      this.#checkParked(call.entity.type, what);
     } else if (catalogue[result.code].recovery !== "retry" && !expected.has(result.code)) {
       this.#world.violated("answers make sense", `${what} was answered ${result.code}: ${result.detail}`);
     }
+  }
+
+  /** Only those that break are parked: their neighbours are served. */
+  #checkParked(type: string, what: string): void {
+    if (!mayBeParked.has(type)) this.#world.violated("neighbours do not notice", `${what} was answered quarantined`);
   }
 
   #compare(what: string, recorded: Recorded, result: CallResult, asked: { call: CommandCall; entity: string }): void {
@@ -86,7 +94,8 @@ export class Observer {
   answered(call: QueryCall, result: CallResult, floor: number): void {
     const entity = formatRef(call.entity);
     if (!result.ok) {
-      if (catalogue[result.code].recovery !== "retry")
+      if (result.code === "quarantined") this.#checkParked(call.entity.type, `a query on ${entity}`);
+      else if (catalogue[result.code].recovery !== "retry")
         this.#world.violated(
           "answers make sense",
           `a query on ${entity} was answered ${result.code}: ${result.detail}`,
@@ -109,6 +118,8 @@ export class Observer {
 
   /** Between the version that is shown and what was told before there must be no other version. */
   #checkAge(what: string, entity: string, version: number, floor: number): void {
+    // a deployment that cannot evolve an event shows the last version that it can
+    if (this.#world.brokenCode && entity.startsWith("fragile/")) return;
     for (const newer of this.#witness.entity(entity).states.keys()) {
       if (newer > version && newer <= floor) {
         return this.#world.violated("reads are not stale", `${what} shows ${version}, but ${newer} was told before`);
@@ -122,7 +133,9 @@ export class Observer {
 
   heard(watch: WatchState, news: WatchNews): void {
     if (!news.ok) {
-      if (catalogue[news.code].recovery !== "retry")
+      if (news.code === "quarantined")
+        this.#checkParked(watch.entity.split("/")[0] ?? "", `a watch on ${watch.entity}`);
+      else if (catalogue[news.code].recovery !== "retry")
         this.#world.violated("answers make sense", `a watch on ${watch.entity} ended: ${news.code}`);
       return;
     }

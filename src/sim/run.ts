@@ -12,6 +12,7 @@ import { allEntities, drawCall, drawEntity, startCall, type Wanted } from "./cli
 import { type Engine, makeEngine } from "./engines.ts";
 import { planFaults, stopFaults } from "./faults.ts";
 import { replayAfresh } from "./fresh-replay.ts";
+import { Operator } from "./operator.ts";
 import { Server } from "./server.ts";
 import { makeSwarm, type SwarmOptions } from "./swarm.ts";
 import { Watcher } from "./watcher.ts";
@@ -79,11 +80,13 @@ class Simulation {
     this.#server.start();
     for (let index = 0; index < world.swarm.clients; index++) this.#startClient(index);
     for (let index = 0; index < world.swarm.watchers; index++) this.#startWatcher(index);
+    new Operator(world, this.#server, this.#witness).begin();
     planFaults(world, this.#server, this.#engine);
     await this.#until(() => world.timeline.nowMs >= world.swarm.faultsMs);
     stopFaults(world, this.#server);
     this.#server.start();
     if (!(await this.#rest("after the faults stopped"))) return;
+    if (!(await this.#deployBroken())) return;
     this.#probe();
     if (!(await this.#rest("after the last commands"))) return;
     await this.#pass(1_000);
@@ -97,6 +100,29 @@ class Simulation {
     if (before !== after) world.violated("a restart changes nothing", `before ${before}, after ${after}`);
     this.#witness.ledger.checkMoney("at the end");
     this.#witness.ledger.checkRest();
+    this.#checkClaims();
+  }
+
+  /** Whatever the faults made of the run, its log is replayed once by code that cannot evolve all of it. */
+  async #deployBroken(): Promise<boolean> {
+    const world = this.#world;
+    if (world.swarm.brokenCode === 0) return true;
+    world.deployBroken = true;
+    this.#server.crash("process");
+    this.#server.start();
+    const resting = await this.#rest("after a broken deployment");
+    world.deployBroken = false;
+    return resting;
+  }
+
+  /** Broken entities cost no shard a restart: without trouble at the log, each start claims a shard once at most. */
+  #checkClaims(): void {
+    const { swarm, counts } = this.#world;
+    if (swarm.zombies > 0 || swarm.log.unknown > 0) return;
+    this.#witness.shards.forEach(({ claims }, shard) => {
+      if (claims > counts.restarts + 1)
+        this.#world.violated("a broken entity costs no restart", `shard ${shard}: ${claims} claims`);
+    });
   }
 
   #startClient(index: number): void {
@@ -148,7 +174,7 @@ class Simulation {
     let resting = false;
     const quiet = () => {
       resting = this.#server.serving && this.#running === 0 && this.#server.network.underway === 0;
-      resting &&= this.#witness.ledger.open === 0;
+      resting &&= this.#witness.ledger.open === 0 && this.#server.parked === 0;
       return resting || world.timeline.nowMs > deadlineMs;
     };
     await this.#until(quiet);

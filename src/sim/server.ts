@@ -6,7 +6,8 @@
  */
 
 import { formatRef } from "../model/ids.ts";
-import type { CallResult, CommandCall, QueryCall, WatchCall, WatchNews } from "../model/records.ts";
+import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
+import type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "../model/records.ts";
 import type { Engine } from "./engines.ts";
 import { Incarnation } from "./incarnation.ts";
 import { SimNetwork } from "./network.ts";
@@ -139,6 +140,27 @@ export class Server {
         this.#noteAnswer(`${call.query} ${formatRef(call.entity)}`, result);
         this.observer.answered(call, result, floor);
         this.network.carry(() => answer(result));
+      });
+    });
+  }
+
+  quarantined(principal: Principal): readonly ParkedEntry[] {
+    return this.#serving ? (this.#incarnation?.node?.quarantined(principal) ?? []) : [];
+  }
+
+  /** Of the node that lives now, whether its mark is durable or not. */
+  get parked(): number {
+    return this.#incarnation?.node?.health().quarantined ?? 0;
+  }
+
+  operate(call: OperatorCall, answer: (result: CallResult) => void): void {
+    this.network.carry(() => {
+      const life = this.#incarnation;
+      if (life?.node === undefined) return;
+      life.node.operate(call, (result) => {
+        if (!this.#maySpeak(life)) return;
+        this.#noteAnswer(`${call.verb} ${formatRef(call.entity)}`, result);
+        answer(result);
       });
     });
   }

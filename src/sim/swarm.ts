@@ -67,6 +67,8 @@ export interface Swarm {
   readonly deferMs: number;
   /** Share of the transfers and additions that are relaxed. */
   readonly relaxed: number;
+  /** Share of starts, while faults come, that deploy code with a bug in an evolve. */
+  readonly brokenCode: number;
 }
 
 export interface SwarmOptions {
@@ -88,7 +90,7 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
     wallets: prng.between(1, 6),
     counters: prng.between(1, 3),
     alarms: prng.between(0, 3),
-    fragiles: some(0.3, () => 1),
+    fragiles: some(0.5, () => 1),
     clients: prng.between(1, 5),
     watchers: prng.between(0, 3),
     callsPerClient: prng.between(4, 24),
@@ -117,6 +119,7 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
     limits,
     deferMs: prng.pick([0, 0, 1, 5]),
     relaxed: relaxedShare(seed),
+    brokenCode: often(0.6, () => 0.5),
   };
 }
 
@@ -153,6 +156,7 @@ function someLimits(prng: Prng): Partial<Limits> {
   if (prng.chance(0.1)) limits.mailboxMax = prng.pick([1, 4]);
   if (prng.chance(0.1)) limits.timersPerEntityMax = 3;
   if (prng.chance(0.1)) limits.outboxPerEntityMax = 4;
+  if (prng.chance(0.2)) limits.triesMax = prng.pick([1, 2]);
   return limits;
 }
 

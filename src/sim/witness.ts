@@ -6,10 +6,12 @@
  */
 import { isHoldfastError } from "../model/errors.ts";
 import { formatRef, type Offset, type ShardId } from "../model/ids.ts";
+import type { MarkRecord } from "../model/marks.ts";
 import type { Outcome, StepRecord } from "../model/records.ts";
 import type { Append, AppendResult, LogFrame, ShardLog } from "../ports/log.ts";
 import { type Chain, decodeFrame } from "../wire/frame.ts";
 import { EarlyAnswers } from "./early-answers.ts";
+import { mayBeParked } from "./entities.ts";
 import { Ledger } from "./ledger.ts";
 import { ModelEntity } from "./model.ts";
 import type { World } from "./world.ts";
@@ -35,6 +37,7 @@ interface ShardTruth {
   chain: Chain;
   epoch: number;
   timeMs: number;
+  claims: number;
   readonly frames: Map<Offset, SeenFrame>;
 }
 
@@ -42,6 +45,8 @@ export class Witness {
   readonly ledger: Ledger;
   readonly early: EarlyAnswers;
   readonly requests = new Map<string, Recorded>();
+  /** The `park` marks that no `resume` has followed. */
+  readonly parked = new Map<string, MarkRecord>();
   readonly entities = new Map<string, ModelEntity>();
   readonly shards: readonly ShardTruth[];
   readonly #world: World;
@@ -55,6 +60,7 @@ export class Witness {
       chain: 0,
       epoch: 0,
       timeMs: 0,
+      claims: 0,
       frames: new Map(),
     }));
   }
@@ -93,6 +99,8 @@ export class Witness {
           this.#world.violated("recorded time does not go back", `shard ${shard} at ${at}`);
         truth.timeMs = record.time;
         if (record.kind === "step") this.#apply(record, at + index);
+        else if (record.kind === "mark") this.#applyMark(record, at + index);
+        else truth.claims++;
       });
     } catch (error) {
       const detail = isHoldfastError(error) ? error.message : String(error);
@@ -100,9 +108,34 @@ export class Witness {
     }
   }
 
+  #applyMark(mark: MarkRecord, at: Offset): void {
+    const name = formatRef(mark.entity);
+    this.#world.note(
+      `mark ${mark.verb} of ${name} at ${at} ${mark.verb === "park" ? mark.park?.why : mark.left.length}`,
+    );
+    if (!mayBeParked.has(mark.entity.type))
+      this.#world.violated("neighbours do not notice", `${name} was parked: ${mark.park?.error ?? mark.verb}`);
+    const entity = this.entity(name);
+    const parked = this.parked.get(name);
+    if (mark.verb === "park") {
+      this.parked.set(name, mark);
+    } else {
+      if (parked === undefined) this.#world.violated("verbs are for the parked", `${mark.verb} of ${name} at ${at}`);
+      if (mark.principal.kind !== "operator")
+        this.#world.violated("verbs are an operator's", `${mark.verb} of ${name} by ${mark.principal.kind}`);
+      if (mark.verb === "resume") this.parked.delete(name);
+      const captured = mark.park?.captured ?? null;
+      if (captured !== null) this.ledger.skip(mark, captured, at);
+    }
+    const problem = entity.applyMark(mark, at);
+    if (problem !== undefined) this.#world.violated("a skip leaves out what it says", `${name} at ${at}: ${problem}`);
+  }
+
   #apply(record: StepRecord, at: Offset): void {
     const name = formatRef(record.entity);
     const entity = this.entity(name);
+    if (this.parked.has(name))
+      this.#world.violated("a parked entity takes no commands", `"${record.command}" on ${name} at ${at}`);
     entity.apply(record, at);
     this.ledger.apply(record, at);
     if (entity.balance < 0) this.#world.violated("no wallet is overdrawn", `${name} at ${at}`);

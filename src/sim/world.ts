@@ -24,6 +24,10 @@ export class World {
   readonly counts = { calls: 0, records: 0, restarts: 0, faults: 0, early: 0, lost: 0 };
   /** Faults may come: false in the last phase, in which everything must come to rest. */
   faulty = true;
+  /** The deployment that runs has a bug in an evolve. */
+  brokenCode = false;
+  /** The next start deploys that code. */
+  deployBroken = false;
   /** How far the server's wall clock is off. */
   wallErrorMs = 0;
   #low = 0x811c9dc5;

@@ -33,16 +33,25 @@ const tester: Principal = { kind: "user", id: "tester" };
 export function given<Entity extends AnyEntity>(
   entity: Entity,
   events: readonly GivenEvent<Entity>[] = [],
-  options: { readonly key?: string } = {},
+  options: {
+    readonly key?: string;
+    /** The state before these events, such as one that an operator's `inspect` gave. Default: the initial state. */
+    readonly state?: StateOf<Entity>;
+  } = {},
 ): Scenario<Entity> {
   const bodies = events.map((event): EventBody => {
     const version = "version" in event ? event.version : (entity.events.get(event.name)?.version ?? 1);
     return { name: event.name, version, payload: plain(event.payload, `event "${event.name}"`) };
   });
-  return new Scenario(entity, options.key ?? "test", { events: bodies, commands: 0 });
+  return new Scenario(entity, options.key ?? "test", {
+    events: bodies,
+    commands: 0,
+    ...(options.state === undefined ? {} : { state: plain(options.state, "the state") }),
+  });
 }
 
 interface Past {
+  readonly state?: Plain;
   readonly events: readonly EventBody[];
   readonly commands: number;
 }
@@ -60,7 +69,7 @@ export class Scenario<Entity extends AnyEntity> {
 
   /** The state after the events so far. */
   get state(): StateOf<Entity> {
-    return replay(this.#entity, this.#key, this.#past.events).state as StateOf<Entity>;
+    return replay(this.#entity, this.#key, this.#past).state as StateOf<Entity>;
   }
 
   /** Runs a command. Access is asked and the input is checked, as on a node. */
@@ -119,7 +128,7 @@ export class Outcome<Entity extends AnyEntity, Reply> {
     if (expected.timers !== undefined) assert.deepEqual(decision.timers, expected.timers, "timers");
     if (expected.state !== undefined) assert.deepEqual(state, expected.state, "state");
     const events = [...this.#past.events, ...decision.events];
-    return new Scenario(this.#entity, this.#key, { events, commands: this.#past.commands + 1 });
+    return new Scenario(this.#entity, this.#key, { ...this.#past, events, commands: this.#past.commands + 1 });
   }
 }
 
@@ -148,7 +157,7 @@ interface RunFacts {
 
 function run({ entity, key, past, command, input, options }: RunFacts): Result {
   const { principal = tester, now = startMs + past.commands * 1_000, random = 1 } = options;
-  const slot = replay(entity, key, past.events);
+  const slot = replay(entity, key, past);
   const failed = (code: ErrorCode, detail: string): Result => ({
     failure: { code, detail },
     decision: { events: [], sends: [], timers: [], bytes: 0, rejection: undefined, reply: undefined },
@@ -175,8 +184,8 @@ function run({ entity, key, past, command, input, options }: RunFacts): Result {
     if (isHoldfastError(error) && error.recovery !== "crash") return failed(error.code, error.message);
     return failed("decide-failed", error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
-  const after = replay(entity, key, [...past.events, ...decision.events]);
-  const creates = past.events.length === 0 && decision.events.length > 0;
+  const after = replay(entity, key, { ...past, events: [...past.events, ...decision.events] });
+  const creates = past.events.length === 0 && past.state === undefined && decision.events.length > 0;
   if (creates && principal.kind !== "system" && !mayDo(entity, principal, { kind: "create", name: command }, key))
     return failed("forbidden", "access does not allow to bring the entity into being");
   const reply = decision.rejection === undefined ? replyOf(decision, after, command) : undefined;
@@ -189,17 +198,18 @@ function replyOf(decision: Decision, after: Slot, command: string): Plain {
 }
 
 /** Evolves twice, to see that the state is a function of the events. */
-function replay(entity: EntityDefinition, key: string, events: readonly EventBody[]): Slot {
-  const slot = evolved(entity, key, events);
-  const again = evolved(entity, key, events);
+function replay(entity: EntityDefinition, key: string, past: Past): Slot {
+  const slot = evolved(entity, key, past);
+  const again = evolved(entity, key, past);
   const message = `The same events gave two states of ${entity.name}: an evolve, or the initial state, uses time, chance or a variable outside.`;
   assert.deepEqual(slot.state, again.state, message);
-  slot.version = slot.touched = events.length;
+  slot.version = slot.touched = past.events.length + (past.state === undefined ? 0 : 1);
   return slot;
 }
 
-function evolved(entity: EntityDefinition, key: string, events: readonly EventBody[]): Slot {
+function evolved(entity: EntityDefinition, key: string, { state, events }: Past): Slot {
   const slot = makeSlot({ type: entity.name, key }, entity);
+  if (state !== undefined) slot.state = plain(state, "the state");
   for (const event of events) {
     const current = upcastEvent(entity, { ...event, payload: plain(event.payload, `event "${event.name}"`) });
     try {

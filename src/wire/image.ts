@@ -6,7 +6,15 @@
  */
 import { Packr, Unpackr } from "msgpackr";
 import { type Epoch, formatRef, type Offset } from "../model/ids.ts";
-import type { EntityImage, InboxImage, OutboxImage, RequestsImage, StoredImage, TimerImage } from "../model/images.ts";
+import type {
+  EntityImage,
+  InboxImage,
+  OutboxImage,
+  ParkedImage,
+  RequestsImage,
+  StoredImage,
+  TimerImage,
+} from "../model/images.ts";
 import type { Outcome } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 import type { Chain } from "./frame.ts";
@@ -20,10 +28,10 @@ const version = 1;
 type Row = unknown[];
 
 export function encodeImage(image: EntityImage): StoredImage {
-  const { entity, touched, timers, outbox, inbox } = image;
-  const busy = timers.length > 0 || outbox.some(({ sends }) => sends.length > 0);
+  const { entity, touched, timers, outbox, inbox, parked } = image;
+  const busy = timers.length > 0 || outbox.some(({ sends }) => sends.length > 0) || parked !== undefined;
   const row: Row = [version, entity.type, entity.key, image.version, touched, image.state];
-  if (timers.length > 0 || outbox.length > 0 || inbox.length > 0) {
+  if (timers.length > 0 || outbox.length > 0 || inbox.length > 0 || parked !== undefined) {
     row.push(
       timers.map(({ name, dueMs, setAt, command, input }) => [name, dueMs, setAt, command, input]),
       outbox.map(({ to, sequence, sends }) => [
@@ -35,6 +43,7 @@ export function encodeImage(image: EntityImage): StoredImage {
       inbox.map(({ from, sequence, outcome, at }) => [from, sequence, outcome, at]),
     );
   }
+  if (parked !== undefined) row.push([parked.at, parked.sinceMs, parked.park]);
   return { name: formatRef(entity), touched, busy, bytes: packr.pack(row) };
 }
 
@@ -51,7 +60,13 @@ export function decodeImage(bytes: Uint8Array): EntityImage | undefined {
     timers: ((row[6] ?? []) as Row[]).map(timerFromRow),
     outbox: ((row[7] ?? []) as Row[]).map(outboxFromRow),
     inbox: ((row[8] ?? []) as Row[]).map(inboxFromRow),
+    ...(row.length > 9 ? { parked: parkedFromRow(row[9] as Row) } : {}),
   };
+}
+
+function parkedFromRow(row: Row): ParkedImage {
+  const [at, sinceMs, park] = row as [Offset, number, ParkedImage["park"]];
+  return { at, sinceMs, park };
 }
 
 function timerFromRow(row: Row): TimerImage {

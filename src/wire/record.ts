@@ -6,6 +6,7 @@
  * record or cause gets a new number, a new field a new position at the end.
  */
 import { HoldfastError } from "../model/errors.ts";
+import type { MarkRecord } from "../model/marks.ts";
 import type {
   Cause,
   EntityRef,
@@ -19,13 +20,14 @@ import type {
 import type { Plain } from "../std/plain.ts";
 import { bytesToUuid } from "../std/uuid-bytes.ts";
 
-const kinds = { claim: 0 } as const;
+const kinds = { claim: 0, mark: 2 } as const;
 const causes = { timer: 1, send: 2, settled: 3 } as const;
 
 export type Row = unknown[];
 
 /** A record that is not a step. */
 export function toRow(record: Exclude<LogRecord, StepRecord>): Row {
+  if (record.kind === "mark") return markToRow(record);
   return [kinds.claim, record.time, record.epoch, record.node];
 }
 
@@ -34,7 +36,28 @@ export function fromRow(row: Row): LogRecord {
   if (row[0] === kinds.claim) {
     return { kind: "claim", time: row[1] as number, epoch: row[2] as number, node: row[3] as string };
   }
+  if (row[0] === kinds.mark) return markFromRow(row);
   throw unknown("record", row[0]);
+}
+
+/** Rare, and plain data but for its kind: its parts stay objects. */
+function markToRow({ time, entity, verb, principal, park, state, left }: MarkRecord): Row {
+  return [kinds.mark, time, entity.type, entity.key, verb, principal, park, state, left];
+}
+
+function markFromRow(row: Row): MarkRecord {
+  const [, time, type, key, verb, principal, park, state, left] = row as [
+    number,
+    number,
+    string,
+    string,
+    MarkRecord["verb"],
+    MarkRecord["principal"],
+    MarkRecord["park"],
+    MarkRecord["state"],
+    MarkRecord["left"],
+  ];
+  return { kind: "mark", time, entity: { type, key }, verb, principal, park, state, left };
 }
 
 /** What few steps have. New fields of a step belong here, at the end. @returns undefined for a step that has none of it */

@@ -30,7 +30,7 @@ export interface S3Server {
   readonly client: S3ClientConfig;
   readonly port: number;
   /** Makes a new bucket. */
-  bucket(): Promise<string>;
+  readonly bucket: () => Promise<string>;
   stop(): Promise<void>;
 }
 
