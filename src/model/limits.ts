@@ -41,8 +41,8 @@ export const limitsDefault = {
   triesMax: 10,
   /** Entities of one shard that a replay may park. More of them at once are not broken entities but a broken deployment. */
   parkedAtReplayMax: 64,
-  /** Time one step of a shard may take in the author's code before it is reported. It cannot be interrupted. */
-  decideBudgetMs: 100,
+  /** Time a decide may take before it is reported; it cannot be interrupted. Collecting garbage or a machine that is shared may cost 100 ms, more is the code's. */
+  decideBudgetMs: 500,
   /** Commands of one entity that wait for the log. Bounds what one hot entity takes of its shard. */
   mailboxMax: 4_096,
   /** Timers one entity may hold. */

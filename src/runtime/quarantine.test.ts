@@ -394,7 +394,7 @@ test("a decide that takes too long is reported with its entity and counted, and 
   const { node, execute, query, faults } = await start({ limits: { decideBudgetMs: 4 } });
   await execute("slow", "add", { amount: 0 });
   await execute("slow", "sleep");
-  assert.deepEqual(faults, ['decide of "sleep" on box/slow took 5 ms; a step may take 4 ms']);
+  assert.deepEqual(faults, ['decide of "sleep" on box/slow took 5 ms; a decide may take 4 ms']);
   assert.equal(node.health().overBudget, 1);
   assert.deepEqual(await query("slow"), { sum: 5, half: 0, text: "" });
 });
