@@ -54,5 +54,5 @@ test("two layers of one size are left alone, four are merged", () => {
   assert.deepEqual(dueMerge([]), []);
   assert.deepEqual(dueMerge([100]), []);
   assert.deepEqual(dueMerge([1e6, 1e6]), []);
-  assert.deepEqual(dueMerge([1e9, 1e6, 1e6, 1e6, 1e6]).sort(), [1, 2, 3, 4]);
+  assert.deepEqual(new Set(dueMerge([1e9, 1e6, 1e6, 1e6, 1e6])), new Set([1, 2, 3, 4]));
 });
