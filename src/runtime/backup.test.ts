@@ -21,10 +21,11 @@ async function service() {
   }
   const copy = new MemoryObjects();
   const stores = { from: openMemorySnapshots({ objects: live }), to: openMemorySnapshots({ objects: copy }) };
-  return { live, copy, model, snapshots, stores };
+  const tails = async () => new Map([[3, model.at]]);
+  return { live, copy, model, snapshots, stores: { ...stores, tails } };
 }
 
-test("a service is restored from its backup as it was, while the live one goes on", async () => {
+test("a service is restored from its backup as it was", async () => {
   const { copy, model, snapshots, stores } = await service();
   const wanted = model.copy();
   const report = await backUp({ name: "monday", ...stores, shardCount, clock });
@@ -81,4 +82,19 @@ test("a backup is not made twice under one name, nor restored over snapshots or 
   await assert.rejects(restoreBackup({ ...back, to: stores.from, shardCount }), refused);
   await assert.rejects(restoreBackup({ ...back, to: openMemorySnapshots(), shardCount: 6 }), refused);
   await assert.rejects(restoreBackup({ ...back, name: "tuesday", to: openMemorySnapshots(), shardCount }), refused);
+});
+
+test("a backup is refused while a shard has records that its snapshot does not contain, or gets some", async () => {
+  const { model, snapshots, stores, copy } = await service();
+  const options = { name: "monday", ...stores, shardCount, clock };
+  model.touch(1);
+  await assert.rejects(backUp(options), { code: "unavailable" });
+  await model.save(snapshots);
+  let asked = 0;
+  const moving = async () => new Map([[3, model.at + asked++]]);
+  await assert.rejects(backUp({ ...options, tails: moving }), { code: "unavailable" });
+  const more = async () => new Map([...(await stores.tails()), [4, 2]]);
+  await assert.rejects(backUp({ ...options, tails: more }), { code: "unavailable" });
+  assert.equal(copy.objects.has("backups/monday/catalogue"), false);
+  await backUp(options);
 });

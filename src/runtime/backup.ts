@@ -4,9 +4,10 @@
  *   backups/<name>/catalogue                what the backup is made of, sealed; written last
  *   shards/<n>/manifests, shards/<n>/objects  under the names they had
  *
- * Invariants: a catalogue that exists was verified by reading every object back from the copy. A backup is one state per
- * shard, each as of its own offset: what was under way between two shards is in their outboxes and is sent again, so it is as
- * consistent as a crash. A restore writes into a store without snapshots only, so that it overwrites nobody.
+ * Invariants: a catalogue that exists was verified by reading every object back from the copy. A backup is one cut through all
+ * shards: it is refused unless each snapshot reaches its log's tail and no tail moved meanwhile. (Snapshots of different
+ * moments would not fit together: a receiver would know a send that its sender has not made yet, and refuse the next one as
+ * a repetition.) So the service saves all shards while it takes no commands. A restore writes into a store without snapshots only, so that it overwrites nobody.
  */
 import { HoldfastError } from "../model/errors.ts";
 import type { Offset, ShardId } from "../model/ids.ts";
@@ -23,13 +24,15 @@ export interface BackupOptions {
   readonly from: SnapshotStore;
   readonly to: SnapshotStore;
   readonly shardCount: number;
+  /** Tails of the log's shards, as they are now. A shard that is left out has no records. */
+  readonly tails: () => Promise<ReadonlyMap<ShardId, Offset>>;
   readonly clock: Clock;
 }
 
 export interface BackupReport {
   readonly objects: number;
   readonly bytes: number;
-  /** Shards that have a snapshot; the others were empty when it was made. */
+  /** Shards that have a snapshot; the others had no records. */
   readonly shards: readonly { readonly shard: ShardId; readonly at: Offset }[];
 }
 
@@ -44,20 +47,25 @@ function catalogueName(name: string): string {
 }
 
 /**
- * Copies and verifies. The service may go on meanwhile.
+ * Copies and verifies.
  * @throws `snapshot-damaged` a shard has snapshots and none of them verifies, or the copy is not what was written
+ * @throws `unavailable` a shard has records above its newest snapshot, or got some meanwhile: save all shards at rest, try again
  * @throws `invalid-configuration` there is a backup of that name
  */
-export async function backUp({ name, from, to, shardCount, clock }: BackupOptions): Promise<BackupReport> {
+export async function backUp({ name, from, to, shardCount, tails, clock }: BackupOptions): Promise<BackupReport> {
+  const before = await tails();
   const shards: { shard: ShardId; listed: Generation }[] = [];
   for (let shard = 0; shard < shardCount; shard++) {
     const source = new ShardObjects({ store: from, shard, clock });
     const { snapshot, problems } = await loadSnapshot(source);
     if (snapshot === undefined && problems[0] !== undefined) throw problems[0].error;
+    checkReaches(shard, snapshot?.image.at ?? 1, before);
     if (snapshot === undefined) continue;
     const target = new ShardObjects({ store: to, shard, clock });
     shards.push({ shard, listed: await copyShard(snapshot, source, target) });
   }
+  const after = await tails();
+  for (let shard = 0; shard < shardCount; shard++) checkReaches(shard, before.get(shard) ?? 1, after);
   const catalogue = { shardCount, madeMs: clock.now(), shards };
   const report = await checkCatalogue(catalogue, to, clock);
   const written = await to.replace(catalogueName(name), encodeCatalogue(catalogue), undefined);
@@ -66,6 +74,15 @@ export async function backUp({ name, from, to, shardCount, clock }: BackupOption
     throw new HoldfastError("invalid-configuration", `There is a backup ${JSON.stringify(name)} already. ${remedy}`);
   }
   return report;
+}
+
+function checkReaches(shard: ShardId, at: Offset, tails: ReadonlyMap<ShardId, Offset>): void {
+  const tail = tails.get(shard) ?? 1;
+  if (tail === at) return;
+  const what = `Shard ${shard} has records from offset ${at} to ${tail} that its newest snapshot does not contain.`;
+  const remedy =
+    "A backup is one cut through all shards: save all of them while no commands are taken, then begin again.";
+  throw new HoldfastError("unavailable", `${what} ${remedy}`, { details: { shard, at, tail } });
 }
 
 /** Copies all objects of a generation. @returns it, as a head lists it */
@@ -85,7 +102,9 @@ async function copyShard(snapshot: LoadedSnapshot, source: ShardObjects, target:
 }
 
 /** Reads every object of a backup and compares it with what was written. @throws `snapshot-damaged` */
-export async function verifyBackup(options: Omit<BackupOptions, "from" | "shardCount">): Promise<BackupReport> {
+export async function verifyBackup(
+  options: Omit<BackupOptions, "from" | "shardCount" | "tails">,
+): Promise<BackupReport> {
   return await checkCatalogue(await readCatalogue(options.name, options.to), options.to, options.clock);
 }
 
