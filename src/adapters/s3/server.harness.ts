@@ -30,8 +30,8 @@ export interface S3Server {
   readonly client: S3ClientConfig;
   readonly port: number;
   /** Makes a new bucket. */
-  bucket(): Promise<string>;
-  stop(): Promise<void>;
+  readonly bucket: () => Promise<string>;
+  readonly stop: () => Promise<void>;
 }
 
 const credentials = { accessKeyId: "holdfast", secretAccessKey: "holdfast-test-secret" };
