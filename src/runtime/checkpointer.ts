@@ -89,7 +89,11 @@ export class Checkpointer implements Origins {
     this.#cancelLook();
     await this.#working;
     if (!complete) return;
-    for (const keep of this.#options.keeps) if (keep.host.owner.durable > keep.checkpointAt) await this.#try(keep);
+    for (const keep of this.#options.keeps) {
+      const { phase, durable } = keep.host.owner;
+      // One that is released or recovering is not what its store and log are; the next start sees to it.
+      if (phase === "draining" && durable > keep.checkpointAt) await this.#try(keep);
+    }
   }
 
   /** Memory is so full of entities that no more commands may be taken until there is room. */
@@ -144,10 +148,11 @@ export class Checkpointer implements Origins {
 
   async #checkpoint(keep: Keep): Promise<void> {
     const image = keep.present();
+    const { owner } = keep.host;
     await this.#writeBack(keep, keep.host.owner.dirty.size);
-    await keep.stamp(image);
+    await keep.stamp(image, owner);
     if (!keep.hasSnapshots) return;
-    const trimBelow = await keep.snapshot(image, () => this.#rest(1));
+    const trimBelow = await keep.snapshot(image, owner, () => this.#rest(1));
     if (trimBelow !== undefined) await this.#trim(keep, image, trimBelow);
   }
 

@@ -114,7 +114,8 @@ async function replayFrom(
   for await (const frames of log.read(from)) {
     for (const frame of frames) {
       const host = byShard.get(frame.shard);
-      if (host === undefined || frame.at !== host.owner.tail) continue;
+      // What another node appended since the tail was read shows in the refusal of our claim.
+      if (host === undefined || frame.at !== host.owner.tail || frame.at >= host.owner.replay.tail) continue;
       const { chain, records } = decodeFrame(frame.bytes, frame.shard, frame.at, host.chain);
       let at = frame.at;
       for (const record of records) host.step({ kind: "replay", at: at++, record });

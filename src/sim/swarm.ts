@@ -31,6 +31,17 @@ export interface LogFaults {
   readonly fullShare: number;
 }
 
+/** What is kept beside the log. */
+export interface KeptFaults {
+  readonly state: boolean;
+  readonly snapshots: boolean;
+  readonly delayMs: number;
+  /** At a start some images are found to be damaged. */
+  readonly damage: number;
+  /** A call of the snapshot store has no answer; half of these were carried out. */
+  readonly unavailable: number;
+}
+
 export interface Swarm {
   readonly seed: number;
   readonly engine: "log" | "disk";
@@ -67,6 +78,7 @@ export interface Swarm {
   readonly deferMs: number;
   /** Share of the transfers and additions that are relaxed. */
   readonly relaxed: number;
+  readonly kept: KeptFaults;
 }
 
 export interface SwarmOptions {
@@ -80,7 +92,7 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
   const engine = options.engine ?? drawn;
   const calm = prng.chance(0.05);
   const often = (probability: number, value: () => number) => (calm ? 0 : some(probability, value));
-  const limits = someLimits(prng);
+  const limits = { ...someLimits(prng), ...keptLimits(seed) };
   return {
     seed,
     engine,
@@ -117,6 +129,29 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
     limits,
     deferMs: prng.pick([0, 0, 1, 5]),
     relaxed: relaxedShare(seed),
+    kept: keptFaults(seed, calm),
+  };
+}
+
+/** Drawn apart as well. */
+function keptFaults(seed: number, calm: boolean): KeptFaults {
+  const prng = new Prng(seed ^ 0x6b657074);
+  const state = prng.chance(0.6);
+  return {
+    state,
+    snapshots: state && prng.chance(0.7),
+    delayMs: prng.pick([0, 1, 20, 200]),
+    damage: !calm && prng.chance(0.2) ? 0.5 : 0,
+    unavailable: !calm && prng.chance(0.3) ? 0.1 : 0,
+  };
+}
+
+/** Little room and many checkpoints: entities come and go all the time. */
+function keptLimits(seed: number): Partial<Limits> {
+  const prng = new Prng(seed ^ 0x726f6f6d);
+  return {
+    residentEntitiesMax: prng.pick([4, 8, 100_000]),
+    checkpointMs: prng.pick([200, 1_000, 10_000]),
   };
 }
 
