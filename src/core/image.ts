@@ -79,7 +79,10 @@ export function collectImages(owner: Owner, imagesMax: number, effects: Effect[]
     if (slot === undefined) return;
     slot.dirty = false;
     // It comes back when it is made whole.
-    if (!isWhole(slot)) continue;
+    if (!isWhole(slot)) {
+      owner.withheld++;
+      continue;
+    }
     effects.push({ kind: "image", image: imageOf(slot) });
     count++;
   }

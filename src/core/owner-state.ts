@@ -65,6 +65,8 @@ export interface Owner {
   readonly cold: ColdImages | undefined;
   /** Slots with records that no image contains, in the order they came to be so. */
   readonly dirty: Queue<Slot>;
+  /** How often a slot was taken from there and not imaged. */
+  withheld: number;
   readonly dedup: Dedup;
   readonly gate: Gate;
   readonly alarms: Alarms;
@@ -99,6 +101,7 @@ export function makeOwner(options: OwnerOptions, replay: ReplayBounds = { tail: 
     parked: new Set(),
     cold,
     dirty: new Queue(),
+    withheld: 0,
     dedup: makeDedup(limits, options.seed, replay.from?.requests),
     gate: makeGate(),
     alarms: makeAlarms(),

@@ -7,6 +7,7 @@
  * Invariants: one shard is worked on at a time; after each slice the work rests longer than it took. The log is trimmed
  * only below a snapshot that was read back, and never where a remembered request id still points.
  */
+import { allWhole } from "../core/image.ts";
 import type { Offset, ShardId } from "../model/ids.ts";
 import type { ShardImage } from "../model/images.ts";
 import type { Limits } from "../model/limits.ts";
@@ -89,7 +90,11 @@ export class Checkpointer implements Origins {
     this.#cancelLook();
     await this.#working;
     if (!complete) return;
-    for (const keep of this.#options.keeps) if (keep.host.owner.durable > keep.checkpointAt) await this.#try(keep);
+    for (const keep of this.#options.keeps) {
+      const { phase, durable, tail } = keep.host.owner;
+      // One that is released or recovering is not what its store and log are; what is not durable will not be any more.
+      if (phase === "draining" && durable === tail && durable > keep.checkpointAt) await this.#try(keep);
+    }
   }
 
   /** Memory is so full of entities that no more commands may be taken until there is room. */
@@ -144,12 +149,15 @@ export class Checkpointer implements Origins {
 
   async #checkpoint(keep: Keep): Promise<void> {
     const image = keep.present();
-    await this.#writeBack(keep, keep.host.owner.dirty.size);
+    const { owner } = keep.host;
+    const { withheld } = owner;
+    const whole = allWhole(owner);
+    await this.#writeBack(keep, owner.dirty.size);
     // A broken entity's records stay in the log, and are replayed, until an operator has dealt with it.
-    if (!keep.whole) return;
-    await keep.stamp(image);
+    if (!whole || owner.withheld !== withheld) return;
+    await keep.stamp(image, owner);
     if (!keep.hasSnapshots) return;
-    const trimBelow = await keep.snapshot(image, () => this.#rest(1));
+    const trimBelow = await keep.snapshot(image, owner, () => this.#rest(1));
     if (trimBelow !== undefined) await this.#trim(keep, image, trimBelow);
   }
 
@@ -198,6 +206,8 @@ export class Checkpointer implements Origins {
   readonly #durable = async (host: ShardHost, below: Offset): Promise<void> => {
     const { owner } = host;
     while (owner.durable < below && host.owner === owner && owner.phase !== "released") {
+      // Nothing is appended any more.
+      if (this.#closed) throw new Abandoned();
       await new Promise<void>((resolve) => this.#options.clock.after(durableMs, resolve));
     }
   };

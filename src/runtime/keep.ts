@@ -5,16 +5,19 @@
  * 1. An image is stored only when every record it contains is durable, and only if its incarnation still lives.
  * 2. A stamp or a snapshot of offset S is published only when all that changed below S is stored.
  */
+import { backoff } from "../core/alarms.ts";
 import { requestsOf } from "../core/dedup.ts";
-import { allWhole } from "../core/image.ts";
+import type { Owner } from "../core/owner-state.ts";
 import type { EntityDefinition } from "../model/entity.ts";
-import { HoldfastError, isHoldfastError } from "../model/errors.ts";
+import { assert, HoldfastError, isHoldfastError } from "../model/errors.ts";
 import { type Offset, parseRef } from "../model/ids.ts";
 import type { RequestsImage, ShardImage, StoredImage } from "../model/images.ts";
+import type { Clock } from "../ports/clock.ts";
 import type { LogPosition } from "../ports/log.ts";
 import { type Codes, converterOf, sameCodes } from "./codes.ts";
 import type { ShardHost } from "./shard-host.ts";
 import type { ShardImages } from "./shard-images.ts";
+import type { LoadResult } from "./snapshot-load.ts";
 import type { ShardSnapshots } from "./snapshots.ts";
 
 /** The incarnation that the images were of has ended; what was stored of it stays true. */
@@ -25,11 +28,16 @@ const sliceImages = 256;
 /** Images of one slice when memory is more urgent than latency: fewer transactions. */
 const sliceImagesHasty = 2_048;
 
+/** Tries of a snapshot store that does not answer, where the log alone will do. */
+const loadTriesMax = 3;
+const loadPauseMostMs = 5_000;
+
 export interface KeepParts {
   readonly host: ShardHost;
   readonly images: ShardImages;
   readonly snapshots: ShardSnapshots | undefined;
   readonly codes: Codes;
+  readonly clock: Clock;
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
   /** Something outside is damaged; the work went on without it. */
   readonly report: (where: string, error: unknown) => void;
@@ -46,6 +54,7 @@ export class Keep {
   readonly images: ShardImages;
   readonly #snapshots: ShardSnapshots | undefined;
   readonly #codes: Codes;
+  readonly #clock: Clock;
   readonly #definitions: ReadonlyMap<string, EntityDefinition>;
   /** Entities that changed since the last snapshot; undefined when the state store has to be searched for them. */
   #changed: Map<string, { readonly touched: Offset; readonly busy: boolean }> | undefined = new Map();
@@ -62,6 +71,7 @@ export class Keep {
     this.#snapshots = parts.snapshots;
     this.#codes = parts.codes;
     this.#definitions = parts.definitions;
+    this.#clock = parts.clock;
     this.#report = parts.report;
   }
 
@@ -103,7 +113,9 @@ export class Keep {
     this.#changed = new Map();
     this.#snapshotAt = 0;
     if (this.#snapshots === undefined || this.#doubts > 1) return undefined;
-    const { snapshot, problems } = await this.#snapshots.load();
+    const loaded = await this.#load(this.#snapshots, position.trimmed <= 1 ? loadTriesMax : Number.POSITIVE_INFINITY);
+    if (loaded === undefined) return undefined;
+    const { snapshot, problems } = loaded;
     for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
     if (snapshot === undefined || snapshot.image.at < position.trimmed) return undefined;
     const { image, manifest } = snapshot;
@@ -128,6 +140,20 @@ export class Keep {
     return image;
   }
 
+  /** Asks a store that does not answer again. What the log can tell alone it tells after some tries. */
+  async #load(snapshots: ShardSnapshots, triesMax: number): Promise<LoadResult | undefined> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await snapshots.load();
+      } catch (error) {
+        if (!isHoldfastError(error) || error.code !== "unavailable") throw error;
+        this.#report(`the snapshot store, for shard ${this.host.shard}`, error);
+        if (tries >= triesMax) return undefined;
+        await new Promise<void>((resolve) => this.#clock.after(Math.min(backoff(tries), loadPauseMostMs), resolve));
+      }
+    }
+  }
+
   /**
    * Stores the images of up to `count` entities that changed first.
    * @param slicing `durable` resolves when the host's records below an offset are durable, `now` tells the time,
@@ -145,7 +171,7 @@ export class Keep {
     for (const { touched } of images) below = Math.max(below, touched + 1);
     let busyMs = now() - startedMs;
     if (owner.durable < below) await durable(host, below);
-    if (host.owner !== owner || owner.phase === "released") throw new Abandoned();
+    this.#checkAlive(owner);
     try {
       startedMs = now();
       const written = this.images.write(images);
@@ -163,11 +189,6 @@ export class Keep {
     return { count: images.length, busyMs };
   }
 
-  /** Every entity of the shard can have an image: it may be stamped. */
-  get whole(): boolean {
-    return allWhole(this.host.owner);
-  }
-
   /** What the shard is at its present durable offset; all that changed below is dirty or stored. */
   present(): ShardImage {
     const { owner, chain } = this.host;
@@ -176,7 +197,8 @@ export class Keep {
   }
 
   /** Everything that changed below `image.at` is stored: says so. */
-  async stamp(image: ShardImage): Promise<void> {
+  async stamp(image: ShardImage, owner: Owner): Promise<void> {
+    this.#checkAlive(owner);
     await this.images.complete(image, this.#snapshotAt);
     this.checkpointAt = image.at;
   }
@@ -185,13 +207,15 @@ export class Keep {
    * Publishes a snapshot of what the state store has.
    * @returns below which the log may be trimmed, if anywhere
    */
-  async snapshot(image: ShardImage, rest: () => Promise<void>): Promise<Offset | undefined> {
+  async snapshot(image: ShardImage, owner: Owner, rest: () => Promise<void>): Promise<Offset | undefined> {
     if (this.#snapshots === undefined) return undefined;
     const changed = this.#changed;
     this.#changed = new Map();
     try {
       const images = (since: Offset) =>
-        changed === undefined || since !== this.#snapshotAt ? this.#search(since, rest) : this.#read(changed, rest);
+        changed === undefined || since !== this.#snapshotAt
+          ? this.#search(since, owner, rest)
+          : this.#read(changed, owner, rest);
       const { trimBelow, problems } = await this.#snapshots.save({ image, images, codes: this.#codes });
       for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
       this.#snapshotAt = image.at;
@@ -207,23 +231,33 @@ export class Keep {
 
   async *#read(
     changed: ReadonlyMap<string, { readonly touched: Offset; readonly busy: boolean }>,
+    owner: Owner,
     rest: () => Promise<void>,
   ): AsyncGenerator<StoredImage> {
     let read = 0;
     for (const name of [...changed.keys()].sort()) {
       const { touched, busy } = changed.get(name) as { touched: Offset; busy: boolean };
       const image = this.images.stored(name, touched, busy);
-      if (image !== undefined) yield image;
+      // A shard that starts over may have its store cleared meanwhile.
+      this.#checkAlive(owner);
+      assert(image !== undefined, "an entity that was stored is in the store");
+      yield image;
       if (++read % sliceImages === 0) await rest();
     }
   }
 
-  async *#search(since: Offset, rest: () => Promise<void>): AsyncGenerator<StoredImage> {
+  async *#search(since: Offset, owner: Owner, rest: () => Promise<void>): AsyncGenerator<StoredImage> {
     let looked = 0;
     for (const image of this.images.since(since)) {
+      this.#checkAlive(owner);
       if (image !== undefined) yield image;
       if (++looked % sliceImages === 0) await rest();
     }
+    this.#checkAlive(owner);
+  }
+
+  #checkAlive(owner: Owner): void {
+    if (this.host.owner !== owner || owner.phase === "released") throw new Abandoned();
   }
 }
 

@@ -57,7 +57,7 @@ async function replayFromOrigins(
   facts: RecoveryFacts,
 ): Promise<void> {
   for (;;) {
-    for (const [index, host] of hosts.entries()) await facts.origins.restore(host, positions[index] as LogPosition);
+    for (const [index, host] of hosts.entries()) await restoreOne(host, positions[index] as LogPosition, facts.origins);
     try {
       return await replayShards(log, hosts, positions, facts);
     } catch (error) {
@@ -65,6 +65,17 @@ async function replayFromOrigins(
       let older = false;
       for (const host of hosts) if (await facts.origins.distrust(host)) older = true;
       if (!older) throw error;
+    }
+  }
+}
+
+/** Entities that are brought into memory before the replay may be damaged, too. */
+async function restoreOne(host: ShardHost, position: LogPosition, origins: Origins): Promise<void> {
+  for (;;) {
+    try {
+      return await origins.restore(host, position);
+    } catch (error) {
+      if (!isHoldfastError(error) || error.code !== "state-damaged" || !(await origins.distrust(host))) throw error;
     }
   }
 }
@@ -114,7 +125,8 @@ async function replayFrom(
   for await (const frames of log.read(from)) {
     for (const frame of frames) {
       const host = byShard.get(frame.shard);
-      if (host === undefined || frame.at !== host.owner.tail) continue;
+      // What another node appended since the tail was read shows in the refusal of our claim.
+      if (host === undefined || frame.at !== host.owner.tail || frame.at >= host.owner.replay.tail) continue;
       const { chain, records } = decodeFrame(frame.bytes, frame.shard, frame.at, host.chain);
       let at = frame.at;
       for (const record of records) host.step({ kind: "replay", at: at++, record });

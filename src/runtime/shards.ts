@@ -53,7 +53,7 @@ export function makeShards(options: ShardsOptions, around: HostSurroundings): Sh
     const host = new ShardHost({ ...owner, shard, cold: (ref: EntityRef) => images.read(ref) }, around);
     const snapshots = store && new ShardSnapshots({ store, shard, clock });
     hosts.push(host);
-    keeps.push(new Keep({ host, images, snapshots, codes, definitions: owner.definitions, report }));
+    keeps.push(new Keep({ host, images, snapshots, codes, clock, definitions: owner.definitions, report }));
   }
   if (state === undefined) return { hosts, checkpointer: undefined };
   return { hosts, checkpointer: new Checkpointer({ keeps, log, clock, limits: owner.limits, report }) };

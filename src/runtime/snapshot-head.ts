@@ -48,7 +48,7 @@ export async function findHead(objects: ShardObjects): Promise<FoundHead> {
 /** What the head would say, from the manifests that are there. */
 async function rebuildHead(objects: ShardObjects): Promise<Head> {
   const { shard } = objects;
-  const found: (Generation & { readonly key: string })[] = [];
+  const found: Generation[] = [];
   let epoch = 0;
   for await (const name of objects.store.list(`${objects.prefix}manifests/`)) {
     const stamp = objects.stampOf(name);
@@ -58,11 +58,10 @@ async function rebuildHead(objects: ShardObjects): Promise<Head> {
     const manifest = bytes === undefined ? undefined : tryManifest(bytes, name, objects);
     if (bytes === undefined || manifest === undefined) continue;
     const { generation, at } = manifest;
-    found.push({ generation, epoch: manifest.epoch, at, name, length: bytes.length, sha256: sha256(bytes), key: name });
+    found.push({ generation, epoch: manifest.epoch, at, name, length: bytes.length, sha256: sha256(bytes) });
   }
   found.sort((one, other) => other.at - one.at || other.epoch - one.epoch || other.generation - one.generation);
-  const generations = found.slice(0, generationsMax).map(({ key: _, ...generation }) => generation);
-  return { shard, epoch, generations };
+  return { shard, epoch, generations: found.slice(0, generationsMax) };
 }
 
 function tryManifest(bytes: Uint8Array, name: string, objects: ShardObjects): Manifest | undefined {
@@ -84,4 +83,10 @@ export async function fetchManifest(objects: ShardObjects, listed: Generation): 
 
 export function isDamage(error: unknown): error is HoldfastError {
   return isHoldfastError(error) && error.code === "snapshot-damaged";
+}
+
+/** The problem with the object that the error names, or with `name`. */
+export function problemOf(error: HoldfastError, name: string): SnapshotProblem {
+  const named = error.details?.["name"];
+  return { name: typeof named === "string" ? named : name, error };
 }

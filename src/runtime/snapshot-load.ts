@@ -10,7 +10,7 @@ import type { ShardImage, StoredImage } from "../model/images.ts";
 import type { Manifest, ObjectRef, PartRef } from "../wire/snapshot.ts";
 import { readPart } from "../wire/snapshot-part.ts";
 import { decodeRequests, joinRequests } from "../wire/snapshot-requests.ts";
-import { type FoundHead, fetchManifest, findHead, isDamage, type SnapshotProblem } from "./snapshot-head.ts";
+import { type FoundHead, fetchManifest, findHead, isDamage, problemOf, type SnapshotProblem } from "./snapshot-head.ts";
 import { readLayers } from "./snapshot-layers.ts";
 import { type ShardObjects, Transfers } from "./snapshot-objects.ts";
 
@@ -52,7 +52,7 @@ async function loadFrom(objects: ShardObjects, found: FoundHead, options: LoadOp
       return { snapshot: await LoadedSnapshot.open(objects, manifest), problems };
     } catch (error) {
       if (!isDamage(error)) throw error;
-      problems.push({ name: String(error.details?.["name"] ?? listed.name), error });
+      problems.push(problemOf(error, listed.name));
     }
   }
   return { snapshot: undefined, problems };

@@ -2,7 +2,11 @@
  * A shard in a test: entities that are touched at random, and what a snapshot of it must hold.
  */
 import assert from "node:assert/strict";
-import { MemoryObjects, type MemorySnapshotHooks, openMemorySnapshots } from "../adapters/memory/snapshot-store.ts";
+import {
+  type MemoryObjects,
+  type MemorySnapshotHooks,
+  openMemorySnapshots,
+} from "../adapters/memory/snapshot-store.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import type { RequestsImage, ShardImage, StoredImage } from "../model/images.ts";
 import type { LoadedSnapshot } from "./snapshot-load.ts";

@@ -201,3 +201,18 @@ test("what no listed generation needs is deleted", async () => {
   assert.ok(objects.objects.size < 60, `${objects.objects.size} objects`);
   assert.ok(stored < 100 * 2_000 * 6, `${stored} bytes`);
 });
+
+test("a merge that waits for the next save outlives one that had nothing to publish", async () => {
+  const objects = new MemoryObjects();
+  const snapshots = openShard(objects);
+  const model = new ShardModel({ seed: 14 });
+  do {
+    model.touchSome(5, 50);
+    await model.save(snapshots);
+  } while (!(await snapshots.merge()));
+  await model.save(snapshots);
+  model.touch(1);
+  const saved = await model.save(snapshots);
+  assert.deepEqual([saved.layers, saved.problems], [2, []]);
+  await assertSame((await openShard(objects).load()).snapshot, model.copy());
+});

@@ -27,7 +27,7 @@ import {
   type PartRef,
   sha256,
 } from "../wire/snapshot.ts";
-import { fetchManifest, findHead, generationsMax, isDamage, type SnapshotProblem } from "./snapshot-head.ts";
+import { fetchManifest, findHead, generationsMax, isDamage, problemOf, type SnapshotProblem } from "./snapshot-head.ts";
 import { type Images, readLayers, writeLayers } from "./snapshot-layers.ts";
 import { type LoadOptions, type LoadResult, loadSnapshot } from "./snapshot-load.ts";
 import { ShardObjects, type Stamp } from "./snapshot-objects.ts";
@@ -362,8 +362,8 @@ export class ShardSnapshots {
       this.#merged = { base: base.listed.name, layers: [...rest, ...merged], stamp };
     } catch (error) {
       if (!isDamage(error)) throw error;
-      const name = String(error.details?.["name"]);
-      this.#bad.set(name, { name, error });
+      const problem = problemOf(error, base.listed.name);
+      this.#bad.set(problem.name, problem);
       return false;
     }
     return true;

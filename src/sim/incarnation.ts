@@ -9,12 +9,14 @@ import type { ShardLog } from "../ports/log.ts";
 import { type HoldfastNode, startNode } from "../runtime/node.ts";
 import type { Engine, Opening } from "./engines.ts";
 import { brokenEntities, entities } from "./entities.ts";
+import type { Holder, Kept } from "./kept.ts";
 import type { Witness } from "./witness.ts";
 import type { World } from "./world.ts";
 
 export interface IncarnationOptions {
   readonly world: World;
   readonly engine: Engine;
+  readonly kept: Kept;
   readonly witness: Witness;
   readonly number: number;
   readonly onServing: () => void;
@@ -55,6 +57,7 @@ export class Incarnation {
       this.node = await startNode({
         entities: deployed,
         log,
+        ...this.#options.kept.open(this.#holder()),
         clock: this.clock,
         random: { bytes: (count) => world.prng.bytes(count) },
         shardCount: world.swarm.shardCount,
@@ -69,6 +72,16 @@ export class Incarnation {
     if (!this.alive || this.failed) return;
     world.note(`node ${number} serves`);
     onServing();
+  }
+
+  #holder(): Holder {
+    const isAlive = () => this.alive;
+    return {
+      get alive() {
+        return isAlive();
+      },
+      after: (ms, run) => void this.clock.after(ms, run),
+    };
   }
 
   /** Answers of the log reach the node only while it lives. */

@@ -10,6 +10,7 @@ import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
 import type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "../model/records.ts";
 import type { Engine } from "./engines.ts";
 import { Incarnation } from "./incarnation.ts";
+import { Kept } from "./kept.ts";
 import { SimNetwork } from "./network.ts";
 import { Observer } from "./observer.ts";
 import type { Witness } from "./witness.ts";
@@ -29,11 +30,13 @@ export class Server {
   readonly #world: World;
   readonly #engine: Engine;
   readonly #witness: Witness;
+  readonly #kept: Kept;
 
   constructor(world: World, engine: Engine, witness: Witness) {
     this.#world = world;
     this.#engine = engine;
     this.#witness = witness;
+    this.#kept = new Kept(world);
     this.observer = new Observer(world, witness);
     this.network = new SimNetwork(world);
   }
@@ -56,6 +59,7 @@ export class Server {
       {
         world: this.#world,
         engine: this.#engine,
+        kept: this.#kept,
         witness: this.#witness,
         number,
         onServing: mine(() => {
@@ -84,7 +88,10 @@ export class Server {
     this.#world.note(`crash of the ${how}`);
     const pause = this.#world.prng.pick([0, 20, 400, 3_000]);
     this.#incarnation?.kill();
-    if (how === "power") this.#engine.cutPower();
+    if (how === "power") {
+      this.#engine.cutPower();
+      this.#kept.cutPower();
+    }
     const was = this.#incarnation;
     this.#gone();
     if (was !== undefined) this.#world.timeline.after(this.#world.prng.integer(pause + 1), () => this.start());

@@ -31,6 +31,17 @@ export interface LogFaults {
   readonly fullShare: number;
 }
 
+/** What is kept beside the log. */
+export interface KeptFaults {
+  readonly state: boolean;
+  readonly snapshots: boolean;
+  readonly delayMs: number;
+  /** At a start some images are found to be damaged. */
+  readonly damage: number;
+  /** A call of the snapshot store has no answer; half of these were carried out. */
+  readonly unavailable: number;
+}
+
 export interface Swarm {
   readonly seed: number;
   readonly engine: "log" | "disk";
@@ -69,6 +80,7 @@ export interface Swarm {
   readonly relaxed: number;
   /** Share of starts, while faults come, that deploy code with a bug in an evolve. */
   readonly brokenCode: number;
+  readonly kept: KeptFaults;
 }
 
 export interface SwarmOptions {
@@ -82,7 +94,7 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
   const engine = options.engine ?? drawn;
   const calm = prng.chance(0.05);
   const often = (probability: number, value: () => number) => (calm ? 0 : some(probability, value));
-  const limits = someLimits(prng);
+  const limits = { ...someLimits(prng), ...keptLimits(seed) };
   return {
     seed,
     engine,
@@ -120,6 +132,29 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
     deferMs: prng.pick([0, 0, 1, 5]),
     relaxed: relaxedShare(seed),
     brokenCode: often(0.6, () => 0.5),
+    kept: keptFaults(seed, calm),
+  };
+}
+
+/** Drawn apart as well. */
+function keptFaults(seed: number, calm: boolean): KeptFaults {
+  const prng = new Prng(seed ^ 0x6b657074);
+  const state = prng.chance(0.6);
+  return {
+    state,
+    snapshots: state && prng.chance(0.7),
+    delayMs: prng.pick([0, 1, 20, 200]),
+    damage: !calm && prng.chance(0.2) ? 0.5 : 0,
+    unavailable: !calm && prng.chance(0.3) ? 0.1 : 0,
+  };
+}
+
+/** Little room and many checkpoints: entities come and go all the time. */
+function keptLimits(seed: number): Partial<Limits> {
+  const prng = new Prng(seed ^ 0x726f6f6d);
+  return {
+    residentEntitiesMax: prng.pick([4, 8, 100_000]),
+    checkpointMs: prng.pick([200, 1_000, 10_000]),
   };
 }
 

@@ -31,7 +31,7 @@ export interface S3Server {
   readonly port: number;
   /** Makes a new bucket. */
   readonly bucket: () => Promise<string>;
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 const credentials = { accessKeyId: "holdfast", secretAccessKey: "holdfast-test-secret" };
