@@ -200,7 +200,8 @@ export class Checkpointer implements Origins {
 
   readonly #durable = async (host: ShardHost, below: Offset): Promise<void> => {
     const { owner } = host;
-    while (owner.durable < below && host.owner === owner && owner.phase !== "released") {
+    // At the end nothing becomes durable any more: a log without space is left as it is.
+    while (owner.durable < below && host.owner === owner && owner.phase !== "released" && !this.#closed) {
       await new Promise<void>((resolve) => this.#options.clock.after(durableMs, resolve));
     }
   };

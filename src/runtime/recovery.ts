@@ -63,7 +63,8 @@ async function replayFromOrigins(
     } catch (error) {
       if (!isHoldfastError(error) || !distrusted.has(error.code)) throw error;
       let older = false;
-      for (const host of hosts) if (await facts.origins.distrust(host)) older = true;
+      const suspects = error.code === "state-damaged" ? hosts.filter(({ damaged }) => damaged) : hosts;
+      for (const host of suspects) if (await facts.origins.distrust(host)) older = true;
       if (!older) throw error;
     }
   }
