@@ -91,9 +91,9 @@ export class Checkpointer implements Origins {
     await this.#working;
     if (!complete) return;
     for (const keep of this.#options.keeps) {
-      const { phase, durable, tail } = keep.host.owner;
-      // One that is released or recovering is not what its store and log are; what is not durable will not be any more.
-      if (phase === "draining" && durable === tail && durable > keep.checkpointAt) await this.#try(keep);
+      const { phase, durable } = keep.host.owner;
+      // One that is released or recovering is not what its store and log are; the next start sees to it.
+      if (phase === "draining" && durable > keep.checkpointAt) await this.#try(keep);
     }
   }
 
@@ -205,9 +205,8 @@ export class Checkpointer implements Origins {
 
   readonly #durable = async (host: ShardHost, below: Offset): Promise<void> => {
     const { owner } = host;
-    while (owner.durable < below && host.owner === owner && owner.phase !== "released") {
-      // Nothing is appended any more.
-      if (this.#closed) throw new Abandoned();
+    // At the end nothing becomes durable any more: a log without space is left as it is.
+    while (owner.durable < below && host.owner === owner && owner.phase !== "released" && !this.#closed) {
       await new Promise<void>((resolve) => this.#options.clock.after(durableMs, resolve));
     }
   };

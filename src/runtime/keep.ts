@@ -61,6 +61,11 @@ export class Keep {
   #snapshotAt: Offset = 0;
   /** The next restore uses neither state store nor snapshot: the log did not follow them. */
   #doubts = 0;
+  /** Writes that failed, in all and until `present` was called last. */
+  #failures = 0;
+  #failuresBefore = 0;
+  /** Ends with the write that was asked for last. */
+  #turn: Promise<unknown> = Promise.resolve();
   readonly #report: (where: string, error: unknown) => void;
   checkpointAt: Offset = 1;
   checkpointMs = 0;
@@ -86,7 +91,12 @@ export class Keep {
     const image = (await this.#fromStore(position)) ?? (await this.#fromSnapshot(position));
     this.host.reset(position.tail, image);
     this.checkpointAt = image?.at ?? 1;
-    for (const name of [...this.images.busy()]) this.host.step({ kind: "activate", entity: parseRef(name) });
+    try {
+      for (const name of [...this.images.busy()]) this.host.step({ kind: "activate", entity: parseRef(name) });
+    } catch (error) {
+      if (!isStateDamaged(error)) throw error;
+      return this.restore(position);
+    }
   }
 
   /** What `restore` gave does not go with the log. @returns false if there is nothing older to try */
@@ -161,7 +171,18 @@ export class Keep {
    * @returns how many it were, and for how long they kept the event loop busy
    * @throws Abandoned
    */
-  async writeBack(count: number, { durable, now, hasty }: Slicing): Promise<{ count: number; busyMs: number }> {
+  writeBack(count: number, slicing: Slicing): Promise<{ count: number; busyMs: number }> {
+    return this.#inTurn(() => this.#writeBack(count, slicing));
+  }
+
+  /** One after the other: an image that waits for its records must not be written after a newer one of its entity. */
+  #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+
+  async #writeBack(count: number, { durable, now, hasty }: Slicing): Promise<{ count: number; busyMs: number }> {
     const { host } = this;
     const { owner } = host;
     let startedMs = now();
@@ -170,14 +191,16 @@ export class Keep {
     let below = 0;
     for (const { touched } of images) below = Math.max(below, touched + 1);
     let busyMs = now() - startedMs;
-    if (owner.durable < below) await durable(host, below);
-    this.#checkAlive(owner);
     try {
+      if (owner.durable < below) await durable(host, below);
+      this.#checkAlive(owner);
+      if (owner.durable < below) throw new Abandoned();
       startedMs = now();
       const written = this.images.write(images);
       busyMs += now() - startedMs;
       await written;
     } catch (error) {
+      this.#failures++;
       if (host.owner === owner) for (const { name } of images) host.step({ kind: "unstored", entity: parseRef(name) });
       throw error;
     }
@@ -193,14 +216,18 @@ export class Keep {
   present(): ShardImage {
     const { owner, chain } = this.host;
     const at = owner.durable;
+    this.#failuresBefore = this.#failures;
     return { at, chain, epoch: owner.epoch, timeMs: owner.timeMs, requests: below(requestsOf(owner.dedup), at) };
   }
 
   /** Everything that changed below `image.at` is stored: says so. */
-  async stamp(image: ShardImage, owner: Owner): Promise<void> {
-    this.#checkAlive(owner);
-    await this.images.complete(image, this.#snapshotAt);
-    this.checkpointAt = image.at;
+  stamp(image: ShardImage, owner: Owner): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#checkAlive(owner);
+      if (this.#failures !== this.#failuresBefore) throw new Abandoned();
+      await this.images.complete(image, this.#snapshotAt);
+      this.checkpointAt = image.at;
+    });
   }
 
   /**

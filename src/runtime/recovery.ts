@@ -57,25 +57,15 @@ async function replayFromOrigins(
   facts: RecoveryFacts,
 ): Promise<void> {
   for (;;) {
-    for (const [index, host] of hosts.entries()) await restoreOne(host, positions[index] as LogPosition, facts.origins);
+    for (const [index, host] of hosts.entries()) await facts.origins.restore(host, positions[index] as LogPosition);
     try {
       return await replayShards(log, hosts, positions, facts);
     } catch (error) {
       if (!isHoldfastError(error) || !distrusted.has(error.code)) throw error;
       let older = false;
-      for (const host of hosts) if (await facts.origins.distrust(host)) older = true;
+      const suspects = error.code === "state-damaged" ? hosts.filter(({ damaged }) => damaged) : hosts;
+      for (const host of suspects) if (await facts.origins.distrust(host)) older = true;
       if (!older) throw error;
-    }
-  }
-}
-
-/** Entities that are brought into memory before the replay may be damaged, too. */
-async function restoreOne(host: ShardHost, position: LogPosition, origins: Origins): Promise<void> {
-  for (;;) {
-    try {
-      return await origins.restore(host, position);
-    } catch (error) {
-      if (!isHoldfastError(error) || error.code !== "state-damaged" || !(await origins.distrust(host))) throw error;
     }
   }
 }

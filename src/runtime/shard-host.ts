@@ -113,7 +113,9 @@ export class ShardHost {
     try {
       stepOwner(this.owner, input, effects);
     } catch (error) {
-      if (!isHoldfastError(error) || error.code !== "state-damaged" || this.owner.phase === "recovering") throw error;
+      if (!isHoldfastError(error) || error.code !== "state-damaged") throw error;
+      this.damaged = true;
+      if (this.owner.phase === "recovering") throw error;
       // Nothing was decided yet: whoever asked is told by the step below that the shard is not served.
       for (const effect of effects) this.#perform(effect);
       this.abandon(error);
