@@ -7,6 +7,10 @@
 import type { Chance } from "../model/entity.ts";
 import type { EntityRef, Epoch, Offset, ShardId } from "../model/ids.ts";
 import type {
+  CallBody,
+  CallFilter,
+  CallId,
+  CallOrder,
   CallResult,
   CommandCall,
   LogRecord,
@@ -16,6 +20,7 @@ import type {
   WatchCall,
   WatchNews,
 } from "../model/records.ts";
+import type { CallAnswer } from "./call-state.ts";
 
 /** Whoever waits for an answer; known to the runtime only. */
 export type Caller = object;
@@ -64,6 +69,24 @@ export type Input =
     }
   /** A send of ours could not be taken in at the moment. */
   | { readonly kind: "undelivered"; readonly from: EntityRef; readonly to: EntityRef; readonly nowMs: number }
+  /** An attempt at a call of ours came to its end. */
+  | {
+      readonly kind: "called";
+      readonly entity: EntityRef;
+      readonly id: CallId;
+      readonly attempt: number;
+      readonly answer: CallAnswer;
+      readonly nowMs: number;
+      readonly chance: Chance;
+    }
+  | { readonly kind: "list-calls"; readonly filter: CallFilter; readonly caller: Caller }
+  | {
+      readonly kind: "operate-call";
+      readonly order: CallOrder;
+      readonly caller: Caller;
+      readonly nowMs: number;
+      readonly chance: Chance;
+    }
   /** No append is in flight: hand over what is decided. */
   | { readonly kind: "cut"; readonly bytesMax: number }
   | { readonly kind: "appended"; readonly tail: Offset }
@@ -94,6 +117,15 @@ export type Effect =
     }
   /** The send cannot be taken in now; the sender tries again. */
   | { readonly kind: "undelivered"; readonly from: EntityRef; readonly to: EntityRef }
+  /** Run a handler; hand back what it comes to, once, or nothing if this incarnation ends before. */
+  | {
+      readonly kind: "call";
+      readonly entity: EntityRef;
+      readonly id: CallId;
+      readonly body: CallBody;
+      readonly madeMs: number;
+      readonly attempt: number;
+    }
   /** Tick at this time, or earlier. */
   | { readonly kind: "wake"; readonly atMs: number }
   /** User code failed. No payload in it: it goes to the node's log. */

@@ -46,6 +46,8 @@ export interface Owner {
   readonly dedup: Dedup;
   readonly gate: Gate;
   readonly alarms: Alarms;
+  /** The slots that have calls. */
+  readonly calling: Set<Slot>;
   readonly views: Views;
   readonly pending: Queue<{ readonly record: StepRecord; readonly bytes: number }>;
   /** Bytes of the records from `durable` to `tail`, and of those of them that are being appended. */
@@ -72,6 +74,7 @@ export function makeOwner(options: OwnerOptions, replay = { tail: 1, nowMs: 0 })
     dedup: makeDedup(options.limits, options.seed),
     gate: makeGate(),
     alarms: makeAlarms(),
+    calling: new Set(),
     views: makeViews(),
     pending: new Queue(),
     pendingBytes: 0,

@@ -15,6 +15,9 @@
 import { assert } from "../model/errors.ts";
 import type { Offset } from "../model/ids.ts";
 import type { LogRecord } from "../model/records.ts";
+import { startCalls } from "./call-start.ts";
+import { listCalls, operateCall } from "./call-verbs.ts";
+import { takeCalled } from "./calls.ts";
 import { takeCommand } from "./commands.ts";
 import { forgetExpired } from "./dedup.ts";
 import type { Effect, Input } from "./effects.ts";
@@ -65,12 +68,16 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
     default:
       if (owner.phase === "serving") stepServing(owner, input, effects);
       else if (owner.phase === "draining" && input.kind === "settle") takeSettlement(owner, input, effects);
+      else if (owner.phase === "draining" && input.kind === "called") takeCalled(owner, input, effects);
       else answerUnserved(input, effects);
   }
   assertCursors(owner);
 }
 
-type ServingInput = Extract<Input, { kind: "command" | "deliver" | "settle" | "undelivered" | "tick" }>;
+type ServingInput = Extract<
+  Input,
+  { kind: "command" | "deliver" | "settle" | "undelivered" | "called" | "list-calls" | "operate-call" | "tick" }
+>;
 
 function stepServing(owner: Owner, input: ServingInput, effects: Effect[]): void {
   switch (input.kind) {
@@ -82,6 +89,12 @@ function stepServing(owner: Owner, input: ServingInput, effects: Effect[]): void
       return takeSettlement(owner, input, effects);
     case "undelivered":
       return takeUndelivered(owner, input, effects);
+    case "called":
+      return takeCalled(owner, input, effects);
+    case "list-calls":
+      return listCalls(owner, input, effects);
+    case "operate-call":
+      return operateCall(owner, input, effects);
     case "tick":
       forgetExpired(owner.dedup, input.nowMs);
       return fireTimers(owner, input.nowMs, input.chance, effects);
@@ -92,7 +105,8 @@ function stepServing(owner: Owner, input: ServingInput, effects: Effect[]): void
 
 /** An owner that does not serve says so, to whoever waits for an answer. */
 function answerUnserved(input: Input, effects: Effect[]): void {
-  if (input.kind === "command" || input.kind === "query") {
+  const { kind } = input;
+  if (kind === "command" || kind === "query" || kind === "list-calls" || kind === "operate-call") {
     const detail = "The shard is not being served at the moment; send the same request again.";
     effects.push({ kind: "reply", caller: input.caller, result: { ok: false, code: "unavailable", detail } });
   } else if (input.kind === "deliver") {
@@ -120,6 +134,7 @@ function startServing(owner: Owner, nowMs: number, effects: Effect[]): void {
   owner.cut = owner.durable = owner.tail;
   owner.timeMs = Math.max(owner.timeMs, nowMs);
   deliverAll(owner, effects);
+  startCalls(owner, owner.timeMs, effects);
   const next = owner.alarms.heap.peek();
   if (next !== undefined) effects.push({ kind: "wake", atMs: next.dueMs });
 }

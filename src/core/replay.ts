@@ -7,6 +7,7 @@ import { assert, HoldfastError } from "../model/errors.ts";
 import { formatRef, type Offset } from "../model/ids.ts";
 import type { EventBody, LogRecord, StepRecord } from "../model/records.ts";
 import { armTimers } from "./alarms.ts";
+import { concernsCalls, trackCalls } from "./call-start.ts";
 import { rememberOutcome, rememberRequest } from "./dedup.ts";
 import type { Owner } from "./owner-state.ts";
 import { applyRecord, evolveSlot, makeSlot, type Slot, upcastEvent } from "./slot.ts";
@@ -34,6 +35,7 @@ function replayStep(owner: Owner, at: Offset, record: StepRecord): void {
     if (record.events.length > 0) evolve(slot, record.events);
     applyRecord(slot, record, at);
     if (record.timers.length > 0) armTimers(owner, slot, record.timers, at);
+    if (concernsCalls(record)) trackCalls(owner, slot);
   }
   if (record.cause.kind === "request") rememberStep(owner, at, record, record.cause.idBytes, slot);
 }
@@ -67,7 +69,11 @@ function slotFor(owner: Owner, record: StepRecord): Slot | undefined {
 /** True if an entity exists because of this record. */
 export function bringsIntoBeing(record: StepRecord): boolean {
   return (
-    record.events.length > 0 || record.sends.length > 0 || record.timers.length > 0 || record.cause.kind === "send"
+    record.events.length > 0 ||
+    record.sends.length > 0 ||
+    record.timers.length > 0 ||
+    record.calls.length > 0 ||
+    record.cause.kind === "send"
   );
 }
 

@@ -14,7 +14,7 @@ import { formatRef, type Offset } from "../model/ids.ts";
 import type { Cause, Outcome, Principal, SendBody } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 import { retryLater } from "./alarms.ts";
-import type { Decision } from "./decide.ts";
+import { emptyDecision } from "./decide.ts";
 import type { Effect, Input } from "./effects.ts";
 import { holdUntilDurable } from "./gate.ts";
 import { startSend } from "./outbox.ts";
@@ -146,10 +146,6 @@ export function takeUndelivered(
   if (slot === undefined || outbox === undefined || !outbox.underway) return;
   outbox.underway = false;
   retryLater(owner, slot, outbox, input.nowMs, effects);
-}
-
-function emptyDecision(): Decision {
-  return { events: [], sends: [], timers: [], bytes: 0, rejection: undefined, reply: undefined };
 }
 
 function refusal(code: Extract<Outcome, { ok: false }>["code"], reason: string): Outcome {

@@ -11,6 +11,7 @@ import { isErrorCode, isHoldfastError } from "../model/errors.ts";
 import { formatRef, type Offset } from "../model/ids.ts";
 import type { CallFailure, CallResult, Cause, Outcome, Principal, StepRecord } from "../model/records.ts";
 import { armTimers } from "./alarms.ts";
+import { concernsCalls, noteCalls } from "./call-start.ts";
 import { copyChecked, type Decision, decide } from "./decide.ts";
 import { rememberOutcome, rememberRequest } from "./dedup.ts";
 import type { Effect } from "./effects.ts";
@@ -60,7 +61,7 @@ export function recordStep(
   effects: Effect[],
   outcome?: Outcome,
 ): StepResult {
-  const { events, sends, timers } = decision;
+  const { events, sends, timers, calls } = decision;
   const at = owner.tail;
   const draft = {
     kind: "step",
@@ -71,6 +72,7 @@ export function recordStep(
     events,
     sends,
     timers,
+    calls,
   } as const;
   const creates = slot.touched === 0 && bringsIntoBeing({ ...draft, outcome: okNull });
   if (creates && facts.cause.kind === "request") {
@@ -101,6 +103,7 @@ export function recordStep(
   if (facts.cause.kind === "request") noteRequest(owner, record, facts.cause.idBytes, at, slot.version, replyBytes);
   if (timers.length > 0) armTimers(owner, slot, timers, at, effects);
   if (sends.length > 0) noteSends(owner, slot, sends, at, effects);
+  if (concernsCalls(record)) noteCalls(owner, slot, effects);
   const answer = answerOf(answered, slot.version);
   return {
     recorded: true,

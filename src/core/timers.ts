@@ -9,6 +9,7 @@
  */
 import type { Chance } from "../model/entity.ts";
 import { type Alarm, backoff, retryDelay } from "./alarms.ts";
+import { wakeCall } from "./calls.ts";
 import type { Effect } from "./effects.ts";
 import { deliverNext } from "./outbox.ts";
 import { checkRoom, type Owner } from "./owner-state.ts";
@@ -25,6 +26,7 @@ export function fireTimers(owner: Owner, nowMs: number, chance: Chance, effects:
     }
     heap.pop();
     if (first.kind === "send") deliverNext(owner, first.slot, first.outbox, effects);
+    else if (first.kind === "call") wakeCall(owner, first, { nowMs, chance }, effects);
     else fire(owner, first, nowMs, chance, effects);
     if (owner.phase !== "serving") return;
   }

@@ -10,15 +10,17 @@ import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { type EntityRef, isKey, type Offset, type ShardId, shardCountDefault, shardOf } from "../model/ids.ts";
 import { type Limits, limitsWith } from "../model/limits.ts";
-import type { CallResult, CommandCall, QueryCall, StepRecord, WatchCall, WatchNews } from "../model/records.ts";
+import type { CallFilter, CallOrder, CallResult, CommandCall, QueryCall, StepRecord, WatchCall, WatchNews } from "../model/records.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { ShardLog } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import { Alarm } from "./alarm.ts";
+import { listCalls } from "./call-list.ts";
+import { CallRunner } from "./calls.ts";
 import { makeChance } from "./chance.ts";
 import { Committer } from "./committer.ts";
 import { recoverShards } from "./recovery.ts";
-import type { Health, Phase, Service } from "./service.ts";
+import type { Health, OperatorVerbs, Phase, Service, ShownCall } from "./service.ts";
 import { type CallerToken, type HostSurroundings, ShardHost, type Watching } from "./shard-host.ts";
 import { SteadyTime } from "./steady-time.ts";
 
@@ -40,7 +42,7 @@ export interface NodeOptions {
 }
 
 /** A running node. */
-export interface HoldfastNode extends Service {
+export interface HoldfastNode extends Service, OperatorVerbs {
   /** Takes no new work, waits for what was accepted to be durable (at most `drainMs`), and closes the log. Idempotent. */
   stop(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -78,6 +80,7 @@ class Node implements HoldfastNode {
   readonly #hosts: ShardHost[] = [];
   readonly #committer: Committer;
   readonly #alarm: Alarm<ShardHost>;
+  readonly #calls: CallRunner;
   readonly #around: HostSurroundings;
   readonly #progress = { recovered: 0, toRecover: 0 };
   readonly #recovering = new Set<ShardHost>();
@@ -99,6 +102,7 @@ class Node implements HoldfastNode {
     const supervise = (work: Promise<void>) => void work.catch((error: unknown) => this.#crash(error));
     this.#committer = new Committer({ log, clock, limits: this.limits, flush: () => this.#flush(), supervise });
     this.#around = this.#surroundings(supervise);
+    this.#calls = this.#callRunner(clock);
     this.#alarm = new Alarm(
       clock,
       () => this.#time.now(),
@@ -138,6 +142,20 @@ class Node implements HoldfastNode {
     this.#take(call.entity, { answer: done }, (caller) => ({ kind: "query", call, caller, nowMs: this.#time.now() }));
   }
 
+  async listCalls(filter: Partial<CallFilter> = {}): Promise<readonly ShownCall[]> {
+    return await listCalls(this.#hosts, filter, (host, input) => this.#guard(() => host.step(input)));
+  }
+
+  operateCall(order: CallOrder, done: (result: CallResult) => void): void {
+    this.#take(order.entity, { answer: done }, (caller) => ({
+      kind: "operate-call",
+      order,
+      caller,
+      nowMs: this.#time.now(),
+      chance: this.#around.chance,
+    }));
+  }
+
   watch(call: WatchCall, listener: (news: WatchNews) => void): () => void {
     const watching: Watching = { listener, over: false };
     const host = this.#hostOf(call.entity);
@@ -174,20 +192,21 @@ class Node implements HoldfastNode {
     if (this.#phase === "serving") {
       this.#phase = "draining";
       for (const host of this.#hosts) this.#guard(() => host.step({ kind: "drain" }));
-      await this.#drained();
+      await this.#drained(this.#calls.drain());
     }
     this.#phase = "stopped";
     this.#cancelIdleTick();
     this.#alarm.close();
+    this.#calls.close();
     this.#committer.close();
     this.#flush();
     await this.#options.log.close();
   }
 
-  async #drained(): Promise<void> {
+  async #drained(called: Promise<void>): Promise<void> {
     await new Promise<void>((resolve) => {
       const cancel = this.#options.clock.after(this.limits.drainMs, resolve);
-      void this.#committer.idle().then(() => {
+      void called.then(() => this.#committer.idle()).then(() => {
         cancel();
         resolve();
       });
@@ -233,6 +252,7 @@ class Node implements HoldfastNode {
         }),
       pending: (host) => this.#committer.add(host),
       wake: (host, atMs) => this.#alarm.set(host, atMs),
+      call: (host, effect) => this.#calls.start(host, effect),
       route: (entity, input) => this.#hostOf(entity)?.step(input),
       readRecord: (shard, at) => this.#readRecord(shard, at),
       fault: (where, error) => this.#options.onFault?.(where, error),
@@ -241,6 +261,21 @@ class Node implements HoldfastNode {
       chance: makeChance(this.#options.random),
       supervise,
     };
+  }
+
+  #callRunner(clock: Clock): CallRunner {
+    const { definitions, limits } = this;
+    return new CallRunner({
+      definitions,
+      limits,
+      clock,
+      answer: (host, { entity, id, attempt }, answer) =>
+        this.#guard(() => {
+          const nowMs = this.#time.now();
+          host.step({ kind: "called", entity, id, attempt, answer, nowMs, chance: this.#around.chance });
+          this.#committer.nudge();
+        }),
+    });
   }
 
   /** Answers leave in bursts, after the step that made them: those of one group commit together. */
@@ -282,6 +317,7 @@ class Node implements HoldfastNode {
     if (this.#recovering.has(host)) return;
     this.#recovering.add(host);
     this.#alarm.clear(host);
+    this.#calls.drop(host);
     supervise(this.#recoverOne(host, reason));
   }
 
@@ -337,6 +373,7 @@ class Node implements HoldfastNode {
     this.#outgoing = [];
     this.#cancelIdleTick();
     this.#committer.close();
+    this.#calls.close();
     this.#alarm.close();
     this.#options.onCrash?.(error);
   }

@@ -34,6 +34,8 @@ export interface HostSurroundings {
   /** This host has records for the log. */
   pending(host: ShardHost): void;
   wake(host: ShardHost, atMs: number): void;
+  /** Runs a handler for this host, until `released`. */
+  call(host: ShardHost, effect: Extract<Effect, { kind: "call" }>): void;
   /** The owner of another entity takes this input. */
   route(entity: EntityRef, input: Input): void;
   readRecord(shard: ShardId, at: Offset): Promise<StepRecord | undefined>;
@@ -110,6 +112,8 @@ export class ShardHost {
         return around.fault(effect.where, effect.error);
       case "release":
         return around.released(this, effect.reason);
+      case "call":
+        return around.call(this, effect);
       case "recall":
         return around.supervise(this.#recall(effect.caller as CallerToken, effect.at, effect.call));
       default:

@@ -17,6 +17,7 @@ const step = {
   outcome: { ok: true, value: null },
   sends: [],
   timers: [],
+  calls: [],
 } as const;
 const records: LogRecord[] = [
   { kind: "claim", time: 1, epoch: 3, node: "n" },

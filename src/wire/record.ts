@@ -8,8 +8,10 @@ import { HoldfastError } from "../model/errors.ts";
 import type { Cause, EventBody, LogRecord, Outcome, SendBody, StepRecord, TimerChange } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 import { bytesToUuid } from "../std/uuid-bytes.ts";
+import { callCauseFromRow, callCauseToRow, callFromRow, callToRow } from "./record-calls.ts";
 
 const kinds = { claim: 0, step: 1 } as const;
+/** Numbers from 4 on are those of calls: `record-calls.ts`. */
 const causes = { timer: 1, send: 2, settled: 3 } as const;
 
 type Row = unknown[];
@@ -27,6 +29,7 @@ export function toRow(record: LogRecord): Row {
     record.outcome.ok ? [record.outcome.value] : [record.outcome.code, record.outcome.reason, record.outcome.details],
     record.sends.length === 0 ? null : record.sends.map(sendToRow),
     record.timers.length === 0 ? null : record.timers.map(timerToRow),
+    ...(record.calls.length === 0 ? [] : [record.calls.map(callToRow)]),
   ];
 }
 
@@ -51,6 +54,7 @@ function stepFromRow(row: Row): StepRecord {
     outcome: outcome.length === 1 ? { ok: true, value: outcome[0] as Plain } : failedOutcome(outcome),
     sends: row[8] === null ? [] : (row[8] as Row[]).map(sendFromRow),
     timers: row[9] === null ? [] : (row[9] as Row[]).map(timerFromRow),
+    calls: row.length < 11 ? [] : (row[10] as Row[]).map(callFromRow),
   };
 }
 
@@ -67,8 +71,10 @@ function causeToRow(cause: Cause): Uint8Array | Row {
       return [causes.timer, cause.name, cause.setAt];
     case "send":
       return [causes.send, cause.from.type, cause.from.key, cause.sequence];
-    default:
+    case "settled":
       return [causes.settled, cause.to.type, cause.to.key, cause.sequence];
+    default:
+      return callCauseToRow(cause);
   }
 }
 
@@ -92,7 +98,7 @@ function causeFromRow(row: unknown): Cause {
   if (kind === causes.timer) return { kind: "timer", name: first, setAt: second as unknown as number };
   if (kind === causes.send) return { kind: "send", from: { type: first, key: second }, sequence: third };
   if (kind === causes.settled) return { kind: "settled", to: { type: first, key: second }, sequence: third };
-  throw unknown("cause", kind);
+  return callCauseFromRow(row as Row);
 }
 
 /** Name, version, payload; name, version, payload; … */
