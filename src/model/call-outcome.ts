@@ -8,7 +8,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { CallOutcome } from "./entity.ts";
 
 /** What a handler resolves to, for a handler's type; any other type stands for itself. */
-export type CallValue<Value> = Value extends (...parameters: never) => Promise<infer Result> ? Result : Value;
+export type CallValue<Value> = Value extends (...parameters: never) => PromiseLike<infer Result> ? Result : Value;
 
 export function callOutcome<Value = unknown, Context = unknown>(): StandardSchemaV1<
   unknown,

@@ -241,7 +241,11 @@ function checkCommandsUsed(name: string, commands: ReadonlyMap<string, Command>)
 }
 
 /** And for the handlers that commands call, and the commands that get their results. */
-function checkCallsUsed(name: string, commands: ReadonlyMap<string, Command>, calls: ReadonlyMap<string, unknown>): void {
+function checkCallsUsed(
+  name: string,
+  commands: ReadonlyMap<string, Command>,
+  calls: ReadonlyMap<string, unknown>,
+): void {
   for (const [member, { decide }] of commands) {
     const where = `${name}: command "${member}"`;
     const source = String(decide);

@@ -90,7 +90,7 @@ export interface CallAttempt {
 }
 
 /** Runs outside, asynchronously. Return what the entity is to decide on; throw what another attempt may mend. */
-export type CallHandler = (input: Inferred, attempt: CallAttempt) => Promise<unknown>;
+export type CallHandler = (input: Inferred, attempt: CallAttempt) => PromiseLike<unknown>;
 
 export type CallDefinitions = Record<string, CallHandler>;
 

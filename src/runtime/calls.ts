@@ -10,7 +10,7 @@
  */
 import { createHash } from "node:crypto";
 import type { CallAnswer } from "../core/call-state.ts";
-import type { Effect } from "../core/effects.ts";
+import type { Effect, Input } from "../core/effects.ts";
 import type { CallAttempt, EntityDefinition } from "../model/entity.ts";
 import { type EntityRef, formatRef } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
@@ -26,8 +26,8 @@ export interface CallsOptions {
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
   readonly limits: Limits;
   readonly clock: Clock;
-  /** Steps the owner with it. */
-  readonly answer: (host: ShardHost, effect: CallEffect, answer: CallAnswer) => void;
+  readonly step: (host: ShardHost, input: Input) => void;
+  readonly moment: () => Pick<Extract<Input, { kind: "called" }>, "nowMs" | "chance">;
 }
 
 interface Attempt {
@@ -45,7 +45,9 @@ interface Running extends Attempt {
  * tells it from a call at the same offset of a log that was begun anew.
  */
 export function callKey(entity: EntityRef, { at, index }: CallId, madeMs: number): string {
-  const hash = createHash("sha256").update(`${formatRef(entity)} ${at} ${index} ${madeMs}`).digest("base64url");
+  const hash = createHash("sha256")
+    .update(`${formatRef(entity)} ${at} ${index} ${madeMs}`)
+    .digest("base64url");
   return `call_${hash.slice(0, 32)}`;
 }
 
@@ -130,7 +132,9 @@ export class CallRunner {
 
   #answer(running: Running, answer: CallAnswer): void {
     if (!this.#end(running)) return;
-    this.#options.answer(running.host, running.effect, answer);
+    const { entity, id, attempt } = running.effect;
+    const { step, moment } = this.#options;
+    step(running.host, { kind: "called", entity, id, attempt, answer, ...moment() });
     this.#next();
   }
 

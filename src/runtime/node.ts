@@ -10,7 +10,16 @@ import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { type EntityRef, isKey, type Offset, type ShardId, shardCountDefault, shardOf } from "../model/ids.ts";
 import { type Limits, limitsWith } from "../model/limits.ts";
-import type { CallFilter, CallOrder, CallResult, CommandCall, QueryCall, StepRecord, WatchCall, WatchNews } from "../model/records.ts";
+import type {
+  CallFilter,
+  CallOrder,
+  CallResult,
+  CommandCall,
+  QueryCall,
+  StepRecord,
+  WatchCall,
+  WatchNews,
+} from "../model/records.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { ShardLog } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
@@ -102,7 +111,9 @@ class Node implements HoldfastNode {
     const supervise = (work: Promise<void>) => void work.catch((error: unknown) => this.#crash(error));
     this.#committer = new Committer({ log, clock, limits: this.limits, flush: () => this.#flush(), supervise });
     this.#around = this.#surroundings(supervise);
-    this.#calls = this.#callRunner(clock);
+    const { definitions } = this;
+    const step = (host: ShardHost, input: Input) => this.#stepAlone(host, input);
+    this.#calls = new CallRunner({ definitions, limits: this.limits, clock, step, moment: () => this.#moment() });
     this.#alarm = new Alarm(
       clock,
       () => this.#time.now(),
@@ -143,7 +154,7 @@ class Node implements HoldfastNode {
   }
 
   async listCalls(filter: Partial<CallFilter> = {}): Promise<readonly ShownCall[]> {
-    return await listCalls(this.#hosts, filter, (host, input) => this.#guard(() => host.step(input)));
+    return await listCalls(this.#hosts, filter, (host, input) => this.#stepAlone(host, input));
   }
 
   operateCall(order: CallOrder, done: (result: CallResult) => void): void {
@@ -151,8 +162,7 @@ class Node implements HoldfastNode {
       kind: "operate-call",
       order,
       caller,
-      nowMs: this.#time.now(),
-      chance: this.#around.chance,
+      ...this.#moment(),
     }));
   }
 
@@ -206,10 +216,12 @@ class Node implements HoldfastNode {
   async #drained(called: Promise<void>): Promise<void> {
     await new Promise<void>((resolve) => {
       const cancel = this.#options.clock.after(this.limits.drainMs, resolve);
-      void called.then(() => this.#committer.idle()).then(() => {
-        cancel();
-        resolve();
-      });
+      void called
+        .then(() => this.#committer.idle())
+        .then(() => {
+          cancel();
+          resolve();
+        });
     });
   }
 
@@ -229,11 +241,20 @@ class Node implements HoldfastNode {
         detail: "The node is not serving; send the same request again.",
       });
     } else {
-      this.#guard(() => {
-        host.step(input(caller));
-        this.#committer.nudge();
-      });
+      this.#stepAlone(host, input(caller));
     }
+  }
+
+  /** A step that is not part of another one. */
+  #stepAlone(host: ShardHost, input: Input): void {
+    this.#guard(() => {
+      host.step(input);
+      this.#committer.nudge();
+    });
+  }
+
+  #moment() {
+    return { nowMs: this.#time.now(), chance: this.#around.chance };
   }
 
   #hostOf(entity: EntityRef): ShardHost | undefined {
@@ -261,21 +282,6 @@ class Node implements HoldfastNode {
       chance: makeChance(this.#options.random),
       supervise,
     };
-  }
-
-  #callRunner(clock: Clock): CallRunner {
-    const { definitions, limits } = this;
-    return new CallRunner({
-      definitions,
-      limits,
-      clock,
-      answer: (host, { entity, id, attempt }, answer) =>
-        this.#guard(() => {
-          const nowMs = this.#time.now();
-          host.step({ kind: "called", entity, id, attempt, answer, nowMs, chance: this.#around.chance });
-          this.#committer.nudge();
-        }),
-    });
   }
 
   /** Answers leave in bursts, after the step that made them: those of one group commit together. */

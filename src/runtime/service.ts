@@ -7,7 +7,16 @@
  */
 import type { EntityDefinition } from "../model/entity.ts";
 import type { Limits } from "../model/limits.ts";
-import type { CallFilter, CallOrder, CallResult, CallStatus, CommandCall, QueryCall, WatchCall, WatchNews } from "../model/records.ts";
+import type {
+  CallFilter,
+  CallOrder,
+  CallResult,
+  CallStatus,
+  CommandCall,
+  QueryCall,
+  WatchCall,
+  WatchNews,
+} from "../model/records.ts";
 
 export type Phase = "starting" | "recovering" | "serving" | "draining" | "stopped";
 

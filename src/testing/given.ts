@@ -117,8 +117,7 @@ export class Outcome<Entity extends AnyEntity, Reply> {
       assert.deepEqual(sends, expected.sends, "sends");
     }
     if (expected.timers !== undefined) assert.deepEqual(decision.timers, expected.timers, "timers");
-    if (expected.calls !== undefined)
-      assert.deepEqual(shortCalls(decision, expected.calls), expected.calls, "calls");
+    if (expected.calls !== undefined) assert.deepEqual(shortCalls(decision, expected.calls), expected.calls, "calls");
     if (expected.state !== undefined) assert.deepEqual(state, expected.state, "state");
     const events = [...this.#past.events, ...decision.events];
     return new Scenario(this.#entity, this.#key, { events, commands: this.#past.commands + 1 });

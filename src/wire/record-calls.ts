@@ -23,7 +23,14 @@ export function callToRow(call: CallBody): Row {
 }
 
 export function callFromRow(row: Row): CallBody {
-  const [name, input, result, timeoutMs, attempts, plan] = row as [string, Plain, string | null, number, number, number];
+  const [name, input, result, timeoutMs, attempts, plan] = row as [
+    string,
+    Plain,
+    string | null,
+    number,
+    number,
+    number,
+  ];
   const failure: CallFailurePlan | undefined = plans[plan];
   if (failure === undefined) throw unknown("call plan", plan);
   return {
