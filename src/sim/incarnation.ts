@@ -4,9 +4,11 @@
  * Invariant: after its end nothing of it reaches anybody; its timers do not run and its calls are not answered.
  */
 import { VirtualClock, wallDefaultMs } from "../adapters/virtual/clock.ts";
+import type { CallAttempt } from "../model/entity.ts";
 import { isHoldfastError } from "../model/errors.ts";
 import type { ShardLog } from "../ports/log.ts";
 import { type HoldfastNode, startNode } from "../runtime/node.ts";
+import { type Deliver, makeCourier, type Parcel } from "./courier.ts";
 import type { Engine, Opening } from "./engines.ts";
 import { entities } from "./entities.ts";
 import type { Witness } from "./witness.ts";
@@ -51,7 +53,7 @@ export class Incarnation {
     try {
       const log = witness.watch(this.#guard(await this.#opening.log));
       this.node = await startNode({
-        entities,
+        entities: [...entities, makeCourier((parcel, attempt) => this.#deliver(parcel, attempt))],
         log,
         clock: this.clock,
         random: { bytes: (count) => world.prng.bytes(count) },
@@ -67,6 +69,11 @@ export class Incarnation {
     if (!this.alive || this.failed) return;
     world.note(`node ${number} serves`);
     onServing();
+  }
+
+  /** A process that ended asks nobody for anything. */
+  async #deliver(parcel: Parcel, attempt: CallAttempt): ReturnType<Deliver> {
+    return this.alive && !this.failed ? await this.#options.world.outside.deliver(parcel, attempt) : await never();
   }
 
   /** Answers of the log reach the node only while it lives. */

@@ -12,6 +12,7 @@ import { allEntities, drawCall, drawEntity, startCall, type Wanted } from "./cli
 import { type Engine, makeEngine } from "./engines.ts";
 import { planFaults, stopFaults } from "./faults.ts";
 import { replayAfresh } from "./fresh-replay.ts";
+import { startOperator } from "./operator.ts";
 import { Server } from "./server.ts";
 import { makeSwarm, type SwarmOptions } from "./swarm.ts";
 import { Watcher } from "./watcher.ts";
@@ -80,6 +81,8 @@ class Simulation {
     for (let index = 0; index < world.swarm.clients; index++) this.#startClient(index);
     for (let index = 0; index < world.swarm.watchers; index++) this.#startWatcher(index);
     planFaults(world, this.#server, this.#engine);
+    world.outside.crash = () => this.#server.crash("process");
+    if (world.swarm.couriers > 0) startOperator(world, this.#server);
     await this.#until(() => world.timeline.nowMs >= world.swarm.faultsMs);
     stopFaults(world, this.#server);
     this.#server.start();
@@ -176,6 +179,7 @@ class Simulation {
       counter: ["add", { amount: 1 }],
       alarm: ["arm", { name: "probe", afterMs: 10, repeat: 0 }],
       fragile: ["poke", { how: "fine" }],
+      courier: ["order", { failure: "settle", attempts: 2, timeoutMs: 500, quiet: false }],
     };
     for (const entity of allEntities(this.#world.swarm)) {
       const [name, input] = commands[entity.type] as readonly [string, unknown];

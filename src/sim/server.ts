@@ -7,6 +7,7 @@
 
 import { formatRef } from "../model/ids.ts";
 import type { CallResult, CommandCall, QueryCall, WatchCall, WatchNews } from "../model/records.ts";
+import type { HoldfastNode } from "../runtime/node.ts";
 import type { Engine } from "./engines.ts";
 import { Incarnation } from "./incarnation.ts";
 import { SimNetwork } from "./network.ts";
@@ -39,6 +40,12 @@ export class Server {
 
   get serving(): boolean {
     return this.#serving;
+  }
+
+  /** The node that serves, if one does. */
+  get node(): HoldfastNode | undefined {
+    const life = this.#incarnation;
+    return this.#serving && life !== undefined && life.alive && !life.failed ? life.node : undefined;
   }
 
   start(): void {

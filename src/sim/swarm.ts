@@ -39,6 +39,7 @@ export interface Swarm {
   readonly counters: number;
   readonly alarms: number;
   readonly fragiles: number;
+  readonly couriers: number;
   readonly clients: number;
   readonly watchers: number;
   readonly callsPerClient: number;
@@ -112,9 +113,17 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
     clockJumps: often(0.25, () => prng.between(1, 3)),
     faultsMs: prng.pick([500, 3_000, 10_000]),
     jumpMs: toleratedMs(limits),
-    limits,
     deferMs: prng.pick([0, 0, 1, 5]),
+    // drawn last, so that seeds without couriers stay what they were
+    ...courierFacts(prng, limits),
   };
+}
+
+function courierFacts(prng: Prng, limits: Partial<Limits>): Pick<Swarm, "couriers" | "limits"> {
+  if (!prng.chance(0.4)) return { couriers: 0, limits };
+  const few = prng.chance(0.2) ? { callsPerEntityMax: 2 } : {};
+  const slow = prng.chance(0.3) ? { callsRunningMax: prng.pick([1, 2]) } : {};
+  return { couriers: prng.between(1, 3), limits: { ...limits, ...few, ...slow } };
 }
 
 type Often = (probability: number, value: () => number) => number;

@@ -4,23 +4,8 @@
  * Invariant: `find` stands exactly once in its file (checked when it is planted), so a bug follows the code or says so.
  */
 
-export interface Edit {
-  /** Below `src/`. */
-  readonly file: string;
-  readonly find: string;
-  readonly put: string;
-}
-
-export interface PlantedBug {
-  readonly name: string;
-  readonly what: string;
-  readonly engine: "log" | "disk";
-  readonly edits: readonly Edit[];
-}
-
-const bug = (name: string, what: string, ...edits: Edit[]): PlantedBug => ({ name, what, engine: "log", edits });
-const onDisk = (name: string, what: string, ...edits: Edit[]): PlantedBug => ({ name, what, engine: "disk", edits });
-const edit = (file: string, find: string, put: string): Edit => ({ file, find, put });
+import { calls } from "./call-bugs.ts";
+import { bug, edit, onDisk, type PlantedBug } from "./planted-bug.ts";
 
 const writers: readonly PlantedBug[] = [
   bug(
@@ -309,4 +294,12 @@ const disk: readonly PlantedBug[] = [
   ),
 ];
 
-export const bugs: readonly PlantedBug[] = [...writers, ...outcomes, ...dedup, ...timersAndSends, ...formerly, ...disk];
+export const bugs: readonly PlantedBug[] = [
+  ...writers,
+  ...outcomes,
+  ...dedup,
+  ...timersAndSends,
+  ...calls,
+  ...formerly,
+  ...disk,
+];
