@@ -34,6 +34,22 @@ const records: LogRecord[] = [
   },
   {
     ...step,
+    cause: { kind: "called", call: { at: 7, index: 1 }, attempt: 3 },
+    calls: [
+      { name: "charge", input: { amount: 1 }, timeoutMs: 5, attempts: 2, failure: "park" },
+      { name: "charge", input: null, result: "r", context: null, timeoutMs: 5, attempts: 2, failure: "tell" },
+      { name: "charge", input: null, result: "r", timeoutMs: 5, attempts: 2, failure: "settle" },
+    ],
+  },
+  { ...step, cause: { kind: "call-failed", call: { at: 7, index: 1 }, attempt: 1, error: "no", retryAtMs: 99 } },
+  { ...step, cause: { kind: "call-failed", call: { at: 7, index: 1 }, attempt: 2, error: "no", retryAtMs: null } },
+  { ...step, cause: { kind: "call-retried", call: { at: 7, index: 1 }, by: { kind: "operator", id: "o" } } },
+  {
+    ...step,
+    cause: { kind: "call-dropped", call: { at: 7, index: 1 }, by: { kind: "operator", id: "o", roles: ["on-call"] } },
+  },
+  {
+    ...step,
     cause: { kind: "settled", to: { type: "a", key: "b" }, sequence: 7 },
     sends: [
       { to: { type: "a", key: "b" }, sequence: 8, command: "c", input: 1 },
