@@ -52,6 +52,10 @@ export function applyCalls(calls: Map<string, Call>, record: StepRecord, at: Off
       break;
     default:
   }
+  if (record.calls.length > 0) addCalls(calls, record, at);
+}
+
+function addCalls(calls: Map<string, Call>, record: StepRecord, at: Offset): void {
   for (const [index, body] of record.calls.entries()) {
     const call: Call = {
       id: { at, index },

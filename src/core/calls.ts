@@ -13,7 +13,7 @@
  *    that its command cannot take is a failure of the attempt.
  */
 import type { Chance } from "../model/entity.ts";
-import type { EntityRef } from "../model/ids.ts";
+import { type EntityRef, formatRef } from "../model/ids.ts";
 import type { CallId, Cause, Outcome } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 import { type Alarm, armCall, retryDelay } from "./alarms.ts";
@@ -95,6 +95,10 @@ function failCall(
   }
   const retryAtMs = last ? null : recordedNow(owner, now.nowMs) + drawWait(owner, call, now.chance);
   const cause: Cause = { kind: "call-failed", call: call.id, attempt, error, retryAtMs };
+  if (last) {
+    const where = `call "${body.name}" of ${formatRef(slot.ref)}, which is parked; failed attempts: ${attempt}`;
+    effects.push({ kind: "fault", where, error });
+  }
   if (last && body.failure === "tell") {
     const refused = endCall(owner, standing, cause, { ok: false, code: "parked", reason: error }, now, effects);
     if (refused === undefined) return;

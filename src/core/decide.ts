@@ -192,6 +192,12 @@ class Context implements DecideContext<Record<string, unknown>, CallDefinitions>
     }
     if (failure !== "park" && failure !== "tell" && failure !== "settle")
       throw new HoldfastError("decide-failed", `The failure of call "${name}" is "park", "tell" or "settle".`);
+    if (failure !== "park" && result === undefined) {
+      throw new HoldfastError(
+        "decide-failed",
+        `The failure of call "${name}" is "${failure}", but no command gets its result: name one, or let it be parked.`,
+      );
+    }
     if (this.#slot.calls.size + this.decision.calls.length >= limits.callsPerEntityMax)
       throw new HoldfastError("overloaded", `${limits.callsPerEntityMax} calls of this entity are not settled yet.`);
     this.decision.calls.push({

@@ -107,7 +107,7 @@ export interface CallOptions {
   readonly attempts?: number;
   /**
    * After the last attempt: `park` (default) keeps the call for an operator, who has it tried again or drops it; `tell`
-   * parks it and tells the `result` command; `settle` ends it with the failure.
+   * parks it and tells the `result` command; `settle` ends it with the failure. Without a `result` it is `park`.
    */
   readonly failure?: CallFailurePlan;
 }

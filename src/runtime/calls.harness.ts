@@ -46,6 +46,9 @@ export function makeShop(outside: Outside) {
       logged: (state, event: { line: string }) => {
         state.log.push(event.line);
       },
+      broken: () => {
+        throw new Error("cannot be evolved");
+      },
     },
     calls: { charge },
     commands: (command) => ({
@@ -70,6 +73,12 @@ export function makeShop(outside: Outside) {
       refuse: command((_state, _input, ctx) => {
         ctx.call("charge", { amount: 1 });
         return ctx.reject("no");
+      }),
+      break: command((_state, _input, ctx) => {
+        ctx.emit("broken", {});
+      }),
+      silent: command((_state, _input, ctx) => {
+        ctx.call("charge", { amount: 1 }, { failure: "settle" });
       }),
       picky: command((_state, _input, ctx) => {
         ctx.call("charge", { amount: 3 }, { result: "throw", attempts: 2 });

@@ -92,6 +92,23 @@ test("a call survives a crash, with its key, its failures and the time of its ne
   await node.stop();
 });
 
+test("when a shard starts over, its attempts are aborted and made again, and what they return is dropped", async () => {
+  const { outside, shop, node, log } = await start();
+  await node.execute(shop, "s", "order", { amount: 5 });
+  const first = outside.last;
+  await assert.rejects(node.execute(shop, "s", "break"), /evolved|starts again/);
+  await pump(node);
+  assert.equal(first.signal.aborted, true);
+  assert.equal(outside.seen.length, 2);
+  assert.deepEqual([outside.last.key, outside.last.attempt], [first.key, 1]);
+  first.succeed({ receipt: "of the incarnation that is over" });
+  await pump(node);
+  outside.last.succeed({ receipt: "r2" });
+  await pump(node);
+  assert.deepEqual(await log(), ["ordered 5", "charged 5: r2"]);
+  await node.stop();
+});
+
 test("calls of one command, and of different entities, have keys of their own", async () => {
   const { outside, shop, node } = await start();
   await node.execute(shop, "s", "twice");
@@ -104,6 +121,13 @@ test("calls of one command, and of different entities, have keys of their own", 
   for (const seen of outside.seen) seen.succeed({ receipt: "" });
   await pump(node);
   assert.deepEqual(await node.node.listCalls(), []);
+  await node.stop();
+});
+
+test("a failure that nobody would hear of is refused", async () => {
+  const { outside, shop, node } = await start();
+  await assert.rejects(node.execute(shop, "s", "silent"), /no command gets its result/);
+  assert.equal(outside.seen.length, 0);
   await node.stop();
 });
 
@@ -123,6 +147,10 @@ test("after its last attempt a call is parked and shown with its error; an opera
   await node.advance(3_600_000);
   assert.equal(outside.seen.length, 1);
   const [parked, ...none] = await node.node.listCalls({ parked: true });
+  assert.deepEqual(
+    node.faults.map(({ where }) => where),
+    ['call "charge" of shop/s, which is parked; failed attempts: 1'],
+  );
   assert.ok(parked !== undefined && none.length === 0);
   assert.deepEqual([parked.phase, parked.lastError, parked.name], ["parked", "Error: card declined", "charge"]);
   assert.equal(parked.key, outside.last.key);

@@ -54,8 +54,8 @@ export function makeCourier(deliver: Deliver) {
       order: command(order, (state, { failure, attempts, timeoutMs, quiet }, ctx) => {
         ctx.emit("ordered", {});
         const name = `${ctx.key}-${state.ordered + 1}`;
-        const options = { failure, attempts, timeoutMs, context: name };
-        ctx.call("deliver", { order: name }, quiet ? options : { ...options, result: "done" });
+        const options = { attempts, timeoutMs, context: name };
+        ctx.call("deliver", { order: name }, quiet ? options : { ...options, failure, result: "done" });
         return (next) => ({ ordered: next.ordered });
       }),
       done: command(callOutcome<Deliver, string>(), (_state, outcome, ctx) => {

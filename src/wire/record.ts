@@ -16,6 +16,9 @@ const causes = { timer: 1, send: 2, settled: 3 } as const;
 
 type Row = unknown[];
 
+/** Most records have none: one array for all of them. */
+const noCalls: StepRecord["calls"] = [];
+
 export function toRow(record: LogRecord): Row {
   if (record.kind === "claim") return [kinds.claim, record.time, record.epoch, record.node];
   return [
@@ -54,7 +57,7 @@ function stepFromRow(row: Row): StepRecord {
     outcome: outcome.length === 1 ? { ok: true, value: outcome[0] as Plain } : failedOutcome(outcome),
     sends: row[8] === null ? [] : (row[8] as Row[]).map(sendFromRow),
     timers: row[9] === null ? [] : (row[9] as Row[]).map(timerFromRow),
-    calls: row.length < 11 ? [] : (row[10] as Row[]).map(callFromRow),
+    calls: row.length < 11 ? noCalls : (row[10] as Row[]).map(callFromRow),
   };
 }
 

@@ -108,6 +108,7 @@ test("a receiver that stays down parks the webhook, and neither its error nor th
   const [parked] = await game.node.listCalls({ parked: true });
   assert.match(parked?.lastError ?? "", /answered 503/);
   assert.equal(receiver.received.length, 8);
+  assert.match(game.faults.splice(0).join(), /parked; failed attempts: 8/);
   const log = Buffer.concat(game.store.shards.flatMap(({ frames }) => [...frames.values()].map(({ bytes }) => bytes)));
   assert.equal(log.includes(secret.slice(6)), false);
 });
