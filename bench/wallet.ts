@@ -28,3 +28,30 @@ export const wallet = defineEntity("wallet", {
   queries: { balance: (state) => state.balance },
   access: () => true,
 });
+
+/** An entity of about 200 bytes, for many of them. */
+export const account = defineEntity("account", {
+  state: (key: string) => ({
+    balance: 0,
+    owner: `Player number ${key}`,
+    currency: "chips",
+    level: 1,
+    email: `${key}@players.example`,
+    flags: ["verified", "adult", "newsletter"],
+    limits: { day: 100_000, week: 500_000, month: 1_000_000 },
+    movements: 0,
+  }),
+  events: {
+    credited: (state, event: { amount: number }) => {
+      state.balance += event.amount;
+      state.movements++;
+    },
+  },
+  commands: (command) => ({
+    credit: command(amount, (_state, input, ctx) => {
+      ctx.emit("credited", { amount: input.amount });
+      return (next) => ({ balance: next.balance });
+    }),
+  }),
+  access: () => true,
+});

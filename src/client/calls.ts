@@ -80,6 +80,11 @@ export class Calls {
     return this.#all.length;
   }
 
+  /** Calls that the server has not answered on this connection. */
+  get inflight(): number {
+    return this.#live.size;
+  }
+
   start(request: Request, options: ExecuteOptions & { readonly timeoutMs: number }): Promise<Reply<Plain>> {
     return new Promise((resolve, reject) => {
       const { requestId, signal, timeoutMs } = options;

@@ -5,6 +5,7 @@
  * made in to the one that settles it; of the attempts at it, the one record of cause `called` or `call-dropped` counts.
  */
 import type { Offset } from "../model/ids.ts";
+import type { CallImage } from "../model/images.ts";
 import type { CallBody, CallId, StepRecord } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 
@@ -91,4 +92,14 @@ function applyToCall(call: Call | undefined, change: Change, at: Offset): void {
     call.allowed = call.failed + call.body.attempts;
     call.dueMs = 0;
   }
+}
+
+export function imageOfCall(call: Call): CallImage {
+  const { id, body, madeMs, touched, failed, allowed, dueMs, lastError, parked } = call;
+  return { id, body, madeMs, touched, failed, allowed, dueMs, lastError: lastError ?? null, parked };
+}
+
+/** Nothing is under way: the incarnation that made the image is over. */
+export function callFrom(image: CallImage): Call {
+  return { ...image, lastError: image.lastError ?? undefined, underway: false, answer: undefined };
 }

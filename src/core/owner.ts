@@ -22,6 +22,7 @@ import { takeCommand } from "./commands.ts";
 import { forgetExpired } from "./dedup.ts";
 import type { Effect, Input } from "./effects.ts";
 import { openGate } from "./gate.ts";
+import { activateBusy, collectImages, evictSlots, noteStored, noteUnstored } from "./image.ts";
 import { deliverAll } from "./outbox.ts";
 import { type Owner, refuseWaiting, release } from "./owner-state.ts";
 import { takeQuery } from "./queries.ts";
@@ -64,6 +65,22 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
       break;
     case "unwatch":
       unwatch(owner.views, input.watcher);
+      break;
+    case "collect":
+      collectImages(owner, input.imagesMax, effects);
+      break;
+    case "stored":
+      noteStored(owner, input.entity, input.touched);
+      break;
+    case "unstored":
+      noteUnstored(owner, input.entity);
+      break;
+    case "evict":
+      evictSlots(owner, input.count);
+      break;
+    case "activate":
+      assert(owner.phase === "recovering", "entities are activated before the replay");
+      activateBusy(owner, input.entity);
       break;
     default:
       if (owner.phase === "serving") stepServing(owner, input, effects);

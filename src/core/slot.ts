@@ -55,6 +55,15 @@ export interface Slot {
   readonly inbox: Map<string, Inbox>;
   /** Calls that are not settled. */
   readonly calls: Map<string, Call>;
+
+  /** Offset up to which a store has the slot's records; 0 if it has no image. */
+  stored: Offset;
+  /** Stands in the owner's queue of slots to be imaged. */
+  dirty: boolean;
+  /** Was looked up since the last round of evictions. */
+  used: boolean;
+  /** Index among the slots in memory. */
+  place: number;
 }
 
 export function makeSlot(ref: EntityRef, definition: EntityDefinition): Slot {
@@ -70,6 +79,10 @@ export function makeSlot(ref: EntityRef, definition: EntityDefinition): Slot {
     outbox: new Map(),
     inbox: new Map(),
     calls: new Map(),
+    stored: 0,
+    dirty: false,
+    used: true,
+    place: -1,
   };
 }
 

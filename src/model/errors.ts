@@ -59,6 +59,7 @@ export const catalogue = {
   "invalid-configuration": { recovery: "crash", status: 500, title: "A setting cannot work" },
   "directory-in-use": { recovery: "crash", status: 500, title: "Another process uses the data directory" },
   "log-damaged": { recovery: "crash", status: 500, title: "The log fails its checks" },
+  "state-damaged": { recovery: "crash", status: 500, title: "An image in the state store fails its checks" },
   "log-failed": { recovery: "crash", status: 500, title: "The disk refused to write or sync" },
   "unknown-event": { recovery: "crash", status: 500, title: "The log holds an event this code does not know" },
   "evolve-failed": { recovery: "crash", status: 500, title: "An event could not be evolved" },

@@ -57,12 +57,22 @@ export const limitsDefault = {
   /** Kept of a failed attempt's error, in characters. It stands in the log. */
   callErrorCharsMax: 300,
 
+  // what is kept outside memory
+  /** Entities of the node in memory; others are images in the state store. At 1 KB each about 100 MB of heap. */
+  residentEntitiesMax: 100_000,
+  /** What the replay after a crash may take, all shards together: a checkpoint is due when it would be more. */
+  replayBudgetMs: 1_000,
+  /** A checkpoint of a shard that changed at all, so that an idle one does not hold the log back. */
+  checkpointMs: 300_000,
+  /** Bytes of the state store's file, its unused pages included: 100 million entities of 200 B. Reserves addresses, not space. */
+  stateStoreBytesMax: 64 * 1024 * 1024 * 1024,
+
   // dedup
   /** How long a request id is remembered. A retry later than this is refused, never run. */
   dedupWindowMs: 600_000,
   /** How far a request id may lie in the future of our clock: clients with a fast clock. */
   requestIdFutureMs: 60_000,
-  /** Request ids remembered per shard, at most 96 bytes each off the heap: 6,000 commands/s on one shard for the whole window. */
+  /** Request ids remembered per shard, at most 80 bytes each off the heap: 6,000 commands/s on one shard for the whole window. */
   dedupIdsPerShardMax: 4_194_304,
   /** Outcomes kept decoded per shard for retries; older ones are read back from the log. */
   outcomesPerShardMax: 2_048,

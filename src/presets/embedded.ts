@@ -4,6 +4,8 @@
  * Invariant: what is opened is closed in the opposite order, also when a later step of the start fails; after a crash of
  * the node nothing is answered and the process is told to end.
  */
+import { join } from "node:path";
+import { openLmdbStateStore } from "../adapters/lmdb/open.ts";
 import { openSegmentLog } from "../adapters/segments/open.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { systemRandom } from "../adapters/system/random.ts";
@@ -49,9 +51,14 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   const shardCount = options.shardCount ?? shardCountEmbedded;
   const { directory, entities, segmentBytes, limits, onFault } = options;
   const log = await openSegmentLog({ directory, shardCount, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
+  const state = await openLmdbStateStore({ directory: join(directory, "state") }).catch(async (error: unknown) => {
+    await log.close();
+    throw error;
+  });
   const node = prepareNode({
     entities,
     log,
+    state,
     clock: systemClock,
     random: systemRandom,
     shardCount,

@@ -6,8 +6,7 @@
  */
 import { backoff } from "../core/alarms.ts";
 import type { Input } from "../core/effects.ts";
-import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
-import { HoldfastError } from "../model/errors.ts";
+import type { EntityDefinition } from "../model/entity.ts";
 import { type EntityRef, isKey, type Offset, type ShardId, shardCountDefault, shardOf } from "../model/ids.ts";
 import { type Limits, limitsWith } from "../model/limits.ts";
 import type {
@@ -20,42 +19,22 @@ import type {
   WatchCall,
   WatchNews,
 } from "../model/records.ts";
-import type { Clock, Random } from "../ports/clock.ts";
-import type { ShardLog } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import { Alarm } from "./alarm.ts";
 import { listCalls } from "./call-list.ts";
 import { CallRunner } from "./calls.ts";
 import { makeChance } from "./chance.ts";
+import { Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
+import { Keep } from "./keep.ts";
+import { type HoldfastNode, indexDefinitions, type NodeOptions } from "./node-options.ts";
 import { recoverShards } from "./recovery.ts";
-import type { Health, OperatorVerbs, Phase, Service, ShownCall } from "./service.ts";
+import type { Health, Phase, ShownCall } from "./service.ts";
 import { type CallerToken, type HostSurroundings, ShardHost, type Watching } from "./shard-host.ts";
+import { type Codes, ShardImages } from "./shard-images.ts";
 import { SteadyTime } from "./steady-time.ts";
 
-export interface NodeOptions {
-  readonly entities: readonly AnyEntity[];
-  /** The node closes it when it stops. */
-  readonly log: ShardLog;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Must be the one the log was made with. Default 256. */
-  readonly shardCount?: number;
-  readonly limits?: Partial<Limits>;
-  /** For the log's claim records. */
-  readonly name?: string;
-  /** User code failed; the caller was told. No payload in either argument unless the author put it there. */
-  readonly onFault?: (where: string, error: unknown) => void;
-  /** An invariant or the disk is broken. The node has stopped answering; the process should end. */
-  readonly onCrash?: (error: unknown) => void;
-}
-
-/** A running node. */
-export interface HoldfastNode extends Service, OperatorVerbs {
-  /** Takes no new work, waits for what was accepted to be durable (at most `drainMs`), and closes the log. Idempotent. */
-  stop(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
+export type { HoldfastNode, NodeOptions } from "./node-options.ts";
 
 /**
  * Starts a node: recovers every shard and claims it.
@@ -90,6 +69,7 @@ class Node implements HoldfastNode {
   readonly #committer: Committer;
   readonly #alarm: Alarm<ShardHost>;
   readonly #calls: CallRunner;
+  readonly #checkpointer: Checkpointer | undefined;
   readonly #around: HostSurroundings;
   readonly #progress = { recovered: 0, toRecover: 0 };
   readonly #recovering = new Set<ShardHost>();
@@ -120,10 +100,18 @@ class Node implements HoldfastNode {
       (host) => this.#guard(() => this.#tick(host)),
     );
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
+    const keeps: Keep[] = [];
     for (let shard = 0; shard < (options.shardCount ?? shardCountDefault); shard++) {
       const { definitions, limits } = this;
-      this.#hosts.push(new ShardHost({ shard, definitions, limits, seed }, this.#around));
+      const images = options.state && new ShardImages(options.state, shard, codesOf(definitions));
+      const cold = images && { cold: (ref: EntityRef) => images.read(ref) };
+      const host = new ShardHost({ shard, definitions, limits, seed, ...cold }, this.#around);
+      this.#hosts.push(host);
+      if (images !== undefined) keeps.push(new Keep(host, images, undefined, codesOf(definitions)));
     }
+    const report = (where: string, error: unknown) => options.onFault?.(where, error);
+    if (options.state !== undefined)
+      this.#checkpointer = new Checkpointer({ keeps, log, clock, limits: this.limits, report });
   }
 
   async recover(): Promise<void> {
@@ -137,6 +125,7 @@ class Node implements HoldfastNode {
     }
     this.#phase = "serving";
     this.#scheduleIdleTick();
+    this.#checkpointer?.start();
   }
 
   execute(call: CommandCall, done: (result: CallResult) => void): void {
@@ -186,7 +175,14 @@ class Node implements HoldfastNode {
   }
 
   health(): Health {
-    return { phase: this.#phase, ...this.#progress, readOnly: this.#committer.readOnly };
+    const counts = { hot: 0, lookups: 0, activations: 0 };
+    for (const { owner } of this.#hosts) {
+      counts.hot += owner.slots.size;
+      counts.lookups += owner.slots.hits + owner.slots.activations;
+      counts.activations += owner.slots.activations;
+    }
+    const stored = this.#checkpointer?.stored ?? 0;
+    return { phase: this.#phase, ...this.#progress, readOnly: this.#committer.readOnly, stored, ...counts };
   }
 
   stop(): Promise<void> {
@@ -204,12 +200,15 @@ class Node implements HoldfastNode {
       for (const host of this.#hosts) this.#guard(() => host.step({ kind: "drain" }));
       await this.#drained(this.#calls.drain());
     }
+    const complete = this.#phase === "draining";
     this.#phase = "stopped";
     this.#cancelIdleTick();
     this.#alarm.close();
     this.#calls.close();
     this.#committer.close();
     this.#flush();
+    await this.#checkpointer?.close(complete);
+    await this.#options.state?.close();
     await this.#options.log.close();
   }
 
@@ -240,6 +239,9 @@ class Node implements HoldfastNode {
         code: "unavailable",
         detail: "The node is not serving; send the same request again.",
       });
+    } else if (this.#checkpointer?.crowded === true) {
+      const detail = "More entities are in memory than there is room for; send the same request again.";
+      this.#around.answer(caller, { ok: false, code: "overloaded", detail });
     } else {
       this.#stepAlone(host, input(caller));
     }
@@ -346,7 +348,12 @@ class Node implements HoldfastNode {
   }
 
   #recoveryFacts() {
-    return { now: () => this.#time.now(), node: this.#options.name ?? this.run, progress: this.#progress };
+    return {
+      now: () => this.#time.now(),
+      node: this.#options.name ?? this.run,
+      progress: this.#progress,
+      origins: this.#checkpointer ?? logOnly,
+    };
   }
 
   async #readRecord(shard: ShardId, at: Offset): Promise<StepRecord | undefined> {
@@ -385,12 +392,7 @@ class Node implements HoldfastNode {
   }
 }
 
-function indexDefinitions(entities: readonly AnyEntity[]): Map<string, EntityDefinition> {
-  const definitions = new Map<string, EntityDefinition>();
-  for (const entity of entities) {
-    if (definitions.has(entity.name))
-      throw new HoldfastError("invalid-definition", `Two entities are named "${entity.name}"; rename one.`);
-    definitions.set(entity.name, entity);
-  }
-  return definitions;
+/** What tells states that this code evolved from those of another, by entity type. */
+function codesOf(definitions: ReadonlyMap<string, EntityDefinition>): Codes {
+  return Object.fromEntries([...definitions.keys()].map((name) => [name, "1"]));
 }

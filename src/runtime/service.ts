@@ -27,6 +27,12 @@ export interface Health {
   readonly toRecover: number;
   /** The disk is full: reads work, commands are refused with `disk-full`. */
   readonly readOnly: boolean;
+  /** Entities in memory, and images of entities in the state store. */
+  readonly hot: number;
+  readonly stored: number;
+  /** Lookups of entities since the start, and those of them that had to read the state store. */
+  readonly lookups: number;
+  readonly activations: number;
 }
 
 /** A call, with what its handler is told as `key`. */

@@ -1,9 +1,11 @@
 /**
- * The parts of a record that calls have, as arrays: calls that were made, and causes that are about a call.
+ * The parts of records and images that calls have, as arrays: calls that were made, causes that are about a call, and calls
+ * that stand.
  *
  * Invariant: as in `record.ts`: positions never change meaning.
  */
 import { HoldfastError } from "../model/errors.ts";
+import type { CallImage } from "../model/images.ts";
 import type { CallBody, CallFailurePlan, CallId, Cause, Principal } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 
@@ -41,6 +43,26 @@ export function callFromRow(row: Row): CallBody {
     timeoutMs,
     attempts,
     failure,
+  };
+}
+
+export function callImageToRow(call: CallImage): Row {
+  const { id, body, madeMs, touched, failed, allowed, dueMs, lastError, parked } = call;
+  return [id.at, id.index, callToRow(body), madeMs, touched, failed, allowed, dueMs, lastError, parked];
+}
+
+export function callImageFromRow(row: Row): CallImage {
+  const [at, index, body, madeMs, touched, failed, allowed, dueMs] = row as [number, number, Row, ...number[]];
+  return {
+    id: { at, index },
+    body: callFromRow(body),
+    madeMs: madeMs as number,
+    touched: touched as number,
+    failed: failed as number,
+    allowed: allowed as number,
+    dueMs: dueMs as number,
+    lastError: row[8] as string | null,
+    parked: row[9] as boolean,
   };
 }
 

@@ -123,11 +123,11 @@ const outcomes: readonly PlantedBug[] = [
     "evolves before the append, and keeps that state when the append failed",
     edit(
       "runtime/shard-host.ts",
-      "    this.owner = makeOwner(this.#options, { tail, nowMs: this.#around.now() });",
-      "    const before = this.owner;\n    this.owner = makeOwner(this.#options, { tail, nowMs: this.#around.now() });\n" +
+      "    this.owner = makeOwner(this.#options, from === undefined ? { tail, nowMs } : { tail, nowMs, from });",
+      "    const before = this.owner;\n" +
+        "    this.owner = makeOwner(this.#options, from === undefined ? { tail, nowMs } : { tail, nowMs, from });\n" +
         "    for (const slot of before.slots.values()) this.owner.slots.add(slot);",
     ),
-    edit("core/replay.ts", "  if (slot !== undefined) {", "  if (slot !== undefined && at > slot.touched) {"),
   ),
   bug(
     "unknown-is-success",

@@ -1,0 +1,51 @@
+/**
+ * What a node is made of, and what it can be asked for.
+ *
+ * Invariant: of each entity name there is one definition.
+ */
+import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
+import { HoldfastError } from "../model/errors.ts";
+import type { Limits } from "../model/limits.ts";
+import type { Clock, Random } from "../ports/clock.ts";
+import type { ShardLog } from "../ports/log.ts";
+import type { StateStore } from "../ports/state-store.ts";
+import type { OperatorVerbs, Service } from "./service.ts";
+
+export interface NodeOptions {
+  readonly entities: readonly AnyEntity[];
+  /** The node closes it when it stops. */
+  readonly log: ShardLog;
+  /**
+   * Where entities go that are not in memory, and what a restart begins with. Left out, every entity stays in memory and
+   * a restart replays the whole log. The node closes it when it stops.
+   */
+  readonly state?: StateStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Must be the one the log was made with. Default 256. */
+  readonly shardCount?: number;
+  readonly limits?: Partial<Limits>;
+  /** For the log's claim records. */
+  readonly name?: string;
+  /** User code failed; the caller was told. No payload in either argument unless the author put it there. */
+  readonly onFault?: (where: string, error: unknown) => void;
+  /** An invariant or the disk is broken. The node has stopped answering; the process should end. */
+  readonly onCrash?: (error: unknown) => void;
+}
+
+/** A running node. */
+export interface HoldfastNode extends Service, OperatorVerbs {
+  /** Takes no new work, waits for what was accepted to be durable (at most `drainMs`), and closes the log. Idempotent. */
+  stop(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export function indexDefinitions(entities: readonly AnyEntity[]): Map<string, EntityDefinition> {
+  const definitions = new Map<string, EntityDefinition>();
+  for (const entity of entities) {
+    if (definitions.has(entity.name))
+      throw new HoldfastError("invalid-definition", `Two entities are named "${entity.name}"; rename one.`);
+    definitions.set(entity.name, entity);
+  }
+  return definitions;
+}
