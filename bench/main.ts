@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: the figures of the README. Every ratio compares measurements of the same run, taken in turns, because
- * these machines are noisy. `--quick` shortens it, `--only door|process|recovery` runs a part,
+ * these machines are noisy. `--quick` shortens it, `--only door|process|recovery|state` runs a part,
  * `--report <file>` writes the tables there too.
  */
 import { execFileSync } from "node:child_process";
@@ -107,19 +107,39 @@ async function commandsThroughTheDoor(): Promise<void> {
   print();
 }
 
+interface InProcess {
+  readonly perSecond: number;
+  readonly writesPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
 async function inProcess(): Promise<void> {
   print("## Without the network");
   print();
-  print("| log | in flight | commands/s |");
-  print("|---|---|---|");
+  print("Relaxed: answered at once, durable within 100 ms.");
+  print();
+  print("| log | durability | in flight | commands/s | writes/s | commands/write | p50 ms | p99 ms |");
+  print("|---|---|---|---|---|---|---|---|");
   for (const engine of ["memory", "segments"]) {
-    for (const inFlight of [64, 1_024]) {
-      const directory = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
-      const child = startProcess("in-process.ts", [engine, directory, String(inFlight), String(measureMs)]);
-      const { perSecond } = await firstMessage<{ perSecond: number }>(child);
-      await endProcess(child);
-      rmSync(directory, { recursive: true, force: true });
-      print(`| ${engine} | ${inFlight} | ${Math.round(perSecond).toLocaleString("en")} |`);
+    for (const inFlight of [1, 64, 1_024]) {
+      for (const [durability, command] of [
+        ["durable", "credit"],
+        ["relaxed", "creditRelaxed"],
+      ] as const) {
+        const directory = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
+        const parameters = [engine, directory, String(inFlight), String(measureMs), command];
+        const child = startProcess("in-process.ts", parameters);
+        const { perSecond, writesPerSecond, p50Ms, p99Ms } = await firstMessage<InProcess>(child);
+        await endProcess(child);
+        rmSync(directory, { recursive: true, force: true });
+        const rate = Math.round(perSecond).toLocaleString("en");
+        const writes = Math.round(writesPerSecond).toLocaleString("en");
+        const each = Math.round(perSecond / writesPerSecond).toLocaleString("en");
+        print(
+          `| ${engine} | ${durability} | ${inFlight} | ${rate} | ${writes} | ${each} | ${p50Ms.toFixed(3)} | ${p99Ms.toFixed(3)} |`,
+        );
+      }
     }
   }
   print();
@@ -154,6 +174,40 @@ async function recovery(): Promise<void> {
   print();
 }
 
+interface StateRate {
+  readonly perSecond: number;
+  readonly cpuMicros: number;
+}
+
+async function stateStore(): Promise<void> {
+  const images = options.quick === true ? 200_000 : 2_000_000;
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
+  const child = startProcess("state-store.ts", [directory, String(images)]);
+  const result = await firstMessage<
+    Record<"near" | "apart" | "gets", StateRate> &
+      Record<"heapMb" | "rssMb" | "fileMb" | "closeMs" | "reopenMs" | "verifyMs", number>
+  >(child);
+  await endProcess(child);
+  rmSync(directory, { recursive: true, force: true });
+  print(`## State store: ${images.toLocaleString("en")} images of 200 bytes, writes of 1,000`);
+  print();
+  print("| what | per second | CPU µs each |");
+  print("|---|---|---|");
+  const rates = {
+    "writes, neighbours": result.near,
+    "writes, far apart": result.apart,
+    "gets, far apart": result.gets,
+  };
+  for (const [name, { perSecond, cpuMicros }] of Object.entries(rates)) {
+    print(`| ${name} | ${Math.round(perSecond).toLocaleString("en")} | ${cpuMicros.toFixed(1)} |`);
+  }
+  print();
+  print(
+    `Heap ${result.heapMb.toFixed(0)} MB, RSS ${result.rssMb.toFixed(0)} MB (pages of the file included), file ${result.fileMb.toFixed(0)} MB. Close ${result.closeMs.toFixed(0)} ms, opening after it ${result.reopenMs.toFixed(0)} ms, verification after a kill ${result.verifyMs.toFixed(0)} ms.`,
+  );
+  print();
+}
+
 function describeMachine(): void {
   const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
     dependencies: Record<string, string>;
@@ -170,7 +224,7 @@ function describeMachine(): void {
   print();
 }
 
-const parts = { door: commandsThroughTheDoor, process: inProcess, recovery };
+const parts = { door: commandsThroughTheDoor, process: inProcess, recovery, state: stateStore };
 describeMachine();
 for (const [name, part] of Object.entries(parts)) if ((options.only ?? name) === name) await part();
 if (options.report !== undefined) writeFileSync(options.report, `${lines.join("\n")}\n`);

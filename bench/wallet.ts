@@ -19,6 +19,14 @@ export const wallet = defineEntity("wallet", {
       ctx.emit("credited", { amount: input.amount });
       return (next) => ({ balance: next.balance });
     }),
+    creditRelaxed: command(
+      amount,
+      (_state, input, ctx) => {
+        ctx.emit("credited", { amount: input.amount });
+        return (next) => ({ balance: next.balance });
+      },
+      { durability: { relaxed: { windowMs: 100 } } },
+    ),
     debit: command(amount, (state, input, ctx) => {
       if (state.balance < input.amount) return ctx.reject("insufficient-funds", { balance: state.balance });
       ctx.emit("debited", { amount: input.amount });

@@ -219,7 +219,8 @@ export class Calls {
     if (answer.t === "reply") {
       this.#giveBack(call);
       this.#settle(call);
-      call.resolve({ value: answer.value, version: answer.version });
+      const { value, version, durable } = answer;
+      call.resolve(durable === false ? { value, version, durable } : { value, version });
     } else if (answer.t === "error") this.#refusedBy(call, answer);
     return true;
   }

@@ -27,6 +27,8 @@ export interface Remembered {
   readonly outcome: Outcome;
   /** Version of the entity in that answer. */
   readonly version: Offset;
+  /** It was answered before it was durable. */
+  readonly early?: boolean;
 }
 
 interface Generation {

@@ -46,6 +46,8 @@ export type Input =
       readonly caller: Caller;
       readonly nowMs: number;
       readonly chance: Chance;
+      /** How long an append takes at present, or has taken so far. */
+      readonly appendMs: number;
     }
   | { readonly kind: "query"; readonly call: QueryCall; readonly caller: Caller; readonly nowMs: number }
   | { readonly kind: "watch"; readonly call: WatchCall; readonly watcher: WatcherToken }
@@ -110,8 +112,8 @@ export type Input =
 export type Effect =
   | { readonly kind: "claim"; readonly at: Offset; readonly epoch: Epoch; readonly record: LogRecord }
   | { readonly kind: "append"; readonly at: Offset; readonly epoch: Epoch; readonly records: readonly LogRecord[] }
-  /** Records wait to be cut. Emitted when the first of them was decided. */
-  | { readonly kind: "pending" }
+  /** Records wait to be cut, by then at the latest (0: at once). Emitted for the first of them, and when it gets sooner. */
+  | { readonly kind: "pending"; readonly byMs: number }
   | { readonly kind: "reply"; readonly caller: Caller; readonly result: CallResult }
   /** The outcome of this request id stands in the log at `at`; read it there. */
   | { readonly kind: "recall"; readonly caller: Caller; readonly at: Offset; readonly call: CommandCall }

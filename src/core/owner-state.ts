@@ -15,6 +15,7 @@ import { type Dedup, hasRoom, makeDedup } from "./dedup.ts";
 import type { Effect } from "./effects.ts";
 import { type Gate, makeGate, turnAway } from "./gate.ts";
 import { noteChange, slotFrom } from "./image.ts";
+import { makeRelaxed, type Relaxed } from "./relaxed.ts";
 import { makeSlot, type Slot } from "./slot.ts";
 import { Slots } from "./slots.ts";
 import { makeViews, type Views } from "./watchers.ts";
@@ -71,6 +72,9 @@ export interface Owner {
   /** Bytes of the records from `durable` to `tail`, and of those of them that are being appended. */
   pendingBytes: number;
   cutBytes: number;
+  /** When the pending records must be cut at the latest; 0 is at once. Infinite if there are none. */
+  cutByMs: number;
+  readonly relaxed: Relaxed;
   /** Slots of the records from `durable` to `tail`, in order. */
   readonly unsettled: Queue<Slot>;
 }
@@ -101,6 +105,8 @@ export function makeOwner(options: OwnerOptions, replay: ReplayBounds = { tail: 
     pending: new Queue(),
     pendingBytes: 0,
     cutBytes: 0,
+    cutByMs: Number.POSITIVE_INFINITY,
+    relaxed: makeRelaxed(),
     unsettled: new Queue(),
   };
 }
@@ -141,8 +147,16 @@ export function release(owner: Owner, reason: "fenced" | "unknown" | "faulty", e
   effects.push({ kind: "release", reason, shard: owner.shard });
 }
 
+export interface Addition {
+  readonly slot: Slot;
+  readonly record: StepRecord;
+  readonly bytes: number;
+  /** It may wait this long for others to go into the log with it; 0 is not at all. */
+  readonly byMs: number;
+}
+
 /** Adds a decided record to the log's future. Its state is evolved already. */
-export function addRecord(owner: Owner, slot: Slot, record: StepRecord, bytes: number, effects: Effect[]): void {
+export function addRecord(owner: Owner, { slot, record, bytes, byMs }: Addition, effects: Effect[]): void {
   owner.tail++;
   owner.timeMs = record.time;
   slot.waiting++;
@@ -151,7 +165,14 @@ export function addRecord(owner: Owner, slot: Slot, record: StepRecord, bytes: n
   owner.pending.push({ record, bytes });
   owner.pendingBytes += bytes;
   if (record.events.length > 0 && owner.views.byEntity.size > 0) owner.views.dirty.add(slot);
-  if (owner.pending.size === 1) effects.push({ kind: "pending" });
+  cutBy(owner, byMs, effects);
+}
+
+/** The pending records are wanted in the log by then. */
+export function cutBy(owner: Owner, byMs: number, effects: Effect[]): void {
+  if (byMs >= owner.cutByMs) return;
+  owner.cutByMs = byMs;
+  effects.push({ kind: "pending", byMs });
 }
 
 export function slotOf(owner: Owner, ref: EntityRef): Slot | undefined {

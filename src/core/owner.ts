@@ -24,8 +24,9 @@ import type { Effect, Input } from "./effects.ts";
 import { openGate } from "./gate.ts";
 import { activateBusy, collectImages, evictSlots, noteStored, noteUnstored } from "./image.ts";
 import { deliverAll } from "./outbox.ts";
-import { type Owner, refuseWaiting, release } from "./owner-state.ts";
+import { cutBy, type Owner, refuseWaiting, release } from "./owner-state.ts";
 import { takeQuery } from "./queries.ts";
+import { noteCut, noteDurable } from "./relaxed.ts";
 import { replayRecord } from "./replay.ts";
 import { takeDelivery, takeSettlement, takeUndelivered } from "./sends.ts";
 import { fireTimers } from "./timers.ts";
@@ -88,6 +89,8 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
       else if (owner.phase === "draining" && input.kind === "called") takeCalled(owner, input, effects);
       else answerUnserved(input, effects);
   }
+  // Only what nobody waits for may wait itself.
+  if (owner.gate.awaited >= owner.cut && owner.pending.size > 0) cutBy(owner, 0, effects);
   assertCursors(owner);
 }
 
@@ -172,6 +175,8 @@ function cutAppend(owner: Owner, bytesMax: number, effects: Effect[]): void {
   effects.push({ kind: "append", at: owner.cut, epoch: owner.epoch, records });
   owner.cut += records.length;
   owner.cutBytes = bytes;
+  owner.cutByMs = owner.pending.size > 0 ? 0 : Number.POSITIVE_INFINITY;
+  noteCut(owner.relaxed, owner.pending.size === 0);
 }
 
 function noteAppended(owner: Owner, tail: Offset, effects: Effect[]): void {
@@ -184,8 +189,9 @@ function noteAppended(owner: Owner, tail: Offset, effects: Effect[]): void {
   }
   owner.pendingBytes -= owner.cutBytes;
   owner.cutBytes = 0;
+  noteDurable(owner.relaxed);
   openGate(owner.gate, owner.durable, effects);
-  if (owner.pending.size > 0) effects.push({ kind: "pending" });
+  if (owner.pending.size > 0) effects.push({ kind: "pending", byMs: owner.cutByMs });
 }
 
 function noteFailure(owner: Owner, reason: "fenced" | "full" | "unknown", effects: Effect[]): void {

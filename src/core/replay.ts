@@ -5,7 +5,7 @@
  */
 import { assert, HoldfastError } from "../model/errors.ts";
 import { formatRef, type Offset } from "../model/ids.ts";
-import type { EventBody, LogRecord, StepRecord } from "../model/records.ts";
+import type { Cause, EventBody, LogRecord, StepRecord } from "../model/records.ts";
 import { armTimers } from "./alarms.ts";
 import { concernsCalls, trackCalls } from "./call-start.ts";
 import { rememberOutcome, rememberRequest, settleRequests } from "./dedup.ts";
@@ -43,14 +43,16 @@ function replayStep(owner: Owner, at: Offset, record: StepRecord): void {
     noteChange(owner, slot);
   }
   if (record.cause.kind === "request")
-    rememberStep(owner, at, record, record.cause.idBytes, contained ? at : (slot?.version ?? 0));
+    rememberStep(owner, at, record, record.cause, contained ? at : (slot?.version ?? 0));
 }
 
+type Request = Extract<Cause, { kind: "request" }>;
+
 /** Ids past their window are refused before anybody looks, and only the last outcomes would be kept: spare the rest. */
-function rememberStep(owner: Owner, at: Offset, record: StepRecord, id: Uint8Array, version: Offset): void {
+function rememberStep(owner: Owner, at: Offset, record: StepRecord, cause: Request, version: Offset): void {
   const { dedup, replay, limits } = owner;
   if (record.time < replay.nowMs - limits.dedupWindowMs - 2 * limits.requestIdFutureMs) return;
-  rememberRequest(dedup, id, at, record.time);
+  rememberRequest(dedup, cause.column ?? cause.idBytes, at, record.time, cause.place);
   if (at < replay.tail - limits.outcomesPerShardMax) return;
   rememberOutcome(dedup, at, { entity: record.entity, command: record.command, outcome: record.outcome, version }, 64);
 }

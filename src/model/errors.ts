@@ -61,6 +61,7 @@ export const catalogue = {
   "log-damaged": { recovery: "crash", status: 500, title: "The log fails its checks" },
   "state-damaged": { recovery: "crash", status: 500, title: "An image in the state store fails its checks" },
   "log-failed": { recovery: "crash", status: 500, title: "The disk refused to write or sync" },
+  "snapshot-damaged": { recovery: "crash", status: 500, title: "An object of a snapshot fails its checks" },
   "unknown-event": { recovery: "crash", status: 500, title: "The log holds an event this code does not know" },
   "evolve-failed": { recovery: "crash", status: 500, title: "An event could not be evolved" },
   internal: { recovery: "crash", status: 500, title: "A broken invariant in Holdfast" },

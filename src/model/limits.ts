@@ -6,6 +6,21 @@
  */
 import { assert } from "./errors.ts";
 
+/**
+ * The loss window that a relaxed command may ask for, ms. Less than `least` leaves no time for a disk's write after a
+ * timer's; more than `most` is data that nobody calls stored.
+ */
+export const relaxedWindowMs = { least: 10, most: 60_000 } as const;
+/**
+ * Shares of that window: how long a relaxed record waits for others to go with it, and the longest that one append may
+ * take. Of the tenth that is left the event loop may be late.
+ */
+export const relaxedShare = { wait: 0.4, append: 0.25 } as const;
+assert(
+  relaxedShare.wait + 2 * relaxedShare.append < 1,
+  "a relaxed record waits, sees one append end, and is in the next, all within its window",
+);
+
 export const limitsDefault = {
   // data
   /** Nesting of any message, input, event, reply or view. Deeper structures exist to break parsers. */

@@ -24,6 +24,9 @@ export type Cause =
       readonly requestId: string;
       /** The same id as 16 bytes. */
       readonly idBytes: Uint8Array;
+      /** Bytes that hold the same 16 at `place`, out of the log: spares a replay a view of each. */
+      readonly column?: Uint8Array;
+      readonly place?: number;
     }
   /** A timer of this entity fired; it is gone with this record. */
   | { readonly kind: "timer"; readonly name: string; readonly setAt: Offset }
@@ -179,6 +182,8 @@ export type CallResult =
       readonly version: Offset;
       /** This command was the entity's first. */
       readonly created?: boolean;
+      /** Absent, or false: answered before its record was durable, as its definition allows. */
+      readonly durable?: false;
     }
   | CallFailure;
 
@@ -191,6 +196,8 @@ export interface CallFailure {
   readonly reason?: string;
   readonly details?: Plain;
   readonly version?: Offset;
+  /** Absent, or false: the entity said no before the record of that was durable. */
+  readonly durable?: false;
 }
 
 export interface QueryCall {

@@ -5,15 +5,19 @@
  * the node nothing is answered and the process is told to end.
  */
 import { join } from "node:path";
+import { openFileSnapshots } from "../adapters/files/snapshot-store.ts";
 import { openLmdbStateStore } from "../adapters/lmdb/open.ts";
 import { openSegmentLog } from "../adapters/segments/open.ts";
 import { systemClock } from "../adapters/system/clock.ts";
+import { openDirectory } from "../adapters/system/disk.ts";
 import { systemRandom } from "../adapters/system/random.ts";
 import type { Gateway, GatewayOptions } from "../gateway/options.ts";
 import { startGateway } from "../gateway/server.ts";
 import type { AnyEntity } from "../model/entity.ts";
 import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
+import type { SnapshotStore } from "../ports/snapshot-store.ts";
+import type { StateStore } from "../ports/state-store.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
 
 type DoorOptions = Pick<
@@ -51,14 +55,14 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   const shardCount = options.shardCount ?? shardCountEmbedded;
   const { directory, entities, segmentBytes, limits, onFault } = options;
   const log = await openSegmentLog({ directory, shardCount, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
-  const state = await openLmdbStateStore({ directory: join(directory, "state") }).catch(async (error: unknown) => {
+  const kept = await openKept(directory).catch(async (error: unknown) => {
     await log.close();
     throw error;
   });
   const node = prepareNode({
     entities,
     log,
-    state,
+    ...kept,
     clock: systemClock,
     random: systemRandom,
     shardCount,
@@ -79,6 +83,16 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   let stopping: Promise<void> | undefined;
   const stop = () => (stopping ??= door.close().then(() => node.stop()));
   return { node, gateway: door, url: door.url, stop };
+}
+
+/** State store and snapshots stand beside the log's files. */
+async function openKept(directory: string): Promise<{ state: StateStore; snapshots: SnapshotStore }> {
+  const snapshots = await openFileSnapshots({
+    disk: openDirectory(join(directory, "snapshots")),
+    clock: systemClock,
+    random: systemRandom,
+  });
+  return { snapshots, state: await openLmdbStateStore({ directory: join(directory, "state") }) };
 }
 
 function endProcess(error: unknown): void {

@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { z } from "zod";
 import { createMemoryStore, openMemoryLog } from "../adapters/memory/log.ts";
+import { MemoryObjects, openMemorySnapshots } from "../adapters/memory/snapshot-store.ts";
 import { MemoryState, openMemoryStateStore } from "../adapters/memory/state-store.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { systemRandom } from "../adapters/system/random.ts";
 import { defineEntity } from "../model/entity.ts";
+import { isHoldfastError } from "../model/errors.ts";
 import type { CallResult } from "../model/records.ts";
 import { sendOutcome } from "../model/send-outcome.ts";
 import { makeUuidV7 } from "../std/uuid.ts";
@@ -52,6 +54,17 @@ function execute(node: HoldfastNode, key: string, command: string, input: unknow
   );
 }
 
+/** Asks until there is room. */
+async function persist(node: HoldfastNode, key: string, amount: number): Promise<void> {
+  const id = requestId();
+  for (;;) {
+    const result = await execute(node, key, "credit", { amount }, id);
+    if (result.ok) return;
+    assert.equal(result.code, "overloaded");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 function query(node: HoldfastNode, key: string): Promise<CallResult> {
   return new Promise((resolve) =>
     node.query({ entity: { type: "wallet", key }, query: "state", input: undefined, principal }, resolve),
@@ -59,16 +72,26 @@ function query(node: HoldfastNode, key: string): Promise<CallResult> {
 }
 
 const stateOf = async (node: HoldfastNode, key: string) => {
-  const result = await query(node, key);
+  let result = await query(node, key);
+  while (!result.ok && result.code === "overloaded") {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    result = await query(node, key);
+  }
   assert.ok(result.ok, JSON.stringify(result));
   return result.value;
 };
 
-function start(store: ReturnType<typeof createMemoryStore>, memory: MemoryState, limits = {}) {
+function start(
+  store: ReturnType<typeof createMemoryStore>,
+  memory: MemoryState,
+  limits = {},
+  objects: MemoryObjects = new MemoryObjects(),
+) {
   return startNode({
     entities: [wallet],
     log: openMemoryLog({ store }),
     state: openMemoryStateStore({ state: memory }),
+    snapshots: openMemorySnapshots({ objects }),
     clock: systemClock,
     random: systemRandom,
     shardCount: 4,
@@ -85,13 +108,12 @@ async function until(holds: () => boolean): Promise<void> {
 
 test("entities over the limit leave memory and come back as they were", async () => {
   await using node = await start(createMemoryStore(4), new MemoryState(), { residentEntitiesMax: 50 });
-  for (let index = 0; index < 500; index++)
-    assert.ok((await execute(node, `w${index}`, "credit", { amount: index })).ok);
+  for (let index = 0; index < 500; index++) await persist(node, `w${index}`, index);
   await until(() => node.health().hot <= 50);
   assert.equal(node.health().stored, 500);
   for (let index = 0; index < 500; index += 7)
     assert.deepEqual(await stateOf(node, `w${index}`), { balance: index, woken: 0 });
-  assert.ok((await execute(node, "w3", "credit", { amount: 1 })).ok);
+  await persist(node, "w3", 1);
   assert.deepEqual(await stateOf(node, "w3"), { balance: 4, woken: 0 });
 });
 
@@ -119,7 +141,7 @@ test("timers and sends of entities that are not in memory go on after a restart"
   const [store, memory] = [createMemoryStore(4), new MemoryState()];
   {
     await using node = await start(store, memory);
-    await execute(node, "sleeper", "wakeIn", { ms: 400 });
+    await execute(node, "sleeper", "wakeIn", { ms: 2_000 });
     await execute(node, "other", "credit", { amount: 1 });
   }
   await using node = await start(store, memory);
@@ -160,4 +182,38 @@ test("an image that cannot be read costs a recovery and nothing else", async () 
   }
   for (let index = 0; index < 20; index++)
     assert.deepEqual(await stateOf(node, `w${index}`), { balance: 10, woken: 0 });
+});
+
+test("a node whose state store is lost begins with a snapshot, and the log before it may be trimmed", async () => {
+  const [store, objects] = [createMemoryStore(4), new MemoryObjects()];
+  const faults: unknown[] = [];
+  let ids: string[] = [];
+  for (let round = 0; round < 4; round++) {
+    await using node = await start(store, new MemoryState(), { dedupWindowMs: 61_000 }, objects);
+    ids = [];
+    for (let index = 0; index < 50; index++) {
+      ids.push(requestId());
+      assert.ok((await execute(node, `w${index}`, "credit", { amount: 1 }, ids[index])).ok);
+    }
+    assert.equal(node.health().recovered < 60, true, "only what came after the snapshot is replayed");
+  }
+  await using node = await start(store, new MemoryState(), {}, objects);
+  for (let index = 0; index < 50; index++) {
+    assert.deepEqual(await stateOf(node, `w${index}`), { balance: 4, woken: 0 });
+    assert.ok((await execute(node, `w${index}`, "credit", { amount: 1 }, ids[index])).ok);
+    assert.deepEqual(await stateOf(node, `w${index}`), { balance: 4, woken: 0 }, "request ids are in the snapshot");
+  }
+  assert.deepEqual(faults, []);
+});
+
+test("a log that has lost records which a snapshot has is refused", async () => {
+  const objects = new MemoryObjects();
+  {
+    await using node = await start(createMemoryStore(4), new MemoryState(), {}, objects);
+    for (let index = 0; index < 50; index++) await execute(node, `w${index}`, "credit", { amount: 1 });
+  }
+  await assert.rejects(
+    start(createMemoryStore(4), new MemoryState(), {}, objects),
+    (error) => isHoldfastError(error) && error.code === "log-damaged",
+  );
 });

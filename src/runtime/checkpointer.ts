@@ -148,7 +148,7 @@ export class Checkpointer implements Origins {
     await keep.stamp(image);
     if (!keep.hasSnapshots) return;
     const trimBelow = await keep.snapshot(image, () => this.#rest(1));
-    await this.#trim(keep, image, trimBelow);
+    if (trimBelow !== undefined) await this.#trim(keep, image, trimBelow);
   }
 
   async #trim(keep: Keep, image: ShardImage, trimBelow: Offset): Promise<void> {

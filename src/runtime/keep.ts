@@ -6,31 +6,15 @@
  * 2. A stamp or a snapshot of offset S is published only when all that changed below S is stored.
  */
 import { requestsOf } from "../core/dedup.ts";
-import { isHoldfastError } from "../model/errors.ts";
+import type { EntityDefinition } from "../model/entity.ts";
+import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import { type Offset, parseRef } from "../model/ids.ts";
 import type { RequestsImage, ShardImage, StoredImage } from "../model/images.ts";
 import type { LogPosition } from "../ports/log.ts";
+import { type Codes, converterOf, sameCodes } from "./codes.ts";
 import type { ShardHost } from "./shard-host.ts";
-import type { Codes, ShardImages } from "./shard-images.ts";
-
-/** What a keep needs of a shard's snapshots. */
-export interface SnapshotsOfShard {
-  load(): Promise<LoadedSnapshot | undefined>;
-  /** @returns everything below may be trimmed: a snapshot before the newest contains it and was read back */
-  save(snapshot: {
-    readonly image: ShardImage;
-    readonly images: AsyncIterable<readonly StoredImage[]>;
-    readonly codes: Codes;
-    /** The images are all that changed since the snapshot of this offset; 0 says that they are all there are. */
-    readonly since: Offset;
-  }): Promise<{ readonly trimBelow: Offset }>;
-}
-
-export interface LoadedSnapshot {
-  readonly image: ShardImage;
-  readonly codes: Codes;
-  readonly images: AsyncIterable<readonly StoredImage[]>;
-}
+import type { ShardImages } from "./shard-images.ts";
+import type { ShardSnapshots } from "./snapshots.ts";
 
 /** The incarnation that the images were of has ended; what was stored of it stays true. */
 export class Abandoned extends Error {}
@@ -39,6 +23,16 @@ export class Abandoned extends Error {}
 const sliceImages = 256;
 /** Images of one slice when memory is more urgent than latency: fewer transactions. */
 const sliceImagesHasty = 2_048;
+
+export interface KeepParts {
+  readonly host: ShardHost;
+  readonly images: ShardImages;
+  readonly snapshots: ShardSnapshots | undefined;
+  readonly codes: Codes;
+  readonly definitions: ReadonlyMap<string, EntityDefinition>;
+  /** Something outside is damaged; the work went on without it. */
+  readonly report: (where: string, error: unknown) => void;
+}
 
 export interface Slicing {
   readonly durable: (host: ShardHost, below: Offset) => Promise<void>;
@@ -49,21 +43,25 @@ export interface Slicing {
 export class Keep {
   readonly host: ShardHost;
   readonly images: ShardImages;
-  readonly #snapshots: SnapshotsOfShard | undefined;
+  readonly #snapshots: ShardSnapshots | undefined;
   readonly #codes: Codes;
+  readonly #definitions: ReadonlyMap<string, EntityDefinition>;
   /** Entities that changed since the last snapshot; undefined when the state store has to be searched for them. */
   #changed: Map<string, { readonly touched: Offset; readonly busy: boolean }> | undefined = new Map();
   #snapshotAt: Offset = 0;
   /** The next restore uses neither state store nor snapshot: the log did not follow them. */
   #doubts = 0;
+  readonly #report: (where: string, error: unknown) => void;
   checkpointAt: Offset = 1;
   checkpointMs = 0;
 
-  constructor(host: ShardHost, images: ShardImages, snapshots: SnapshotsOfShard | undefined, codes: Codes) {
-    this.host = host;
-    this.images = images;
-    this.#snapshots = snapshots;
-    this.#codes = codes;
+  constructor(parts: KeepParts) {
+    this.host = parts.host;
+    this.images = parts.images;
+    this.#snapshots = parts.snapshots;
+    this.#codes = parts.codes;
+    this.#definitions = parts.definitions;
+    this.#report = parts.report;
   }
 
   get hasSnapshots(): boolean {
@@ -104,12 +102,29 @@ export class Keep {
     this.#changed = new Map();
     this.#snapshotAt = 0;
     if (this.#snapshots === undefined || this.#doubts > 1) return undefined;
-    const loaded = await this.#snapshots.load();
-    if (loaded === undefined || loaded.image.at > position.tail || loaded.image.at < position.trimmed) return undefined;
-    for await (const images of loaded.images) await this.images.write(images);
-    this.#snapshotAt = loaded.image.at;
-    await this.images.complete(loaded.image, loaded.image.at);
-    return loaded.image;
+    const { snapshot, problems } = await this.#snapshots.load();
+    for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
+    if (snapshot === undefined || snapshot.image.at < position.trimmed) return undefined;
+    const { image, manifest } = snapshot;
+    if (image.at > position.tail) {
+      const detail = `The log of shard ${this.host.shard} ends at ${position.tail}; a snapshot has records up to ${image.at}. The log has lost records, or is another one.`;
+      throw new HoldfastError("log-damaged", detail);
+    }
+    if (image.epoch > position.epoch) return undefined;
+    const same = sameCodes(manifest.codes, this.#codes);
+    // The log tells it all again, by the code that there is now.
+    if (!same && position.trimmed <= 1) return undefined;
+    const convert = converterOf(manifest.codes, this.#definitions);
+    let slice: StoredImage[] = [];
+    for await (const stored of snapshot.images()) {
+      if (slice.push(convert(stored)) < sliceImagesHasty) continue;
+      await this.images.write(slice);
+      slice = [];
+    }
+    await this.images.write(slice);
+    this.#snapshotAt = image.at;
+    await this.images.complete(image, image.at);
+    return image;
   }
 
   /**
@@ -160,17 +175,22 @@ export class Keep {
     this.checkpointAt = image.at;
   }
 
-  /** Publishes a snapshot of what the state store has. @returns below which the log may be trimmed */
-  async snapshot(image: ShardImage, rest: () => Promise<void>): Promise<Offset> {
-    if (this.#snapshots === undefined) return 1;
+  /**
+   * Publishes a snapshot of what the state store has.
+   * @returns below which the log may be trimmed, if anywhere
+   */
+  async snapshot(image: ShardImage, rest: () => Promise<void>): Promise<Offset | undefined> {
+    if (this.#snapshots === undefined) return undefined;
     const changed = this.#changed;
     this.#changed = new Map();
     try {
-      const since = this.#snapshotAt;
-      const images = changed === undefined ? this.#search(since, rest) : this.#read(changed, rest);
-      const { trimBelow } = await this.#snapshots.save({ image, images, codes: this.#codes, since });
+      const images = (since: Offset) =>
+        changed === undefined || since !== this.#snapshotAt ? this.#search(since, rest) : this.#read(changed, rest);
+      const { trimBelow, problems } = await this.#snapshots.save({ image, images, codes: this.#codes });
+      for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
       this.#snapshotAt = image.at;
       await this.images.noteSnapshot(image.at);
+      while (await this.#snapshots.merge()) await rest();
       return trimBelow;
     } catch (error) {
       // What changed meanwhile comes on top; without the list the store is searched.
@@ -182,30 +202,22 @@ export class Keep {
   async *#read(
     changed: ReadonlyMap<string, { readonly touched: Offset; readonly busy: boolean }>,
     rest: () => Promise<void>,
-  ): AsyncGenerator<readonly StoredImage[]> {
-    let slice: StoredImage[] = [];
-    for (const [name, { touched, busy }] of changed) {
+  ): AsyncGenerator<StoredImage> {
+    let read = 0;
+    for (const name of [...changed.keys()].sort()) {
+      const { touched, busy } = changed.get(name) as { touched: Offset; busy: boolean };
       const image = this.images.stored(name, touched, busy);
-      if (image !== undefined) slice.push(image);
-      if (slice.length < sliceImages) continue;
-      yield slice;
-      slice = [];
-      await rest();
+      if (image !== undefined) yield image;
+      if (++read % sliceImages === 0) await rest();
     }
-    yield slice;
   }
 
-  async *#search(since: Offset, rest: () => Promise<void>): AsyncGenerator<readonly StoredImage[]> {
-    let slice: StoredImage[] = [];
+  async *#search(since: Offset, rest: () => Promise<void>): AsyncGenerator<StoredImage> {
     let looked = 0;
     for (const image of this.images.since(since)) {
-      if (image !== undefined) slice.push(image);
-      if (++looked % sliceImages !== 0) continue;
-      yield slice;
-      slice = [];
-      await rest();
+      if (image !== undefined) yield image;
+      if (++looked % sliceImages === 0) await rest();
     }
-    yield slice;
   }
 }
 

@@ -8,6 +8,7 @@ import { HoldfastError } from "../model/errors.ts";
 import type { Limits } from "../model/limits.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { ShardLog } from "../ports/log.ts";
+import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
 import type { OperatorVerbs, Service } from "./service.ts";
 
@@ -20,6 +21,8 @@ export interface NodeOptions {
    * a restart replays the whole log. The node closes it when it stops.
    */
   readonly state?: StateStore;
+  /** Where snapshots go; the log is trimmed behind them. Needs `state`. The node closes it when it stops. */
+  readonly snapshots?: SnapshotStore;
   readonly clock: Clock;
   readonly random: Random;
   /** Must be the one the log was made with. Default 256. */

@@ -24,14 +24,14 @@ import { Alarm } from "./alarm.ts";
 import { listCalls } from "./call-list.ts";
 import { CallRunner } from "./calls.ts";
 import { makeChance } from "./chance.ts";
-import { Checkpointer, logOnly } from "./checkpointer.ts";
+import { type Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
-import { Keep } from "./keep.ts";
 import { type HoldfastNode, indexDefinitions, type NodeOptions } from "./node-options.ts";
+import { Outgoing } from "./outgoing.ts";
 import { recoverShards } from "./recovery.ts";
 import type { Health, Phase, ShownCall } from "./service.ts";
-import { type CallerToken, type HostSurroundings, ShardHost, type Watching } from "./shard-host.ts";
-import { type Codes, ShardImages } from "./shard-images.ts";
+import type { CallerToken, HostSurroundings, ShardHost, Watching } from "./shard-host.ts";
+import { makeShards } from "./shards.ts";
 import { SteadyTime } from "./steady-time.ts";
 
 export type { HoldfastNode, NodeOptions } from "./node-options.ts";
@@ -65,19 +65,18 @@ class Node implements HoldfastNode {
   readonly run: string;
   readonly #options: NodeOptions;
   readonly #time: SteadyTime;
-  readonly #hosts: ShardHost[] = [];
+  readonly #hosts: readonly ShardHost[];
   readonly #committer: Committer;
-  readonly #alarm: Alarm<ShardHost>;
   readonly #calls: CallRunner;
+  readonly #alarm: Alarm<ShardHost>;
   readonly #checkpointer: Checkpointer | undefined;
   readonly #around: HostSurroundings;
+  readonly #outgoing: Outgoing;
   readonly #progress = { recovered: 0, toRecover: 0 };
   readonly #recovering = new Set<ShardHost>();
   /** Shards that user code broke: how often in a row, and when last. */
   readonly #broken = new Map<ShardHost, { readonly times: number; readonly atMs: number }>();
   #phase: Phase = "starting";
-  #outgoing: (() => void)[] = [];
-  #flushing = false;
   #stopping: Promise<void> | undefined;
   #cancelIdleTick: () => void = () => {};
 
@@ -89,29 +88,37 @@ class Node implements HoldfastNode {
     this.#time = new SteadyTime(options.clock);
     const { log, clock } = options;
     const supervise = (work: Promise<void>) => void work.catch((error: unknown) => this.#crash(error));
-    this.#committer = new Committer({ log, clock, limits: this.limits, flush: () => this.#flush(), supervise });
-    this.#around = this.#surroundings(supervise);
-    const { definitions } = this;
-    const step = (host: ShardHost, input: Input) => this.#stepAlone(host, input);
-    this.#calls = new CallRunner({ definitions, limits: this.limits, clock, step, moment: () => this.#moment() });
-    this.#alarm = new Alarm(
+    this.#outgoing = new Outgoing(options.clock, (error) => options.onFault?.("a caller's callback", error));
+    const now = () => this.#time.now();
+    this.#committer = new Committer({
+      log,
       clock,
-      () => this.#time.now(),
-      (host) => this.#guard(() => this.#tick(host)),
-    );
+      limits: this.limits,
+      flush: () => this.#outgoing.flush(),
+      supervise,
+      now,
+    });
+    this.#around = this.#surroundings(supervise);
+    const step = (host: ShardHost, input: Input) => this.#stepAlone(host, input);
+    const moment = () => this.#moment();
+    this.#alarm = new Alarm(clock, now, (host) => this.#guard(() => this.#tick(host)));
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
-    const keeps: Keep[] = [];
-    for (let shard = 0; shard < (options.shardCount ?? shardCountDefault); shard++) {
-      const { definitions, limits } = this;
-      const images = options.state && new ShardImages(options.state, shard, codesOf(definitions));
-      const cold = images && { cold: (ref: EntityRef) => images.read(ref) };
-      const host = new ShardHost({ shard, definitions, limits, seed, ...cold }, this.#around);
-      this.#hosts.push(host);
-      if (images !== undefined) keeps.push(new Keep(host, images, undefined, codesOf(definitions)));
-    }
-    const report = (where: string, error: unknown) => options.onFault?.(where, error);
-    if (options.state !== undefined)
-      this.#checkpointer = new Checkpointer({ keeps, log, clock, limits: this.limits, report });
+    const { definitions, limits } = this;
+    this.#calls = new CallRunner({ definitions, limits, clock, step, moment });
+    const { hosts, checkpointer } = makeShards(
+      {
+        count: options.shardCount ?? shardCountDefault,
+        owner: { definitions, limits, seed },
+        log,
+        state: options.state,
+        snapshots: options.snapshots,
+        clock,
+        report: (where, error) => options.onFault?.(where, error),
+      },
+      this.#around,
+    );
+    this.#hosts = hosts;
+    this.#checkpointer = checkpointer;
   }
 
   async recover(): Promise<void> {
@@ -135,6 +142,7 @@ class Node implements HoldfastNode {
       caller,
       nowMs: this.#time.now(),
       chance: this.#around.chance,
+      appendMs: this.#committer.appendMs,
     }));
   }
 
@@ -206,9 +214,10 @@ class Node implements HoldfastNode {
     this.#alarm.close();
     this.#calls.close();
     this.#committer.close();
-    this.#flush();
+    this.#outgoing.flush();
     await this.#checkpointer?.close(complete);
     await this.#options.state?.close();
+    await this.#options.snapshots?.close();
     await this.#options.log.close();
   }
 
@@ -250,8 +259,9 @@ class Node implements HoldfastNode {
   /** A step that is not part of another one. */
   #stepAlone(host: ShardHost, input: Input): void {
     this.#guard(() => {
+      const { pendingBytes } = host.owner;
       host.step(input);
-      this.#committer.nudge();
+      this.#committer.nudge(host.owner.pendingBytes - pendingBytes);
     });
   }
 
@@ -266,14 +276,14 @@ class Node implements HoldfastNode {
 
   #surroundings(supervise: (work: Promise<void>) => void): HostSurroundings {
     return {
-      answer: (caller, result) => this.#later(() => caller.answer(result)),
+      answer: (caller, result) => this.#outgoing.add(() => caller.answer(result), result.durable === false),
       publish: (watching, news) =>
-        this.#later(() => {
+        this.#outgoing.add(() => {
           if (watching.over) return;
           if (!news.ok) watching.over = true;
           watching.listener(news);
         }),
-      pending: (host) => this.#committer.add(host),
+      pending: (host, byMs) => this.#committer.add(host, byMs),
       wake: (host, atMs) => this.#alarm.set(host, atMs),
       call: (host, effect) => this.#calls.start(host, effect),
       route: (entity, input) => this.#hostOf(entity)?.step(input),
@@ -284,28 +294,6 @@ class Node implements HoldfastNode {
       chance: makeChance(this.#options.random),
       supervise,
     };
-  }
-
-  /** Answers leave in bursts, after the step that made them: those of one group commit together. */
-  #later(answer: () => void): void {
-    this.#outgoing.push(answer);
-    if (this.#flushing) return;
-    this.#flushing = true;
-    queueMicrotask(() => this.#flush());
-  }
-
-  #flush(): void {
-    this.#flushing = false;
-    const answers = this.#outgoing;
-    this.#outgoing = [];
-    for (const answer of answers) {
-      try {
-        answer();
-      } catch (error) {
-        // A caller's own fault must not cost the others of the burst their answers.
-        this.#options.onFault?.("a caller's callback", error);
-      }
-    }
   }
 
   #tick(host: ShardHost): void {
@@ -383,16 +371,11 @@ class Node implements HoldfastNode {
   #crash(error: unknown): void {
     if (this.#phase === "stopped") return;
     this.#phase = "stopped";
-    this.#outgoing = [];
+    this.#outgoing.drop();
     this.#cancelIdleTick();
     this.#committer.close();
     this.#calls.close();
     this.#alarm.close();
     this.#options.onCrash?.(error);
   }
-}
-
-/** What tells states that this code evolved from those of another, by entity type. */
-function codesOf(definitions: ReadonlyMap<string, EntityDefinition>): Codes {
-  return Object.fromEntries([...definitions.keys()].map((name) => [name, "1"]));
 }

@@ -57,7 +57,7 @@ export interface Service {
   readonly limits: Limits;
   /** Names this running of the service; another after every restart. */
   readonly run: string;
-  /** Runs a command; the callback gets its outcome when it is durable. */
+  /** Runs a command; the callback gets its outcome when it is durable, or at once, marked so, if the command is relaxed. */
   execute(call: CommandCall, done: (result: CallResult) => void): void;
   /** Consistent query: the answer rests on durable records only. */
   query(call: QueryCall, done: (result: CallResult) => void): void;

@@ -33,8 +33,8 @@ export interface HostSurroundings {
   /** Calls `answer(result)` after the present step, together with others. */
   answer(caller: CallerToken, result: CallResult): void;
   publish(watching: Watching, news: WatchNews): void;
-  /** This host has records for the log. */
-  pending(host: ShardHost): void;
+  /** This host has records for the log, which are to be on their way by then. */
+  pending(host: ShardHost, byMs: number): void;
   wake(host: ShardHost, atMs: number): void;
   /** Runs a handler for this host, until `released`. */
   call(host: ShardHost, effect: Extract<Effect, { kind: "call" }>): void;
@@ -129,7 +129,7 @@ export class ShardHost {
       case "publish":
         return around.publish(effect.watcher as Watching, effect.news);
       case "pending":
-        return around.pending(this);
+        return around.pending(this, effect.byMs);
       case "wake":
         return around.wake(this, effect.atMs);
       case "claim":

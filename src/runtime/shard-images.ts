@@ -11,11 +11,10 @@ import type { EntityImage, RequestsImage, ShardImage, StoredImage } from "../mod
 import type { LogPosition } from "../ports/log.ts";
 import { type StateStore, stateDamaged } from "../ports/state-store.ts";
 import { decodeIds, decodeImage, decodeStamp, encodeIds, encodeStamp, type Stamp } from "../wire/image.ts";
+import { type Codes, sameCodes } from "./codes.ts";
 
 /** Ids in one chunk: full ones are written once, the last one again with each checkpoint (400 KB). */
 const idsPerChunk = 16_384;
-
-export type Codes = Readonly<Record<string, string>>;
 
 export class ShardImages {
   readonly #store: StateStore;
@@ -174,9 +173,4 @@ function* chunksFrom({ ids, offsets }: RequestsImage, number: number, from: numb
     const bytes = encodeIds(ids.subarray(start * 16, end * 16), offsets.subarray(start, end));
     yield { name: chunkName(number, start), touched: 0, busy: false, bytes };
   }
-}
-
-function sameCodes(left: Codes, right: Codes): boolean {
-  const names = Object.keys(left);
-  return names.length === Object.keys(right).length && names.every((name) => left[name] === right[name]);
 }

@@ -60,6 +60,7 @@ export class SimFile {
     for (let sector = Math.floor(position / sectorBytes); sector * sectorBytes < until; sector++) {
       if (random() >= share) continue;
       const start = sector * sectorBytes;
+      if (start >= this.bytes) continue; // the file did not grow so far
       const image = new Uint8Array(Math.max(0, Math.min(sectorBytes, this.bytes - start)));
       this.read(image, start);
       const from = Math.max(position, start);

@@ -66,6 +66,8 @@ export interface Swarm {
   readonly faultsMs: number;
   readonly limits: Partial<Limits>;
   readonly deferMs: number;
+  /** Share of the transfers and additions that are relaxed. */
+  readonly relaxed: number;
 }
 
 export interface SwarmOptions {
@@ -114,6 +116,7 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
     faultsMs: prng.pick([500, 3_000, 10_000]),
     jumpMs: toleratedMs(limits),
     deferMs: prng.pick([0, 0, 1, 5]),
+    relaxed: relaxedShare(seed),
     // drawn last, so that seeds without couriers stay what they were
     ...courierFacts(prng, limits),
   };
@@ -124,6 +127,12 @@ function courierFacts(prng: Prng, limits: Partial<Limits>): Pick<Swarm, "courier
   const few = prng.chance(0.2) ? { callsPerEntityMax: 2 } : {};
   const slow = prng.chance(0.3) ? { callsRunningMax: prng.pick([1, 2]) } : {};
   return { couriers: prng.between(1, 3), limits: { ...limits, ...few, ...slow } };
+}
+
+/** Drawn apart, so that the seeds without it are those that they were before there were relaxed commands. */
+function relaxedShare(seed: number): number {
+  const prng = new Prng(seed ^ 0x72656c);
+  return prng.chance(0.4) ? prng.pick([0.3, 0.7, 1]) : 0;
 }
 
 type Often = (probability: number, value: () => number) => number;

@@ -13,7 +13,7 @@
  * Invariant: decodeBody(encodeBody(records)) deep-equals the records. There is one text of each word and one decode of each
  * column per frame, not per record: that is what makes a replay fast.
  */
-import { Packr, Unpackr } from "msgpackr";
+import { Packr, RESET_BUFFER_MODE, REUSE_BUFFER_MODE, Unpackr } from "msgpackr";
 import type { Cause, EventBody, LogRecord, Outcome, StepRecord } from "../model/records.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import {
@@ -43,27 +43,34 @@ const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
 const unpackr = new Unpackr({ useRecords: false, copyBuffers: false });
 const nothing: readonly never[] = [];
 
+/** The parts of the frame that is being encoded, in their order; their memory is used again for the next one. */
 const rows = new ByteWriter();
 const wordBytes = new ByteWriter();
 const shapeBytes = new ByteWriter();
 const ids = new ByteWriter();
+const payloadBytes = new ByteWriter();
+const outcomeBytes = new ByteWriter();
+const restBytes = new ByteWriter();
+const measured = [rows, wordBytes, shapeBytes, ids, payloadBytes, outcomeBytes] as const;
 const lengths = new ByteWriter();
+const words = new WordWriter(wordBytes);
+const shapes = new ShapeWriter(words, shapeBytes);
 
 interface Columns {
-  readonly words: WordWriter;
-  readonly shapes: ShapeWriter;
   readonly payloads: unknown[];
   readonly outcomes: unknown[];
   readonly rest: Row[];
   timeMs: number;
 }
 
-/** @returns the parts, to be joined before the next call */
-export function encodeBody(records: readonly LogRecord[]): readonly Uint8Array[] {
-  for (const part of [rows, wordBytes, shapeBytes, ids, lengths]) part.clear();
-  const words = new WordWriter(wordBytes);
-  const shapes = new ShapeWriter(words, shapeBytes);
-  const columns: Columns = { words, shapes, payloads: [], outcomes: [], rest: [], timeMs: Number.NaN };
+/** Encodes for `copyBody`, which is to be called before the next one is encoded. @returns the body's length */
+export function encodeBody(records: readonly LogRecord[]): number {
+  for (const part of measured) part.clear();
+  restBytes.clear();
+  lengths.clear();
+  words.clear();
+  shapes.clear();
+  const columns: Columns = { payloads: [], outcomes: [], rest: [], timeMs: Number.NaN };
   for (const record of records) {
     if (record.kind === "step") writeStep(columns, record);
     else {
@@ -71,26 +78,31 @@ export function encodeBody(records: readonly LogRecord[]): readonly Uint8Array[]
       columns.rest.push(toRow(record));
     }
   }
-  const parts = [
-    rows.written,
-    wordBytes.written,
-    shapeBytes.written,
-    ids.written,
-    packed(columns.payloads),
-    packed(columns.outcomes),
-  ];
-  for (const part of parts) lengths.varint(part.length);
-  return [lengths.written, ...parts, packed(columns.rest)];
+  pack(columns.payloads, payloadBytes);
+  pack(columns.outcomes, outcomeBytes);
+  pack(columns.rest, restBytes);
+  let length = restBytes.length;
+  for (const part of measured) {
+    lengths.varint(part.length);
+    length += part.length;
+  }
+  return length + lengths.length;
 }
 
-const noBytes = new Uint8Array(0);
+export function copyBody(target: Buffer, at: number): void {
+  let end = lengths.copyTo(target, at);
+  for (const part of measured) end = part.copyTo(target, end);
+  restBytes.copyTo(target, end);
+}
 
-function packed(column: readonly unknown[]): Uint8Array {
-  return column.length === 0 ? noBytes : packr.pack(column);
+/** Without a copy of its own: msgpackr says where in its memory the message stands, and takes that memory again. */
+function pack(column: readonly unknown[], part: ByteWriter): void {
+  if (column.length === 0) return;
+  const memory = packr.pack(column, REUSE_BUFFER_MODE | RESET_BUFFER_MODE) as Buffer & { start: number; end: number };
+  part.part(memory, memory.start, memory.end);
 }
 
 function writeStep(columns: Columns, step: StepRecord): void {
-  const { words, shapes } = columns;
   const { cause, events, outcome } = step;
   const timeStep = step.time - columns.timeMs;
   const wholeTime = !(timeStep >= 0 && timeStep < timeStepMax && Number.isInteger(timeStep));
@@ -112,7 +124,7 @@ function writeStep(columns: Columns, step: StepRecord): void {
     rows.varint(event.version);
     shapes.push(columns.payloads, event.payload);
   }
-  if (cause.kind === "request") ids.sixteen(cause.idBytes);
+  if (cause.kind === "request") ids.part(cause.idBytes, 0, 16);
   if (outcome.ok) shapes.push(columns.outcomes, outcome.value);
   else columns.outcomes.push(failed, failureToRow(outcome));
   if (rest !== undefined) columns.rest.push(rest);
@@ -122,48 +134,52 @@ function writeStep(columns: Columns, step: StepRecord): void {
  * @returns undefined if the parts do not hold what the rows say
  * @throws `log-damaged` a newer version wrote it
  */
-export function decodeBody(body: Buffer, count: number): LogRecord[] | undefined {
-  const reader = new ByteReader(body);
-  const sizes = [reader.varint(), reader.varint(), reader.varint(), reader.varint(), reader.varint(), reader.varint()];
-  const [rowPart, wordPart, shapePart, idPart, payloadPart, outcomePart] = sizes.map((size) => reader.part(size)) as [
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
+export function decodeBody(bytes: Buffer, from: number, count: number): LogRecord[] | undefined {
+  const lengthsOf = new ByteReader(bytes, from, bytes.length);
+  const ends: number[] = [];
+  for (let part = 0; part < measured.length; part++) ends.push(lengthsOf.varint());
+  const start = lengthsOf.at;
+  let end = start;
+  for (let part = 0; part < measured.length; part++) ends[part] = end += ends[part] as number;
+  const [rowsEnd, wordsEnd, shapesEnd, idsEnd, payloadsEnd, outcomesEnd] = ends as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
   ];
-  if (reader.at > body.length) return undefined;
-  const words = readWords(new ByteReader(wordPart));
-  const shapes = readShapes(new ByteReader(shapePart), words);
+  if (end > bytes.length) return undefined;
+  const names = readWords(new ByteReader(bytes, rowsEnd, wordsEnd));
+  const forms = readShapes(new ByteReader(bytes, wordsEnd, shapesEnd), names);
   const frame: StoredFrame = {
-    rows: new ByteReader(rowPart),
-    words,
-    ids: idPart,
-    idAt: 0,
-    payloads: new ShapedColumn(unpacked(payloadPart), shapes),
-    outcomes: new Outcomes(outcomePart, shapes),
-    rest: unpacked(reader.part(body.length - reader.at)) as Row[],
+    rows: new ByteReader(bytes, start, rowsEnd),
+    words: names,
+    bytes,
+    idAt: shapesEnd,
+    payloads: new ShapedColumn(unpack(bytes, idsEnd, payloadsEnd), forms),
+    outcomes: new Outcomes(bytes, payloadsEnd, outcomesEnd, forms),
+    rest: unpack(bytes, outcomesEnd, bytes.length) as Row[],
     restAt: 0,
     steps: 0,
     timeMs: 0,
   };
   const records: LogRecord[] = [];
   while (records.length < count && !frame.rows.atEnd) records.push(readRecord(frame));
-  const complete =
-    records.length === count && frame.rows.complete && frame.payloads.complete && frame.idAt === idPart.length;
+  const complete = records.length === count && frame.rows.complete && frame.payloads.complete && frame.idAt === idsEnd;
   return complete ? records : undefined;
 }
 
-function unpacked(part: Buffer): readonly unknown[] {
-  return part.length === 0 ? nothing : (unpackr.unpack(part) as unknown[]);
+function unpack(bytes: Buffer, start: number, end: number): readonly unknown[] {
+  return start === end ? nothing : (unpackr.unpack(bytes, { start, end }) as unknown[]);
 }
 
 /** A frame that is being read. */
 interface StoredFrame {
   readonly rows: ByteReader;
   readonly words: readonly string[];
-  readonly ids: Buffer;
+  readonly bytes: Buffer;
+  /** Of the next request id. */
   idAt: number;
   readonly payloads: ShapedColumn;
   readonly outcomes: Outcomes;
@@ -174,12 +190,12 @@ interface StoredFrame {
 }
 
 function readRecord(frame: StoredFrame): LogRecord {
-  const { rows: from, words } = frame;
+  const { rows: from, words: names } = frame;
   const mark = from.byte();
   if ((mark & marks.step) === 0) return fromRow(frame.rest[frame.restAt++] ?? []);
   frame.timeMs = (mark & marks.wholeTime) !== 0 ? from.float64() : frame.timeMs + from.varint();
-  const entity = { type: words[from.varint()] as string, key: words[from.varint()] as string };
-  const command = words[from.varint()] as string;
+  const entity = { type: names[from.varint()] as string, key: names[from.varint()] as string };
+  const command = names[from.varint()] as string;
   const inMark = mark >> eventsShift;
   const events = inMark === 0 ? nothing : readEvents(frame, inMark === eventsFollow ? from.varint() : inMark);
   const cause = (mark & marks.request) === 0 ? undefined : readRequest(frame);
@@ -189,10 +205,10 @@ function readRecord(frame: StoredFrame): LogRecord {
 }
 
 function readEvents(frame: StoredFrame, count: number): EventBody[] {
-  const { rows: from, words, payloads } = frame;
+  const { rows: from, words: names, payloads } = frame;
   const events: EventBody[] = [];
   for (let left = count; left > 0 && !from.atEnd; left--) {
-    const name = words[from.varint()] as string;
+    const name = names[from.varint()] as string;
     events.push({ name, version: from.varint(), payload: payloads.next() });
   }
   return events;
@@ -201,16 +217,20 @@ function readEvents(frame: StoredFrame, count: number): EventBody[] {
 function readRequest(frame: StoredFrame): Cause {
   const at = frame.idAt;
   frame.idAt += 16;
-  return new StoredRequest(frame.ids.subarray(at, at + 16));
+  return new StoredRequest(frame.bytes, at);
 }
 
 class Outcomes implements StoredOutcomes {
-  readonly #part: Buffer;
+  readonly #bytes: Buffer;
+  readonly #start: number;
+  readonly #end: number;
   readonly #shapes: Shapes;
   #decoded: Outcome[] | undefined;
 
-  constructor(part: Buffer, shapes: Shapes) {
-    this.#part = part;
+  constructor(bytes: Buffer, start: number, end: number, shapes: Shapes) {
+    this.#bytes = bytes;
+    this.#start = start;
+    this.#end = end;
     this.#shapes = shapes;
   }
 
@@ -219,7 +239,7 @@ class Outcomes implements StoredOutcomes {
   }
 
   #decode(): Outcome[] {
-    const column = new ShapedColumn(unpacked(this.#part), this.#shapes);
+    const column = new ShapedColumn(unpack(this.#bytes, this.#start, this.#end), this.#shapes);
     const outcomes: Outcome[] = [];
     while (!column.complete) {
       const failure = column.take(failed);

@@ -2,16 +2,20 @@
  * Bytes written one after the other into memory that grows and is used again, and read the same way.
  *
  * Invariant: reading is as writing, in the same order. A reader past its end yields zeros and is then beyond it, which
- * its user must check: `complete`.
+ * its user must check: `complete`. Server side only: `Buffer`.
  */
 
 export class ByteWriter {
   #bytes = Buffer.allocUnsafeSlow(1_024);
   #at = 0;
 
-  /** What was written; good until the next `clear`. */
-  get written(): Buffer {
-    return this.#bytes.subarray(0, this.#at);
+  get length(): number {
+    return this.#at;
+  }
+
+  /** Copies what was written. @returns where it ends in the target */
+  copyTo(target: Buffer, at: number): number {
+    return at + this.#bytes.copy(target, at, 0, this.#at);
   }
 
   clear(): void {
@@ -45,17 +49,13 @@ export class ByteWriter {
     this.byte(left);
   }
 
-  all(bytes: Uint8Array): void {
-    this.#grow(bytes.length);
-    this.#bytes.set(bytes, this.#at);
-    this.#at += bytes.length;
-  }
-
-  /** Sixteen bytes one by one: for so few a copy in one call costs more. */
-  sixteen(bytes: Uint8Array): void {
-    this.#grow(16);
-    for (let index = 0; index < 16; index++) this.#bytes[this.#at + index] = bytes[index] as number;
-    this.#at += 16;
+  /** The bytes of `from` between two places. */
+  part(from: Uint8Array, start: number, end: number): void {
+    this.#grow(end - start);
+    // few bytes one by one: a view of them costs more
+    if (end - start > 64) this.#bytes.set(from.subarray(start, end), this.#at);
+    else for (let index = start; index < end; index++) this.#bytes[this.#at + index - start] = from[index] as number;
+    this.#at += end - start;
   }
 
   /** Length in one byte, then the letters. @returns false, and nothing written, if one of them is not ASCII */
@@ -85,11 +85,13 @@ const keptBytesMax = 1024 * 1024;
 export class ByteReader {
   readonly bytes: Buffer;
   readonly #end: number;
-  at = 0;
+  at: number;
 
-  constructor(bytes: Buffer) {
+  /** Reads from `at` to before `end`. */
+  constructor(bytes: Buffer, at: number, end: number) {
     this.bytes = bytes;
-    this.#end = bytes.length;
+    this.at = at;
+    this.#end = end;
   }
 
   get atEnd(): boolean {
@@ -128,11 +130,5 @@ export class ByteReader {
   utf8(length: number): string {
     this.at += length;
     return this.bytes.toString("utf8", this.at - length, Math.min(this.at, this.#end));
-  }
-
-  /** The next `length` bytes, as a view. */
-  part(length: number): Buffer {
-    this.at += length;
-    return this.bytes.subarray(this.at - length, this.at);
   }
 }

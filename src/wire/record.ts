@@ -124,13 +124,19 @@ function causeToRow(cause: Exclude<Cause, { kind: "request" }>): Row {
   }
 }
 
-/** A request id out of the log. A replay needs its bytes only; the text is made when somebody asks for it. */
+/** A request id out of the log, where it stands in its frame. A replay needs no more; others make what they ask for. */
 export class StoredRequest {
   readonly kind = "request";
-  readonly idBytes: Uint8Array;
+  readonly column: Uint8Array;
+  readonly place: number;
 
-  constructor(idBytes: Uint8Array) {
-    this.idBytes = idBytes;
+  constructor(column: Uint8Array, place: number) {
+    this.column = column;
+    this.place = place;
+  }
+
+  get idBytes(): Uint8Array {
+    return this.column.subarray(this.place, this.place + 16);
   }
 
   get requestId(): string {

@@ -19,10 +19,15 @@ export class ShapeWriter {
   readonly #words: WordWriter;
   readonly #bytes: ByteWriter;
 
-  /** @param bytes is empty, and nobody else writes to it */
+  /** @param bytes nobody else writes to it */
   constructor(words: WordWriter, bytes: ByteWriter) {
     this.#words = words;
     this.#bytes = bytes;
+  }
+
+  clear(): void {
+    this.#shapes.length = 0;
+    this.#bytes.clear();
   }
 
   push(column: unknown[], value: Plain): void {

@@ -11,26 +11,43 @@
 import type { ByteReader, ByteWriter } from "./bytes.ts";
 
 const longWord = 255;
+const fewMax = 8;
 
 export class WordWriter {
+  /** Words of a small frame: a few are found sooner by comparing them than by a map that is made for them. */
+  readonly #few: string[] = [];
+  /** All words, once they are more. */
   readonly #numbers = new Map<string, number>();
   readonly #bytes: ByteWriter;
 
-  /** @param bytes is empty, and nobody else writes to it */
+  /** @param bytes nobody else writes to it */
   constructor(bytes: ByteWriter) {
     this.#bytes = bytes;
   }
 
+  clear(): void {
+    this.#few.length = 0;
+    if (this.#numbers.size > 0) this.#numbers.clear();
+    this.#bytes.clear();
+  }
+
   numberOf(word: string): number {
-    const known = this.#numbers.get(word);
-    if (known !== undefined) return known;
-    const number = this.#numbers.size;
-    this.#numbers.set(word, number);
+    const known = this.#numbers.size === 0 ? this.#few.indexOf(word) : (this.#numbers.get(word) ?? -1);
+    return known === -1 ? this.#add(word) : known;
+  }
+
+  #add(word: string): number {
+    const number = this.#numbers.size || this.#few.length;
+    if (number < fewMax) this.#few.push(word);
+    else {
+      if (number === fewMax) this.#few.forEach((few, index) => this.#numbers.set(few, index));
+      this.#numbers.set(word, number);
+    }
     if (word.length >= longWord || !this.#bytes.shortAscii(word)) {
       const text = Buffer.from(word, "utf8");
       this.#bytes.byte(longWord);
       this.#bytes.uint32(text.length);
-      this.#bytes.all(text);
+      this.#bytes.part(text, 0, text.length);
     }
     return number;
   }

@@ -1,8 +1,8 @@
 /**
  * What stands where in the state store's file: keys and the envelope of values.
  *
- * Invariants: one key space, sorted by kind, then shard, then name. Every value begins with a CRC-32 over its key and all
- * that follows, so that bytes which lie in a wrong place are as damaged as bytes that were turned. All keys are ASCII.
+ * Invariants: one key space, sorted by kind, then shard, then name. Every value ends with a CRC-32 over its key and all
+ * before it, so that bytes which lie in a wrong place are as damaged as bytes that were turned. All keys are ASCII.
  */
 import { crc32 } from "node:zlib";
 import { assert } from "../../model/errors.ts";
@@ -19,8 +19,14 @@ const namePattern = /^[A-Za-z0-9_/-]{1,200}$/;
 /** Characters of a key before the name. */
 export const prefixLength = 6;
 
+const prefixes: Record<Kind, string[]> = { busy: [], image: [], stamp: [] };
+
 /** What all keys of one kind and shard begin with. */
 export function prefixOf(kind: Kind, shard: ShardId): string {
+  return (prefixes[kind][shard] ??= makePrefix(kind, shard));
+}
+
+function makePrefix(kind: Kind, shard: ShardId): string {
   assert(Number.isInteger(shard) && shard >= 0 && shard < shardsMax, "a shard's number is below 65,536");
   return `${letters[kind]}${shard.toString(16).padStart(4, "0")}.`;
 }
@@ -38,19 +44,20 @@ export function checkName(name: string): void {
   assert(namePattern.test(name), "a name has 1 to 200 characters of letters, digits, `_`, `-` and `/`");
 }
 
-// value: crc 0, then the payload
-const headBytes = 4;
+/** The checksum stands behind the payload: in a page the key stands before it, so both are checked by one call. */
+export const crcBytes = 4;
 
 export function sealValue(key: string, payload: Uint8Array): Buffer {
-  const value = Buffer.allocUnsafe(headBytes + payload.length);
-  value.set(payload, headBytes);
-  value.writeUInt32LE(crc32(value.subarray(headBytes), crc32(key)), 0);
+  const value = Buffer.allocUnsafe(payload.length + crcBytes);
+  value.set(payload);
+  value.writeUInt32LE(crc32(payload, crc32(key)), payload.length);
   return value;
 }
 
 /** The payload, or undefined if the value is damaged. */
 export function openValue(key: string, value: Buffer): Buffer | undefined {
-  if (value.length < headBytes) return undefined;
-  const payload = value.subarray(headBytes);
-  return crc32(payload, crc32(key)) === value.readUInt32LE(0) ? payload : undefined;
+  const length = value.length - crcBytes;
+  if (length < 0) return undefined;
+  const payload = value.subarray(0, length);
+  return crc32(payload, crc32(key)) === value.readUInt32LE(length) ? payload : undefined;
 }

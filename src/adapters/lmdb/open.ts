@@ -51,16 +51,27 @@ export async function openLmdbStateStore(options: LmdbStateStoreOptions): Promis
     // Locks of a process that is gone; ours is the directory's.
     await rm(`${path}-lock`, { force: true });
     const bytesMax = options.bytesMax ?? limitsDefault.stateStoreBytesMax;
-    const database = open<Buffer, string>({
-      path,
-      encoding: "binary",
-      keyEncoder: latinKeys,
-      // Windows would allocate all of it; there the map grows by itself.
-      ...(process.platform === "win32" ? {} : { mapSize: bytesMax }),
-      // A power cut empties the store anyway; the end of the process takes nothing from the system's memory.
-      noSync: true,
-      overlappingSync: false,
-    });
+    const begin = () =>
+      open<Buffer, string>({
+        path,
+        encoding: "binary",
+        keyEncoder: latinKeys,
+        // Windows would allocate all of it; there the map grows by itself.
+        ...(process.platform === "win32" ? {} : { mapSize: bytesMax }),
+        // A power cut empties the store anyway; the end of the process takes nothing from the system's memory.
+        noSync: true,
+        overlappingSync: false,
+      });
+    let database: ReturnType<typeof begin>;
+    try {
+      database = begin();
+    } catch (cause) {
+      if (reason !== undefined) throw cause;
+      // Verified and yet refused: another version's file, say. What is in it can be had elsewhere.
+      for (const name of [path, `${path}-lock`]) await rm(name, { force: true });
+      options.emptied?.("damaged");
+      database = begin();
+    }
     const identity = identityOf(directory, path);
     await writeSeal(directory, { identity, boot, closed: undefined });
     return new LmdbStateStore({
@@ -92,14 +103,14 @@ async function doubt(
   if (seal.identity.directory !== itsDirectory || seal.identity.data !== data) return "copied";
   if (seal.closed === undefined) {
     if (boot === undefined || seal.boot !== boot) return "power-cut";
-    return (await verifyPages(path)) ? undefined : "damaged";
+    return verifyPages(path) ? undefined : "damaged";
   }
   const { bytes, crc } = await checksumOf(path);
   return bytes === seal.closed.bytes && crc === seal.closed.crc ? undefined : "damaged";
 }
 
 /** Loaded when a store is opened, so that a service without one needs no native code. */
-async function loadLmdb(): Promise<typeof import("lmdb")> {
+async function loadLmdb() {
   try {
     return await import("lmdb");
   } catch (cause) {

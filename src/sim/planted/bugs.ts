@@ -77,6 +77,7 @@ const writers: readonly PlantedBug[] = [
     owner.epoch = position.epoch;
     owner.tail = owner.cut = owner.durable = position.tail;
     owner.pendingBytes = owner.cutBytes = 0;
+    owner.cutByMs = Number.POSITIVE_INFINITY;
     this.#recovering.delete(host);`,
     ),
   ),
@@ -163,7 +164,11 @@ const dedup: readonly PlantedBug[] = [
   bug(
     "dedup-lost-at-restart",
     "forgets the request ids when it recovers",
-    edit("core/replay.ts", "  rememberRequest(dedup, id, at, record.time);\n", ""),
+    edit(
+      "core/replay.ts",
+      "  rememberRequest(dedup, cause.column ?? cause.idBytes, at, record.time, cause.place);\n",
+      "",
+    ),
   ),
   bug(
     "dedup-forgets-early",
@@ -178,6 +183,41 @@ const dedup: readonly PlantedBug[] = [
     "expired-runs",
     "runs a request id that is older than the window",
     edit("core/commands.ts", 'if (age === "too-old") {', "if (owner === undefined) {"),
+  ),
+];
+
+const relaxed: readonly PlantedBug[] = [
+  bug(
+    "relaxed-late",
+    "lets a relaxed record wait until its window is over",
+    edit("core/step.ts", "facts.nowMs + windowMs * relaxedShare.wait;", "facts.nowMs + windowMs + 50;"),
+  ),
+  bug(
+    "relaxed-while-behind",
+    "answers relaxed commands early however long the log does not answer",
+    edit(
+      "core/relaxed.ts",
+      "  if (appendMs > windowMs * relaxedShare.append || !answersEarly(owner, nowMs)) return 0;",
+      "",
+    ),
+  ),
+  bug(
+    "relaxed-never-cut",
+    "does not say that relaxed records wait, so that they go only with others",
+    edit(
+      "core/owner-state.ts",
+      "  if (byMs >= owner.cutByMs) return;",
+      "  if (byMs >= owner.cutByMs || byMs > 0) return;",
+    ),
+  ),
+  bug(
+    "relaxed-is-durable",
+    "answers durable commands early too",
+    edit(
+      "core/relaxed.ts",
+      'if (durability === undefined || durability === "durable") return 0;',
+      'if (typeof durability !== "object") durability = { relaxed: { windowMs: 400 } };',
+    ),
   ),
 ];
 
@@ -298,6 +338,7 @@ export const bugs: readonly PlantedBug[] = [
   ...writers,
   ...outcomes,
   ...dedup,
+  ...relaxed,
   ...timersAndSends,
   ...calls,
   ...formerly,

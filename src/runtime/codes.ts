@@ -1,0 +1,73 @@
+/**
+ * Which code evolved the states that were kept, and what to do with those of other code.
+ *
+ * As long as the log reaches back to its first record, states of other code are evolved again from it. Once it is trimmed
+ * the kept state is all there is of what was trimmed: then it goes through the definition's `migrate` if its `version` was
+ * raised, and is taken as it is if the version is the same, which is how an author says that older states still hold.
+ *
+ * Invariant: a state of an older `version` without a `migrate`, or of a newer one, is never used.
+ */
+import type { EntityDefinition } from "../model/entity.ts";
+import { HoldfastError } from "../model/errors.ts";
+import type { StoredImage } from "../model/images.ts";
+import { stateFrom, stateVersionOf } from "../model/state-version.ts";
+import type { Plain } from "../std/plain.ts";
+import { decodeImage, encodeImage } from "../wire/image.ts";
+
+/** `version:state version` by entity type. */
+export type Codes = Readonly<Record<string, string>>;
+
+export function codesOf(definitions: ReadonlyMap<string, EntityDefinition>): Codes {
+  return Object.fromEntries([...definitions].map(([name, each]) => [name, `${each.version}:${stateVersionOf(each)}`]));
+}
+
+/** Whether the same code evolved both. */
+export function sameCodes(left: Codes, right: Codes): boolean {
+  const names = Object.keys(left);
+  return names.length === Object.keys(right).length && names.every((name) => left[name] === right[name]);
+}
+
+/**
+ * What turns images of other code into this code's.
+ * @throws `unknown-event` there is no way to; nothing was changed
+ */
+export function converterOf(
+  codes: Codes,
+  definitions: ReadonlyMap<string, EntityDefinition>,
+): (image: StoredImage) => StoredImage {
+  const now = codesOf(definitions);
+  const migrated = new Map<string, { readonly definition: EntityDefinition; readonly version: number }>();
+  for (const [name, code] of Object.entries(codes)) {
+    if (code === now[name]) continue;
+    const definition = definitions.get(name);
+    const version = Number.parseInt(code, 10);
+    if (definition === undefined)
+      throw unusable(name, "this code does not define that type. Deploy the code that wrote it");
+    if (version === definition.version) continue;
+    if (version > definition.version || definition.migrate === undefined)
+      throw unusable(
+        name,
+        `they are of version ${version}, the definition's is ${definition.version}. Give it a \`migrate\``,
+      );
+    migrated.set(name, { definition, version });
+  }
+  if (migrated.size === 0) return (image) => image;
+  return (image) => {
+    const found = migrated.get(image.name.slice(0, image.name.indexOf("/")));
+    return found === undefined ? image : migrate(image, found.definition, found.version);
+  };
+}
+
+function migrate(stored: StoredImage, definition: EntityDefinition, version: number): StoredImage {
+  const image = decodeImage(stored.bytes);
+  const kept = image && stateFrom(definition, { state: image.state, stateVersion: "", version });
+  if (image === undefined || kept === undefined) throw unusable(stored.name, "its `migrate` gave no state");
+  return encodeImage({ ...image, state: kept.state as Plain });
+}
+
+function unusable(name: string, why: string): HoldfastError {
+  return new HoldfastError(
+    "unknown-event",
+    `The log is trimmed, and the kept states of "${name}" cannot be used: ${why}.`,
+  );
+}
