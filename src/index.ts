@@ -7,9 +7,13 @@ export { developmentAuthentication } from "./gateway/auth.ts";
 export { type JwtOptions, jwtAuthentication } from "./gateway/jwt.ts";
 export type { Authenticate, Gateway, GatewayOptions, Identity } from "./gateway/options.ts";
 export { startGateway } from "./gateway/server.ts";
+export { callOutcome } from "./model/call-outcome.ts";
 export {
   type Access,
   type AnyEntity,
+  type CallAttempt,
+  type CallOptions,
+  type CallOutcome,
   type Chance,
   type CommandOptions,
   type DecideContext,

@@ -1,11 +1,12 @@
 /**
- * When something of a shard is due: its timers, and sends to be tried again.
+ * When something of a shard is due: its timers, and sends and calls to be tried again.
  *
- * Invariant: an alarm is a hint. The slot it names decides whether the timer or send still stands.
+ * Invariant: an alarm is a hint. The slot it names decides whether the timer, send or call still stands.
  */
 import type { Offset } from "../model/ids.ts";
 import type { TimerChange } from "../model/records.ts";
 import { Heap } from "../std/heap.ts";
+import type { Call } from "./call-state.ts";
 import type { Effect } from "./effects.ts";
 import type { Owner } from "./owner-state.ts";
 import type { Outbox, Slot, Timer } from "./slot.ts";
@@ -20,7 +21,8 @@ export type Alarm =
       /** How many of them the author's code threw. */
       readonly throws: number;
     }
-  | { readonly kind: "send"; readonly dueMs: number; readonly slot: Slot; readonly outbox: Outbox };
+  | { readonly kind: "send"; readonly dueMs: number; readonly slot: Slot; readonly outbox: Outbox }
+  | { readonly kind: "call"; readonly dueMs: number; readonly slot: Slot; readonly call: Call };
 
 export interface Alarms {
   readonly heap: Heap<Alarm>;
@@ -53,6 +55,11 @@ export function armTimers(
 export function retryLater(owner: Owner, slot: Slot, outbox: Outbox, nowMs: number, effects: Effect[]): void {
   const dueMs = nowMs + backoff(outbox.failures++);
   owner.alarms.heap.push({ kind: "send", dueMs, slot, outbox });
+  effects.push({ kind: "wake", atMs: dueMs });
+}
+
+export function armCall(owner: Owner, slot: Slot, call: Call, dueMs: number, effects: Effect[]): void {
+  owner.alarms.heap.push({ kind: "call", dueMs, slot, call });
   effects.push({ kind: "wake", atMs: dueMs });
 }
 

@@ -7,11 +7,19 @@
  * 3. A context is dead after its decide: using it later throws, so a forgotten asynchronous callback cannot emit.
  */
 
-import { type Chance, type DecideContext, Rejection, type ReplyFrom, type SendTarget } from "../model/entity.ts";
+import {
+  type CallDefinitions,
+  type CallOptions,
+  type Chance,
+  type DecideContext,
+  Rejection,
+  type ReplyFrom,
+  type SendTarget,
+} from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { type EntityRef, isKey, isMemberName, isTypeName } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
-import type { EventBody, Principal, SendBody, TimerChange } from "../model/records.ts";
+import type { CallBody, EventBody, Principal, SendBody, TimerChange } from "../model/records.ts";
 import { copyPlain, type Plain, PlainError } from "../std/plain.ts";
 import type { Slot } from "./slot.ts";
 
@@ -19,10 +27,15 @@ export interface Decision {
   readonly events: EventBody[];
   readonly sends: SendBody[];
   readonly timers: TimerChange[];
+  readonly calls: CallBody[];
   /** Size of all of it, as `copyPlain` counts. */
   bytes: number;
   rejection: { readonly reason: string; readonly details: Plain } | undefined;
   reply: ReplyFrom<unknown, unknown> | undefined;
+}
+
+export function emptyDecision(): Decision {
+  return { events: [], sends: [], timers: [], calls: [], bytes: 0, rejection: undefined, reply: undefined };
 }
 
 export interface DecideFacts {
@@ -46,7 +59,7 @@ export function decide(facts: DecideFacts): Decision {
     const { decision } = context;
     if (answer instanceof Rejection) {
       decision.rejection = { reason: answer.reason, details: answer.details };
-      decision.events.length = decision.sends.length = decision.timers.length = 0;
+      decision.events.length = decision.sends.length = decision.timers.length = decision.calls.length = 0;
     } else if (typeof answer === "function") {
       decision.reply = answer as ReplyFrom<unknown, unknown>;
     } else if (answer !== undefined) {
@@ -61,14 +74,14 @@ export function decide(facts: DecideFacts): Decision {
   }
 }
 
-class Context implements DecideContext<Record<string, unknown>> {
+class Context implements DecideContext<Record<string, unknown>, CallDefinitions> {
   readonly type: string;
   readonly key: string;
   readonly now: number;
   readonly principal: Principal;
   readonly version: number;
   readonly random: Chance;
-  readonly decision: Decision = { events: [], sends: [], timers: [], bytes: 0, rejection: undefined, reply: undefined };
+  readonly decision: Decision = emptyDecision();
   readonly #slot: Slot;
   readonly #limits: Limits;
   #ended = false;
@@ -157,6 +170,47 @@ class Context implements DecideContext<Record<string, unknown>> {
     this.decision.timers.push({ name, dueMs: null });
   }
 
+  call(name: string, input: unknown, options: CallOptions = {}): void {
+    this.#check(this.decision.calls.length, "calls");
+    const { definition } = this.#slot;
+    const limits = this.#limits;
+    const { result, context, timeoutMs = limits.callTimeoutMs, attempts = limits.callAttempts } = options;
+    const { failure = "park" } = options;
+    if (!definition.calls.has(name))
+      throw new HoldfastError("decide-failed", `"${name}" is not one of the calls of ${this.type}.`);
+    if (result !== undefined && !definition.commands.has(result)) {
+      throw new HoldfastError(
+        "decide-failed",
+        `The result of call "${name}" goes to "${result}", which is not a command of ${this.type}.`,
+      );
+    }
+    if (!isCount(timeoutMs, limits.callTimeoutMaxMs) || !isCount(attempts, limits.callAttemptsMax)) {
+      throw new HoldfastError(
+        "decide-failed",
+        `Call "${name}" needs a timeoutMs of 1 to ${limits.callTimeoutMaxMs} and 1 to ${limits.callAttemptsMax} attempts.`,
+      );
+    }
+    if (failure !== "park" && failure !== "tell" && failure !== "settle")
+      throw new HoldfastError("decide-failed", `The failure of call "${name}" is "park", "tell" or "settle".`);
+    if (failure !== "park" && result === undefined) {
+      throw new HoldfastError(
+        "decide-failed",
+        `The failure of call "${name}" is "${failure}", but no command gets its result: name one, or let it be parked.`,
+      );
+    }
+    if (this.#slot.calls.size + this.decision.calls.length >= limits.callsPerEntityMax)
+      throw new HoldfastError("overloaded", `${limits.callsPerEntityMax} calls of this entity are not settled yet.`);
+    this.decision.calls.push({
+      name,
+      input: this.#copy(input, `the input of call "${name}"`),
+      ...(result === undefined ? {} : { result }),
+      ...(context === undefined ? {} : { context: this.#copy(context, `the context of call "${name}"`) }),
+      timeoutMs,
+      attempts,
+      failure,
+    });
+  }
+
   #nextSequence(to: EntityRef): number {
     let last = this.#slot.outbox.get(`${to.type}/${to.key}`)?.sequence ?? 0;
     for (const send of this.decision.sends)
@@ -179,6 +233,10 @@ class Context implements DecideContext<Record<string, unknown>> {
     decision.bytes += copy.bytes;
     return copy.value;
   }
+}
+
+function isCount(value: number, most: number): boolean {
+  return Number.isSafeInteger(value) && value >= 1 && value <= most;
 }
 
 /** @throws `too-large` or `decide-failed` that name `what` and the path to the fault */

@@ -9,6 +9,10 @@ import type { EntityRef, Epoch, Offset, ShardId } from "../model/ids.ts";
 import type { EntityImage } from "../model/images.ts";
 import type { OperatorCall } from "../model/marks.ts";
 import type {
+  CallBody,
+  CallFilter,
+  CallId,
+  CallOrder,
   CallResult,
   CommandCall,
   LogRecord,
@@ -19,6 +23,7 @@ import type {
   WatchCall,
   WatchNews,
 } from "../model/records.ts";
+import type { CallAnswer } from "./call-state.ts";
 
 /** An entity's state, to be made anew from its records. */
 export interface RebuildOrder {
@@ -98,6 +103,24 @@ export type Input =
       readonly built: Built | undefined;
       readonly nowMs: number;
     }
+  /** An attempt at a call of ours came to its end. */
+  | {
+      readonly kind: "called";
+      readonly entity: EntityRef;
+      readonly id: CallId;
+      readonly attempt: number;
+      readonly answer: CallAnswer;
+      readonly nowMs: number;
+      readonly chance: Chance;
+    }
+  | { readonly kind: "list-calls"; readonly filter: CallFilter; readonly caller: Caller }
+  | {
+      readonly kind: "operate-call";
+      readonly order: CallOrder;
+      readonly caller: Caller;
+      readonly nowMs: number;
+      readonly chance: Chance;
+    }
   /** No append is in flight: hand over what is decided. */
   | { readonly kind: "cut"; readonly bytesMax: number }
   | { readonly kind: "appended"; readonly tail: Offset }
@@ -140,6 +163,15 @@ export type Effect =
     }
   /** The send cannot be taken in now; the sender tries again. */
   | { readonly kind: "undelivered"; readonly from: EntityRef; readonly to: EntityRef }
+  /** Run a handler; hand back what it comes to, once, or nothing if this incarnation ends before. */
+  | {
+      readonly kind: "call";
+      readonly entity: EntityRef;
+      readonly id: CallId;
+      readonly body: CallBody;
+      readonly madeMs: number;
+      readonly attempt: number;
+    }
   /** Tick at this time, or earlier. */
   | { readonly kind: "wake"; readonly atMs: number }
   /** User code failed. No payload in it: it goes to the node's log. */

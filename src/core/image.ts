@@ -10,6 +10,8 @@ import { type EntityRef, formatRef, type Offset } from "../model/ids.ts";
 import type { EntityImage, ParkedImage } from "../model/images.ts";
 import type { Plain } from "../std/plain.ts";
 import { armTimers } from "./alarms.ts";
+import { trackCalls } from "./call-start.ts";
+import { callFrom, callName, imageOfCall } from "./call-state.ts";
 import type { Effect } from "./effects.ts";
 import type { Owner } from "./owner-state.ts";
 import { makeSlot, outboxTo, type Parked, type Slot } from "./slot.ts";
@@ -23,6 +25,7 @@ export function imageOf(slot: Slot): EntityImage {
     timers: [...slot.timers.values()],
     outbox: [...slot.outbox.values()].map(({ to, sequence, queue }) => ({ to, sequence, sends: [...queue] })),
     inbox: [...slot.inbox].map(([from, last]) => ({ from, ...last })),
+    calls: [...slot.calls.values()].map(imageOfCall),
     ...(slot.parked === undefined ? {} : { parked: parkedImage(slot.parked) }),
   };
 }
@@ -58,6 +61,7 @@ export function slotFrom(image: EntityImage, definition: EntityDefinition): Slot
     slot.outboxSize += sends.length;
   }
   for (const { from, ...last } of image.inbox) slot.inbox.set(from, last);
+  for (const call of image.calls) slot.calls.set(callName(call.id), callFrom(call));
   if (image.parked !== undefined) {
     const { version } = image;
     slot.parked = { ...image.parked, good: true, below: image.parked.at, stuck: false, version };
@@ -113,15 +117,20 @@ function isQuiet(owner: Owner, slot: Slot): boolean {
     slot.timers.size === 0 &&
     slot.outboxSize === 0 &&
     slot.parked === undefined &&
+    slot.calls.size === 0 &&
     !owner.views.dirty.has(slot) &&
     !owner.views.byEntity.has(formatRef(slot.ref))
   );
 }
 
-/** Brings an entity with timers or sends, or one that is parked, into memory, before the replay of what its image does not contain. */
+/**
+ * Brings an entity with timers, sends or calls, or one that is parked, into memory, before the replay of what its image
+ * does not contain.
+ */
 export function activateBusy(owner: Owner, entity: EntityRef): void {
   const slot = owner.slots.get(entity);
   if (slot === undefined) return;
   if (slot.parked !== undefined) owner.parked.add(slot);
   for (const timer of slot.timers.values()) armTimers(owner, slot, [timer], timer.setAt);
+  trackCalls(owner, slot);
 }

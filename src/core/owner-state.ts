@@ -70,6 +70,8 @@ export interface Owner {
   readonly dedup: Dedup;
   readonly gate: Gate;
   readonly alarms: Alarms;
+  /** The slots that have calls. */
+  readonly calling: Set<Slot>;
   readonly views: Views;
   readonly pending: Queue<{ readonly record: StepRecord | MarkRecord; readonly bytes: number }>;
   /** Bytes of the records from `durable` to `tail`, and of those of them that are being appended. */
@@ -105,6 +107,7 @@ export function makeOwner(options: OwnerOptions, replay: ReplayBounds = { tail: 
     dedup: makeDedup(limits, options.seed, replay.from?.requests),
     gate: makeGate(),
     alarms: makeAlarms(),
+    calling: new Set(),
     views: makeViews(),
     pending: new Queue(),
     pendingBytes: 0,

@@ -15,6 +15,9 @@
 import { assert } from "../model/errors.ts";
 import type { Offset } from "../model/ids.ts";
 import type { LogRecord } from "../model/records.ts";
+import { startCalls } from "./call-start.ts";
+import { listCalls, operateCall } from "./call-verbs.ts";
+import { takeCalled } from "./calls.ts";
 import { takeCommand } from "./commands.ts";
 import { forgetExpired } from "./dedup.ts";
 import type { Effect, Input } from "./effects.ts";
@@ -85,6 +88,7 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
     default:
       if (owner.phase === "serving") stepServing(owner, input, effects);
       else if (owner.phase === "draining" && input.kind === "settle") takeSettlement(owner, input, effects);
+      else if (owner.phase === "draining" && input.kind === "called") takeCalled(owner, input, effects);
       else answerUnserved(input, effects);
   }
   // Only what nobody waits for may wait itself.
@@ -94,7 +98,19 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
 
 type ServingInput = Extract<
   Input,
-  { kind: "command" | "deliver" | "settle" | "undelivered" | "tick" | "operate" | "rebuilt" }
+  {
+    kind:
+      | "command"
+      | "deliver"
+      | "settle"
+      | "undelivered"
+      | "called"
+      | "list-calls"
+      | "operate-call"
+      | "operate"
+      | "rebuilt"
+      | "tick";
+  }
 >;
 
 function stepServing(owner: Owner, input: ServingInput, effects: Effect[]): void {
@@ -107,6 +123,12 @@ function stepServing(owner: Owner, input: ServingInput, effects: Effect[]): void
       return takeSettlement(owner, input, effects);
     case "undelivered":
       return takeUndelivered(owner, input, effects);
+    case "called":
+      return takeCalled(owner, input, effects);
+    case "list-calls":
+      return listCalls(owner, input, effects);
+    case "operate-call":
+      return operateCall(owner, input, effects);
     case "operate":
       return takeOperate(owner, input, effects);
     case "rebuilt":
@@ -151,6 +173,7 @@ function startServing(owner: Owner, nowMs: number, effects: Effect[]): void {
   owner.cut = owner.durable = owner.tail;
   owner.timeMs = Math.max(owner.timeMs, nowMs);
   deliverAll(owner, effects);
+  startCalls(owner, owner.timeMs, effects);
   markAllParked(owner, nowMs, effects);
   const next = owner.alarms.heap.peek();
   if (next !== undefined) effects.push({ kind: "wake", atMs: next.dueMs });

@@ -4,7 +4,8 @@
  * Invariants:
  * 1. That an entity is parked, and why, is a record: it is parked after a restart and on every other node too. Only one
  *    that a replay found is parked before its mark is written, and that mark is the first thing its owner does.
- * 2. A parked entity takes no command, fires no timer, takes in and starts no send. All of it is held, none dropped.
+ * 2. A parked entity takes no command, fires no timer, takes in and starts no send, starts and settles no call. All of it
+ *    is held, none dropped.
  * 3. A state that an evolve left half done is shown to nobody: `good` is false until it was rebuilt.
  */
 import { HoldfastError } from "../model/errors.ts";
@@ -13,6 +14,7 @@ import type { Captured, MarkRecord, Park, ParkedEntry, ParkWhy } from "../model/
 import type { CallFailure, EventBody, StepRecord } from "../model/records.ts";
 import { copyPlain, type Plain } from "../std/plain.ts";
 import { armTimers } from "./alarms.ts";
+import { resumeCalls, trackCalls } from "./call-start.ts";
 import type { Effect } from "./effects.ts";
 import { holdUntilDurable } from "./gate.ts";
 import { deliverNext } from "./outbox.ts";
@@ -117,7 +119,7 @@ export function addMark(owner: Owner, slot: Slot, draft: MarkDraft, nowMs: numbe
   const bytes = copyPlain([park, state] as unknown as Plain, markCopy).bytes + 256;
   applyMark(owner, slot, record, at);
   addRecord(owner, { slot, record, bytes, byMs: 0 }, effects);
-  if (record.verb === "resume") goOn(owner, slot, effects);
+  if (record.verb === "resume") goOn(owner, slot, nowMs, effects);
   return at;
 }
 
@@ -136,7 +138,10 @@ export function applyMark(owner: Owner, slot: Slot, mark: MarkRecord, at: Offset
   const { parked } = slot;
   if (parked === undefined) return;
   if (mark.verb === "skip" || mark.verb === "repair") {
-    if (mark.verb === "skip" && mark.park !== null) leaveOut(slot, mark.park, mark.time, at);
+    if (mark.verb === "skip" && mark.park !== null) {
+      leaveOut(slot, mark.park, mark.time, at);
+      trackCalls(owner, slot);
+    }
     if (mark.state !== null) {
       parked.good = true;
       parked.stuck = false;
@@ -169,7 +174,10 @@ function applyPark(owner: Owner, slot: Slot, mark: MarkRecord, at: Offset): void
   slot.parked.sinceMs = mark.time;
 }
 
-/** The command that was held is over: its timer is gone, its send is answered, the reply to its send is not decided. */
+/**
+ * The command that was held is over: its timer is gone, its send is answered, the reply to its send is not decided, the
+ * call that it was the end of is settled.
+ */
 function leaveOut(slot: Slot, { captured }: Park, time: number, at: Offset): void {
   if (captured === null || captured.cause.kind === "request") return;
   const reason = "an operator skipped the command";
@@ -185,18 +193,20 @@ function leaveOut(slot: Slot, { captured }: Park, time: number, at: Offset): voi
       outcome: { ok: false, code: "quarantined", reason, details: null },
       sends: [],
       timers: [],
+      calls: [],
     },
     at,
   );
 }
 
 /** Everything that was held goes on. */
-function goOn(owner: Owner, slot: Slot, effects: Effect[]): void {
+function goOn(owner: Owner, slot: Slot, nowMs: number, effects: Effect[]): void {
   for (const timer of slot.timers.values()) armTimers(owner, slot, [timer], timer.setAt, effects);
   for (const outbox of slot.outbox.values()) {
     outbox.throws = 0;
     deliverNext(owner, slot, outbox, effects);
   }
+  resumeCalls(owner, slot, nowMs, effects);
 }
 
 export function capture(

@@ -8,6 +8,7 @@ import type { EntityRef, Offset } from "../model/ids.ts";
 import type { MarkRecord } from "../model/marks.ts";
 import type { Cause, LogRecord, StepRecord } from "../model/records.ts";
 import { armTimers } from "./alarms.ts";
+import { concernsCalls, trackCalls } from "./call-start.ts";
 import { rememberOutcome, rememberRequest, settleRequests } from "./dedup.ts";
 import { noteChange } from "./image.ts";
 import type { Owner } from "./owner-state.ts";
@@ -47,6 +48,7 @@ function replayStep(owner: Owner, at: Offset, record: StepRecord): void {
       slot.version = version;
     }
     if (record.timers.length > 0) armTimers(owner, slot, record.timers, at);
+    if (concernsCalls(record)) trackCalls(owner, slot);
     noteChange(owner, slot);
   }
   if (record.cause.kind === "request") rememberStep(owner, at, record, record.cause, contained ? at : versionOf(slot));
@@ -89,7 +91,11 @@ function makeKnown(owner: Owner, entity: EntityRef): Slot {
 /** True if an entity exists because of this record. */
 export function bringsIntoBeing(record: StepRecord): boolean {
   return (
-    record.events.length > 0 || record.sends.length > 0 || record.timers.length > 0 || record.cause.kind === "send"
+    record.events.length > 0 ||
+    record.sends.length > 0 ||
+    record.timers.length > 0 ||
+    record.calls.length > 0 ||
+    record.cause.kind === "send"
   );
 }
 

@@ -14,12 +14,12 @@ import { formatRef, type Offset } from "../model/ids.ts";
 import type { Cause, Outcome, Principal, SendBody } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 import { retryLater } from "./alarms.ts";
-import type { Decision } from "./decide.ts";
+import { emptyDecision } from "./decide.ts";
 import type { Effect, Input } from "./effects.ts";
 import { holdUntilDurable } from "./gate.ts";
 import { startSend } from "./outbox.ts";
 import { checkRoom, type Owner, recordedNow, slotOf, slotOrFresh, systemPrincipal } from "./owner-state.ts";
-import type { Outbox, Slot } from "./slot.ts";
+import { isParked, type Outbox, type Slot } from "./slot.ts";
 import { mayPass, parkAfterTries, recordStep, runStep, type StepFacts } from "./step.ts";
 import { mayDo, validateInput } from "./user-code.ts";
 
@@ -166,15 +166,6 @@ export function takeUndelivered(
   // held; delivered again when an operator resumes the entity
   if (slot.parked !== undefined) return;
   retryLater(owner, slot, outbox, input.nowMs, effects);
-}
-
-/** Asked after a step: it may have parked the entity. */
-function isParked(slot: Slot): boolean {
-  return slot.parked !== undefined;
-}
-
-function emptyDecision(): Decision {
-  return { events: [], sends: [], timers: [], bytes: 0, rejection: undefined, reply: undefined };
 }
 
 function refusal(code: Extract<Outcome, { ok: false }>["code"], reason: string): Outcome {

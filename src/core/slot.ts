@@ -1,5 +1,5 @@
 /**
- * One entity in memory: its state and everything about it that the log implies (timers, sends under way, sends received).
+ * One entity in memory: its state and everything about it that the log implies (timers, sends under way, sends received, calls).
  *
  * Invariant: a slot is a function of the entity's records up to `touched`, and of nothing else. `applyRecord` is the only
  * place that changes it, for a fresh decision and for a replay alike.
@@ -12,6 +12,7 @@ import type { Park } from "../model/marks.ts";
 import type { EventBody, Outcome, SendBody, StepRecord } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 import { Queue } from "../std/queue.ts";
+import { applyCalls, type Call } from "./call-state.ts";
 
 export interface Timer {
   readonly name: string;
@@ -75,6 +76,8 @@ export interface Slot {
   readonly timers: Map<string, Timer>;
   readonly outbox: Map<string, Outbox>;
   readonly inbox: Map<string, Inbox>;
+  /** Calls that are not settled. */
+  readonly calls: Map<string, Call>;
 
   /** Offset up to which a store has the slot's records; 0 if it has no image. */
   stored: Offset;
@@ -101,11 +104,17 @@ export function makeSlot(ref: EntityRef, definition: EntityDefinition): Slot {
     timers: new Map(),
     outbox: new Map(),
     inbox: new Map(),
+    calls: new Map(),
     stored: 0,
     dirty: false,
     used: true,
     place: -1,
   };
+}
+
+/** Asked after a step: it may have parked the entity. */
+export function isParked(slot: Slot): boolean {
+  return slot.parked !== undefined;
 }
 
 /** Evolves the state by events that are in their current shape. */
@@ -142,6 +151,7 @@ export function applyRecord(slot: Slot, record: StepRecord, at: Offset): void {
     slot.outboxSize++;
     outboxTo(slot, send.to).sequence = send.sequence;
   }
+  applyCalls(slot.calls, record, at);
 }
 
 export function outboxTo(slot: Slot, to: EntityRef): Outbox {

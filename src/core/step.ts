@@ -13,6 +13,7 @@ import { relaxedShare } from "../model/limits.ts";
 import type { Captured } from "../model/marks.ts";
 import type { CallFailure, CallResult, Cause, EventBody, Outcome, Principal, StepRecord } from "../model/records.ts";
 import { armTimers } from "./alarms.ts";
+import { concernsCalls, noteCalls } from "./call-start.ts";
 import { copyChecked, type Decision, decide } from "./decide.ts";
 import { rememberOutcome, rememberRequest } from "./dedup.ts";
 import type { Effect } from "./effects.ts";
@@ -65,7 +66,7 @@ export function recordStep(
   effects: Effect[],
   outcome?: Outcome,
 ): StepResult {
-  const { events, sends, timers } = decision;
+  const { events, sends, timers, calls } = decision;
   const at = owner.tail;
   const draft = {
     kind: "step",
@@ -76,6 +77,7 @@ export function recordStep(
     events,
     sends,
     timers,
+    calls,
   } as const;
   const creates = slot.touched === 0 && bringsIntoBeing({ ...draft, outcome: okNull });
   if (creates && facts.cause.kind === "request") {
@@ -109,6 +111,7 @@ export function recordStep(
   }
   if (timers.length > 0) armTimers(owner, slot, timers, at, effects);
   if (sends.length > 0) noteSends(owner, slot, sends, at, effects);
+  if (concernsCalls(record)) noteCalls(owner, slot, effects);
   if (events.length > 0 && growsTooLarge(slot, decision.bytes, owner.limits)) parkLarge(owner, slot, effects);
   const answer = answerOf(answered, slot.version);
   return {

@@ -9,10 +9,11 @@
  */
 import type { Chance } from "../model/entity.ts";
 import { type Alarm, backoff, retryDelay } from "./alarms.ts";
+import { wakeCall } from "./calls.ts";
 import type { Effect } from "./effects.ts";
 import { deliverNext } from "./outbox.ts";
 import { checkRoom, type Owner, systemPrincipal } from "./owner-state.ts";
-import type { Slot } from "./slot.ts";
+import { isParked } from "./slot.ts";
 import { mayPass, parkAfterTries, runStep, type StepFacts } from "./step.ts";
 import { validateInput } from "./user-code.ts";
 
@@ -26,16 +27,12 @@ export function fireTimers(owner: Owner, nowMs: number, chance: Chance, effects:
     }
     heap.pop();
     if (first.kind === "send") deliverNext(owner, first.slot, first.outbox, effects);
+    else if (first.kind === "call") wakeCall(owner, first, { nowMs, chance }, effects);
     else fire(owner, first, nowMs, chance, effects);
     if (owner.phase !== "serving") return;
   }
   const next = heap.peek();
   if (next !== undefined) effects.push({ kind: "wake", atMs: next.dueMs });
-}
-
-/** Asked after a step: it may have parked the entity. */
-function isParked(slot: Slot): boolean {
-  return slot.parked !== undefined;
 }
 
 function fire(

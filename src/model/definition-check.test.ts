@@ -91,6 +91,35 @@ const cases: [string, unknown, object, RegExp][] = [
     { ...good, queries: { q: { input: {}, read: () => 1 } } },
     /no Standard Schema/,
   ],
+  [
+    "a call that does not exist",
+    "w",
+    commandsOf((_s: unknown, _i: unknown, ctx: { call: (...p: unknown[]) => void }) => ctx.call("nope", null)),
+    /"act" calls "nope", which is not one of its calls; add it under calls\./,
+  ],
+  [
+    "a misspelt call",
+    "w",
+    {
+      ...commandsOf((_s: unknown, _i: unknown, ctx: { call: (...p: unknown[]) => void }) => ctx.call("chrage", null)),
+      calls: { charge: async () => null },
+    },
+    /add it under calls, or call one of: charge/,
+  ],
+  [
+    "a result command that does not exist",
+    "w",
+    {
+      ...commandsOf((_s: unknown, _i: unknown, ctx: { call: (...p: unknown[]) => void }) =>
+        ctx.call("charge", { a: [1] }, { attempts: 2, result: "nope" }),
+      ),
+      calls: { charge: async () => null },
+    },
+    /gives a call's result to the command "nope", which does not exist; add it, or use one of: act/,
+  ],
+  ["a call that is no function", "w", { ...good, calls: { charge: 7 } }, /give an async function of the input/],
+  ["a generator as call", "w", { ...good, calls: { charge: async function* () {} } }, /is a generator/],
+  ["a call with a name that is none", "w", { ...good, calls: { "a b": async () => null } }, /not a legal name/],
   ["a durability that is a word of its own", "w", { ...good, durability: "relaxed" }, /write "durable", or \{ relaxed/],
   ["no durability at all", "w", { ...good, durability: null }, /has a durability that is none/],
   [

@@ -8,6 +8,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type {
   Access,
   AnyCommand,
+  CallHandler,
   CommandDefinition,
   Durability,
   EntityDefinition,
@@ -20,7 +21,7 @@ import { HoldfastError } from "./errors.ts";
 import { isMemberName, isTypeName } from "./ids.ts";
 import { relaxedWindowMs } from "./limits.ts";
 
-type Options = EntityOptions<unknown, object, Record<string, AnyCommand>, object, object>;
+type Options = EntityOptions<unknown, object, Record<string, AnyCommand>, object, object, object>;
 type Command = CommandDefinition<unknown, unknown, Record<string, unknown>, unknown>;
 
 /** @throws `invalid-definition` with the name of the part, the problem and the remedy */
@@ -36,7 +37,9 @@ export function checkDefinition(name: string, options: Options): EntityDefinitio
     refuse(name, "has no `state`", "give a function that returns the initial state");
   checkSync(name, "state", options.state);
   const events = readEvents(name, options.events);
+  const calls = readCalls(name, options.calls ?? {});
   const commands = readCommands(name, options, events);
+  checkCallsUsed(name, commands, calls);
   return Object.freeze({
     name,
     version: readVersion(name, options.version),
@@ -46,6 +49,7 @@ export function checkDefinition(name: string, options: Options): EntityDefinitio
     commands,
     queries: readQueries(name, options.queries ?? {}),
     views: readViews(name, options.views ?? {}),
+    calls,
     access: readAccess(name, options.access),
   });
 }
@@ -172,6 +176,22 @@ function readViews(name: string, given: object): Map<string, ViewDefinition> {
   return views;
 }
 
+/** Handlers are the one part that may be asynchronous: they run outside the core. */
+function readCalls(name: string, given: object): Map<string, CallHandler> {
+  const calls = new Map<string, CallHandler>();
+  for (const [call, value] of members(name, "call", given)) {
+    const where = `${name}: call "${call}"`;
+    if (typeof value !== "function") {
+      refuse(where, "is not a function", "give an async function of the input and `{ key, attempt, signal }`");
+    }
+    if (/Generator/.test((value as { constructor: { name: string } }).constructor.name)) {
+      refuse(where, "is a generator, which nobody would run", "give an async function that returns its result");
+    }
+    calls.set(call, value as CallHandler);
+  }
+  return calls;
+}
+
 /** The named parts of one section, each with a legal name; names must differ in more than case. */
 function members(name: string, what: string, given: unknown): [string, (...parameters: unknown[]) => unknown][] {
   if (typeof given !== "object" || given === null)
@@ -203,7 +223,7 @@ function checkSync(where: string, part: string, value: unknown): void {
     refuse(
       where,
       `has a ${part} that is an ${kind}`,
-      "make it synchronous: a command is one indivisible step; do slow or outside work before it, or in another service, and send the result as a command",
+      "make it synchronous: a command is one indivisible step; do slow or outside work in a handler of `calls`, asked for with `ctx.call`",
     );
   }
 }
@@ -242,6 +262,33 @@ function checkCommandsUsed(name: string, commands: ReadonlyMap<string, Command>)
         refuse(
           `${name}: command "${member}"`,
           `names the command "${used}", which does not exist`,
+          `add it, or use one of: ${[...commands.keys()].join(", ")}`,
+        );
+      }
+    }
+  }
+}
+
+/** And for the handlers that commands call, and the commands that get their results. */
+function checkCallsUsed(
+  name: string,
+  commands: ReadonlyMap<string, Command>,
+  calls: ReadonlyMap<string, unknown>,
+): void {
+  for (const [member, { decide }] of commands) {
+    const where = `${name}: command "${member}"`;
+    const source = String(decide);
+    for (const [, used] of source.matchAll(/\b(?:ctx|context)\.call\(\s*["'`]([^"'`$]+)["'`]/g)) {
+      if (used !== undefined && !calls.has(used)) {
+        const known = calls.size === 0 ? "" : `, or call one of: ${[...calls.keys()].join(", ")}`;
+        refuse(where, `calls "${used}", which is not one of its calls`, `add it under calls${known}`);
+      }
+    }
+    for (const [, used] of source.matchAll(/\b(?:ctx|context)\.call\([^;]*?\bresult:\s*["'`]([^"'`$]+)["'`]/g)) {
+      if (used !== undefined && !commands.has(used)) {
+        refuse(
+          where,
+          `gives a call's result to the command "${used}", which does not exist`,
           `add it, or use one of: ${[...commands.keys()].join(", ")}`,
         );
       }

@@ -8,7 +8,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Plain } from "../std/plain.ts";
 import { checkDefinition } from "./definition-check.ts";
 import type { EntityRef, Offset } from "./ids.ts";
-import type { Principal } from "./records.ts";
+import type { CallFailurePlan, Principal } from "./records.ts";
 
 /** What somebody wants to do: run a command or query, see a view, or bring an entity into being with a command. */
 export interface Verb {
@@ -51,7 +51,7 @@ export interface ReadContext {
 }
 
 /** What `decide` may do. Nothing of it happens unless the command is recorded. */
-export interface DecideContext<Events> {
+export interface DecideContext<Events, Calls = Record<never, never>> {
   readonly type: string;
   readonly key: string;
   /** The recorded time of this command, ms since 1970. Never goes back within a shard. */
@@ -76,7 +76,60 @@ export interface DecideContext<Events> {
   schedule(name: string, when: { at: number } | { afterMs: number }, command: string, input?: Plain): void;
   /** Takes the timer back; nothing happens if there is none. */
   cancel(name: string): void;
+  /**
+   * Has the handler `name` of the definition's `calls` run outside: at least once, when this command is durable, again after
+   * a failure or a restart, always with the same idempotency key. The command `result` gets a `CallOutcome`, once.
+   */
+  call<Name extends keyof Calls & string>(name: Name, input: CallInput<Calls[Name]>, options?: CallOptions): void;
 }
+
+/** What an attempt at a call is told. */
+export interface CallAttempt {
+  /** The same for every attempt at this call, after restarts too. Hand it to whoever must not do the work twice. */
+  readonly key: string;
+  /** 1 for the first; attempts that a crash cut short are not counted. */
+  readonly attempt: number;
+  /** The entity that made the call. */
+  readonly entity: EntityRef;
+  /** Aborted when the attempt's time is up, or nobody waits for its result any more. */
+  readonly signal: AbortSignal;
+}
+
+/** Runs outside, asynchronously. Return what the entity is to decide on; throw what another attempt may mend. */
+export type CallHandler = (input: Inferred, attempt: CallAttempt) => PromiseLike<unknown>;
+
+export type CallDefinitions = Record<string, CallHandler>;
+
+export type CallInput<Handler> = Handler extends (input: infer Input, ...rest: never) => unknown ? Input : never;
+
+export interface CallOptions {
+  /** Command of this entity that gets the `CallOutcome`. Without it the result is dropped. */
+  readonly result?: string;
+  /** Comes back with the outcome. */
+  readonly context?: Plain;
+  /** Of each attempt. Default 30 s. */
+  readonly timeoutMs?: number;
+  /** How many may fail. Default 8, with waits of 0 to 500 ms after the first and 0 to twice as much after each further. */
+  readonly attempts?: number;
+  /**
+   * After the last attempt: `park` (default) keeps the call for an operator, who has it tried again or drops it; `tell`
+   * parks it and tells the `result` command; `settle` ends it with the failure. Without a `result` it is `park`.
+   */
+  readonly failure?: CallFailurePlan;
+}
+
+/** What comes back from a `call` with `result`. */
+export type CallOutcome<Value = unknown, Context = unknown> =
+  | { readonly ok: true; readonly value: Value; readonly call: string; readonly context: Context }
+  | {
+      readonly ok: false;
+      /** `failed`: it is over. `parked`: an operator will settle it. `dropped`: one has given it up. */
+      readonly code: "failed" | "parked" | "dropped";
+      /** The last error, as far as it is known. */
+      readonly reason: string;
+      readonly call: string;
+      readonly context: Context;
+    };
 
 export interface SendTarget {
   /** The other entity's definition, or its type name where a definition would make the files import each other. */
@@ -99,10 +152,10 @@ export type SendOutcome<Value = unknown, Context = unknown> =
 /** Computes the reply from the state after the events. */
 export type ReplyFrom<State, Reply> = (next: State) => Reply;
 
-export type Decide<State, Input, Events, Reply> = (
+export type Decide<State, Input, Events, Reply, Calls = Record<never, never>> = (
   state: State,
   input: Input,
-  context: DecideContext<Events>,
+  context: DecideContext<Events, Calls>,
   // biome-ignore lint: `void` lets a decide end without a return statement
 ) => ReplyFrom<State, Reply> | Rejection | void;
 
@@ -118,14 +171,14 @@ export interface CommandOptions {
 }
 
 /** `command(schema, decide)`, or `command(decide)` for a command without input; options come last. */
-export interface CommandBuilder<State, Events> {
+export interface CommandBuilder<State, Events, Calls = Record<never, never>> {
   <Input, Reply = null>(
     schema: StandardSchemaV1<unknown, Input>,
-    decide: Decide<State, Input, Events, Reply>,
+    decide: Decide<State, Input, Events, Reply, Calls>,
     options?: CommandOptions,
   ): CommandDefinition<State, Input, Events, NoInfer<Reply>>;
   <Reply = null>(
-    decide: Decide<State, undefined, Events, Reply>,
+    decide: Decide<State, undefined, Events, Reply, Calls>,
     options?: CommandOptions,
   ): CommandDefinition<State, undefined, Events, NoInfer<Reply>>;
 }
@@ -172,7 +225,7 @@ export type ViewDefinitions<State> = Record<string, (state: State, viewer: Princ
 
 export type AnyCommand = CommandDefinition<Inferred, Inferred, Inferred, unknown>;
 
-export interface EntityOptions<State, Events, Commands, Queries, Views> {
+export interface EntityOptions<State, Events, Commands, Queries, Views, Calls = Record<never, never>> {
   /**
    * Version of the state. Raise it when `evolve` builds another state from the same events by what its own text does not
    * show (a helper, a constant, a library), or to give `migrate`. Default 1.
@@ -186,12 +239,14 @@ export interface EntityOptions<State, Events, Commands, Queries, Views> {
   /** The state before the first event. */
   readonly state: (key: string) => State;
   readonly events: Events;
-  readonly commands: (command: CommandBuilder<State, Payloads<Events>>) => Commands;
+  /** Work outside that commands may ask for with `ctx.call`. Write them before `commands`, which infers from them. */
+  readonly calls?: Calls & CallDefinitions;
+  readonly commands: (command: CommandBuilder<State, Payloads<Events>, Calls>) => Commands;
   /** Of every command that does not say otherwise. Default `durable`. */
   readonly durability?: Durability;
   readonly queries?: Queries & QueryDefinitions<State>;
   readonly views?: Views & ViewDefinitions<State>;
-  /** Without it nobody may do anything, except entities' own timers and the replies to their sends. */
+  /** Without it nobody may do anything, except entities' own timers, replies to their sends and results of their calls. */
   readonly access?: Access;
 }
 
@@ -231,6 +286,7 @@ export interface EntityDefinition {
     { readonly input?: StandardSchemaV1; readonly read: QueryWithInput<unknown>["read"] }
   >;
   readonly views: ReadonlyMap<string, ViewDefinition>;
+  readonly calls: ReadonlyMap<string, CallHandler>;
   readonly access: Access;
 }
 
@@ -275,12 +331,13 @@ export function defineEntity<
   Commands extends Record<string, AnyCommand>,
   Queries extends QueryDefinitions<State> = Record<never, never>,
   Views extends ViewDefinitions<State> = Record<never, never>,
+  Calls extends CallDefinitions = Record<never, never>,
 >(
   name: Name,
-  options: EntityOptions<State, Events, Commands, Queries, Views>,
+  options: EntityOptions<State, Events, Commands, Queries, Views, Calls>,
 ): TypedEntity<Name, State, Events, Commands, Queries, Views> {
   return checkDefinition(
     name,
-    options as unknown as EntityOptions<unknown, object, Record<string, AnyCommand>, object, object>,
+    options as unknown as EntityOptions<unknown, object, Record<string, AnyCommand>, object, object, object>,
   ) as TypedEntity<Name, State, Events, Commands, Queries, Views>;
 }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { z } from "zod";
+import { callOutcome } from "./call-outcome.ts";
 import { defineEntity } from "./entity.ts";
 
 const wallet = defineEntity("wallet", {
@@ -62,4 +63,61 @@ test("an event that does not exist, or has another payload, does not compile", (
       }),
     }),
   );
+});
+
+test("names and inputs of calls are inferred, and so is what comes back", () => {
+  const charge = async (input: { amount: number }) => ({ receipt: `r${input.amount}` });
+  const shop = defineEntity("shop", {
+    state: () => ({ last: "" }),
+    events: {
+      charged: (state, event: { receipt: string }) => {
+        state.last = event.receipt;
+      },
+    },
+    calls: {
+      charge,
+      tell: async (input: { to: string }, { key, signal }) => {
+        signal.throwIfAborted();
+        return `${key} ${input.to}`;
+      },
+    },
+    commands: (command) => ({
+      buy: command((_state, _input, ctx) => {
+        ctx.call("charge", { amount: 1 }, { result: "charged" });
+        ctx.call("tell", { to: "x" });
+      }),
+      charged: command(callOutcome<typeof charge, number>(), (_state, outcome, ctx) => {
+        if (outcome.ok) ctx.emit("charged", outcome.value);
+        const context: number = outcome.context;
+        // @ts-expect-error a failure has no value
+        const none = outcome.ok ? "" : outcome.value;
+        assert.equal([context, none].length, 2);
+      }),
+    }),
+  });
+  const compiles = () =>
+    defineEntity("shop", {
+      state: () => ({}),
+      events: {},
+      calls: { charge },
+      commands: (command) => ({
+        // @ts-expect-error no such call
+        one: command((_state, _input, ctx) => ctx.call("chrage", { amount: 1 })),
+        // @ts-expect-error another shape of input
+        two: command((_state, _input, ctx) => ctx.call("charge", { cents: 1 })),
+        // @ts-expect-error a plan that is none
+        three: command((_state, _input, ctx) => ctx.call("charge", { amount: 1 }, { failure: "forget" })),
+      }),
+    });
+  const none = () =>
+    defineEntity("plain", {
+      state: () => ({}),
+      events: {},
+      commands: (command) => ({
+        // @ts-expect-error an entity without calls can call nothing
+        one: command((_state, _input, ctx) => ctx.call("charge", { amount: 1 })),
+      }),
+    });
+  assert.equal(shop.calls.size, 2);
+  assert.ok(typeof compiles === "function" && typeof none === "function");
 });

@@ -8,7 +8,7 @@
 import type { Plain } from "../std/plain.ts";
 import type { EntityRef, Epoch, Offset } from "./ids.ts";
 import type { Park } from "./marks.ts";
-import type { Outcome, SendBody } from "./records.ts";
+import type { CallBody, CallId, Outcome, SendBody } from "./records.ts";
 
 export interface TimerImage {
   readonly name: string;
@@ -34,6 +34,23 @@ export interface InboxImage {
   readonly at: Offset;
 }
 
+/** A call that is not settled. */
+export interface CallImage {
+  readonly id: CallId;
+  readonly body: CallBody;
+  /** Recorded time of the record it was made in. */
+  readonly madeMs: number;
+  /** Offset of the last record about it. */
+  readonly touched: Offset;
+  /** Attempts that failed, and how many may before it is parked. */
+  readonly failed: number;
+  readonly allowed: number;
+  /** When the next attempt is due, while it waits for one. */
+  readonly dueMs: number;
+  readonly lastError: string | null;
+  readonly parked: boolean;
+}
+
 /** One entity: its state and everything else that its records imply. */
 export interface EntityImage {
   readonly entity: EntityRef;
@@ -45,6 +62,7 @@ export interface EntityImage {
   readonly timers: readonly TimerImage[];
   readonly outbox: readonly OutboxImage[];
   readonly inbox: readonly InboxImage[];
+  readonly calls: readonly CallImage[];
   /** Present if it is parked. */
   readonly parked?: ParkedImage;
 }
@@ -86,7 +104,7 @@ export interface StoredImage {
   /** `type/key`. */
   readonly name: string;
   readonly touched: Offset;
-  /** The entity has timers or sends, or is parked: it is to be in memory when its shard is served. */
+  /** The entity has timers, sends or calls, or is parked: it is to be in memory when its shard is served. */
   readonly busy: boolean;
   readonly bytes: Uint8Array;
 }

@@ -27,11 +27,11 @@ export const limitsDefault = {
   depthMax: 64,
   /** One command's input, or one query's. A bet is 40 bytes; 64 KiB leaves room for documents. */
   inputBytesMax: 64 * 1024,
-  /** One record: all events, the reply, sends and timers of one command. Must fit in a log block beside others. */
+  /** One record: all events, the reply, sends, timers and calls of one command. Must fit in a log block beside others. */
   recordBytesMax: 256 * 1024,
   /** What one view or query may return. A view goes to every subscriber, so it is kept near one frame. */
   viewBytesMax: 256 * 1024,
-  /** Events, sends and timer changes one command may make, each. More is a loop that went wrong. */
+  /** Events, sends, timer changes and calls one command may make, each. More is a loop that went wrong. */
   perCommandMax: 256,
 
   // one entity, one shard, one node
@@ -57,6 +57,28 @@ export const limitsDefault = {
   appendRecordsMax: 4_096,
   /** Bytes in one append over all shards: about 10 ms of a slow disk. */
   appendBytesMax: 4 * 1024 * 1024,
+
+  // outside effects
+  /** Calls of one entity that are not settled, parked ones included. */
+  callsPerEntityMax: 256,
+  /** Handlers that run at once on the node: bounds sockets and memory. The others wait in the order of their records. */
+  callsRunningMax: 256,
+  /** What one call's handler may return, in bytes: it becomes a command's input. */
+  callResultBytesMax: 64 * 1024,
+  /** Attempts at one call that may be asked for: with the longest wait between them, over 8 hours. */
+  callAttemptsMax: 100,
+  /** Attempts at a call that does not say: about half a minute of a receiver that is down. */
+  callAttempts: 8,
+  /** What one attempt may be given. */
+  callTimeoutMaxMs: 600_000,
+  /** What one attempt is given that does not say. Most receivers give up on their own work in 30 s. */
+  callTimeoutMs: 30_000,
+  /** The wait after a first failure is drawn from 0 to this; from 0 to twice as much after each further one. */
+  callRetryFirstMs: 500,
+  /** At most this. */
+  callRetryMostMs: 300_000,
+  /** Kept of a failed attempt's error, in characters. It stands in the log. */
+  callErrorCharsMax: 300,
 
   // what is kept outside memory
   /** Entities of the node in memory; others are images in the state store. At 1 KB each about 100 MB of heap. */
@@ -142,6 +164,10 @@ export function limitsWith(changes: Partial<Limits> = {}): Limits {
     limits.stateBytesMax + limits.recordBytesMax <= limits.appendBytesMax,
     "a mark with a state and a captured command fits in an append",
   );
+  assert(limits.callResultBytesMax <= limits.inputBytesMax, "a call's result fits in a command's input");
+  assert(limits.callAttempts <= limits.callAttemptsMax, "the usual attempts may be asked for");
+  assert(limits.callTimeoutMs <= limits.callTimeoutMaxMs, "the usual timeout may be asked for");
+  assert(limits.callRetryFirstMs <= limits.callRetryMostMs, "the first wait is not the longest");
   assert(limits.requestIdFutureMs < limits.dedupWindowMs, "an id from the future is forgotten after its window");
   return limits;
 }

@@ -6,7 +6,7 @@
  */
 import type { Plain } from "../std/plain.ts";
 import type { EntityRef, Offset } from "./ids.ts";
-import type { EventBody, Principal } from "./records.ts";
+import type { CallCause, EventBody, Principal } from "./records.ts";
 
 /** What an operator does about a parked entity. */
 export type OperatorVerb = "inspect" | "skip" | "repair" | "resume";
@@ -26,7 +26,8 @@ export type CapturedCause =
   | { readonly kind: "request"; readonly requestId: string }
   | { readonly kind: "timer"; readonly name: string; readonly setAt: Offset }
   | { readonly kind: "send"; readonly from: EntityRef; readonly sequence: number }
-  | { readonly kind: "settled"; readonly to: EntityRef; readonly sequence: number };
+  | { readonly kind: "settled"; readonly to: EntityRef; readonly sequence: number }
+  | CallCause;
 
 /** The command that did it, with what is needed to run it again elsewhere. */
 export interface Captured {

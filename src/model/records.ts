@@ -1,7 +1,7 @@
 /**
  * What a shard's log holds, and what is said about it: records, outcomes, commands.
  *
- * Invariant: one record is the whole outcome of one command (its events, its reply, its sends, its timers), so a command
+ * Invariant: one record is the whole outcome of one command (its events, its reply, its sends, timers and calls), so a command
  * is in the log whole or not at all, whatever the engine does. See docs/decisions/0001-one-record-per-command.md.
  */
 import type { Plain } from "../std/plain.ts";
@@ -34,7 +34,31 @@ export type Cause =
   /** Another entity sent it. `sequence` counts the sends of that pair from 1. */
   | { readonly kind: "send"; readonly from: EntityRef; readonly sequence: number }
   /** The outcome of this entity's own send came back; the send is settled with this record. */
-  | { readonly kind: "settled"; readonly to: EntityRef; readonly sequence: number };
+  | { readonly kind: "settled"; readonly to: EntityRef; readonly sequence: number }
+  | CallCause;
+
+/** What a record says of one of its entity's calls. */
+export type CallCause =
+  /** A call ended, with its result or (where it was made so) with its last failure; it is settled with this record. */
+  | { readonly kind: "called"; readonly call: CallId; readonly attempt: number }
+  /** An attempt at a call failed. The next one is at `retryAtMs`; null parks the call. */
+  | {
+      readonly kind: "call-failed";
+      readonly call: CallId;
+      readonly attempt: number;
+      readonly error: string;
+      readonly retryAtMs: number | null;
+    }
+  /** An operator had a parked call tried again. */
+  | { readonly kind: "call-retried"; readonly call: CallId; readonly by: Principal }
+  /** An operator gave a call up; it is settled with this record. */
+  | { readonly kind: "call-dropped"; readonly call: CallId; readonly by: Principal };
+
+/** Names a call of an entity: the record it was made in, and its place among that record's calls. */
+export interface CallId {
+  readonly at: Offset;
+  readonly index: number;
+}
 
 export interface EventBody {
   readonly name: string;
@@ -52,6 +76,27 @@ export interface SendBody {
   readonly reply?: string;
   /** Given back with the outcome. */
   readonly context?: Plain;
+}
+
+/**
+ * What becomes of a call whose last attempt failed: it is parked for an operator; parked, and the entity is told; or it is
+ * over, with the failure as its result.
+ */
+export type CallFailurePlan = "park" | "tell" | "settle";
+
+/** Work outside, kept in the entity until its result is recorded. Nothing in it is a default: that may change. */
+export interface CallBody {
+  /** The handler, one of the definition's `calls`. */
+  readonly name: string;
+  readonly input: Plain;
+  /** Command of the entity that gets the result. */
+  readonly result?: string;
+  /** Given back with the result. */
+  readonly context?: Plain;
+  /** For each attempt. */
+  readonly timeoutMs: number;
+  readonly attempts: number;
+  readonly failure: CallFailurePlan;
 }
 
 export type TimerChange =
@@ -74,6 +119,40 @@ export interface StepRecord {
   readonly outcome: Outcome;
   readonly sends: readonly SendBody[];
   readonly timers: readonly TimerChange[];
+  readonly calls: readonly CallBody[];
+}
+
+/** A call as operators see it. */
+export interface CallStatus {
+  readonly entity: EntityRef;
+  readonly id: CallId;
+  readonly name: string;
+  readonly input: Plain;
+  /** `underway` includes those that wait for a free place on the node. */
+  readonly phase: "underway" | "waiting" | "parked";
+  readonly madeMs: number;
+  /** Attempts that failed. */
+  readonly failed: number;
+  /** When the next attempt is due, while it waits. */
+  readonly dueMs: number | null;
+  readonly lastError: string | null;
+}
+
+export interface CallFilter {
+  /** Only parked ones. */
+  readonly parked?: boolean;
+  /** Only of this entity type. */
+  readonly type?: string;
+  readonly limit: number;
+}
+
+/** An operator's word on one call. */
+export interface CallOrder {
+  readonly entity: EntityRef;
+  readonly id: CallId;
+  /** Retry a parked one, with as many attempts as it had; or give it up, parked or not. */
+  readonly verb: "retry" | "drop";
+  readonly principal: Principal;
 }
 
 /** The start of an ownership. */

@@ -8,28 +8,32 @@ import type { Built, Input, RebuildOrder } from "../core/effects.ts";
 import { listParked } from "../core/quarantine.ts";
 import type { EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
-import { type EntityRef, isKey, type Offset, type ShardId, shardCountDefault, shardOf } from "../model/ids.ts";
+import { type EntityRef, isKey, type ShardId, shardCountDefault, shardOf } from "../model/ids.ts";
 import { type Limits, limitsWith } from "../model/limits.ts";
 import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
 import type {
+  CallFilter,
+  CallOrder,
   CallResult,
   CommandCall,
   Principal,
   QueryCall,
-  StepRecord,
   WatchCall,
   WatchNews,
 } from "../model/records.ts";
-import { decodeFrame } from "../wire/frame.ts";
 import { Alarm } from "./alarm.ts";
+import { listCalls } from "./call-list.ts";
+import { CallRunner } from "./calls.ts";
 import { makeChance } from "./chance.ts";
 import { type Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
+import { countEntities } from "./count-entities.ts";
 import { type HoldfastNode, indexDefinitions, type NodeOptions } from "./node-options.ts";
 import { Outgoing } from "./outgoing.ts";
+import { readStep } from "./read-step.ts";
 import { Rebuilder } from "./rebuilder.ts";
 import { recoverShards } from "./recovery.ts";
-import type { Health, Phase } from "./service.ts";
+import type { Health, Phase, ShownCall } from "./service.ts";
 import type { CallerToken, HostSurroundings, ShardHost, Watching } from "./shard-host.ts";
 import { makeShards } from "./shards.ts";
 import { SteadyTime } from "./steady-time.ts";
@@ -65,6 +69,7 @@ class Node implements HoldfastNode {
   readonly #time: SteadyTime;
   readonly #hosts: readonly ShardHost[];
   readonly #committer: Committer;
+  readonly #calls: CallRunner;
   readonly #alarm: Alarm<ShardHost>;
   readonly #checkpointer: Checkpointer | undefined;
   readonly #around: HostSurroundings;
@@ -103,9 +108,12 @@ class Node implements HoldfastNode {
       fault: (where, error) => this.#around.fault(where, error),
       built: (shard, order, built) => this.#guard(() => this.#rebuilt(shard, order, built)),
     });
+    const step = (host: ShardHost, input: Input) => this.#stepAlone(host, input);
+    const moment = () => this.#moment();
     this.#alarm = new Alarm(clock, now, (host) => this.#guard(() => this.#tick(host)));
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
     const { definitions, limits } = this;
+    this.#calls = new CallRunner({ definitions, limits, clock, step, moment });
     const { hosts, checkpointer } = makeShards(
       {
         count: options.shardCount ?? shardCountDefault,
@@ -161,6 +169,19 @@ class Node implements HoldfastNode {
     return this.#hosts.flatMap((host) => listParked(host.owner));
   }
 
+  async listCalls(filter: Partial<CallFilter> = {}): Promise<readonly ShownCall[]> {
+    return await listCalls(this.#hosts, filter, (host, input) => this.#stepAlone(host, input));
+  }
+
+  operateCall(order: CallOrder, done: (result: CallResult) => void): void {
+    this.#take(order.entity, { answer: done }, (caller) => ({
+      kind: "operate-call",
+      order,
+      caller,
+      ...this.#moment(),
+    }));
+  }
+
   watch(call: WatchCall, listener: (news: WatchNews) => void): () => void {
     const watching: Watching = { listener, over: false };
     const host = this.#hostOf(call.entity);
@@ -181,17 +202,10 @@ class Node implements HoldfastNode {
   }
 
   health(): Health {
-    const counts = { hot: 0, lookups: 0, activations: 0, quarantined: 0 };
-    for (const { owner } of this.#hosts) {
-      counts.hot += owner.slots.size;
-      counts.lookups += owner.slots.hits + owner.slots.activations;
-      counts.activations += owner.slots.activations;
-      counts.quarantined += owner.parked.size;
-    }
     const stored = this.#checkpointer?.stored ?? 0;
     const { readOnly } = this.#committer;
     const overBudget = this.#overBudget;
-    return { phase: this.#phase, ...this.#progress, readOnly, stored, overBudget, ...counts };
+    return { phase: this.#phase, ...this.#progress, readOnly, stored, overBudget, ...countEntities(this.#hosts) };
   }
 
   stop(): Promise<void> {
@@ -207,12 +221,13 @@ class Node implements HoldfastNode {
     if (this.#phase === "serving") {
       this.#phase = "draining";
       for (const host of this.#hosts) this.#guard(() => host.step({ kind: "drain" }));
-      await this.#drained();
+      await this.#drained(this.#calls.drain());
     }
     const complete = this.#phase === "draining";
     this.#phase = "stopped";
     this.#cancelIdleTick();
     this.#alarm.close();
+    this.#calls.close();
     this.#committer.close();
     this.#outgoing.flush();
     await this.#checkpointer?.close(complete);
@@ -221,13 +236,15 @@ class Node implements HoldfastNode {
     await this.#options.log.close();
   }
 
-  async #drained(): Promise<void> {
+  async #drained(called: Promise<void>): Promise<void> {
     await new Promise<void>((resolve) => {
       const cancel = this.#options.clock.after(this.limits.drainMs, resolve);
-      void this.#committer.idle().then(() => {
-        cancel();
-        resolve();
-      });
+      void called
+        .then(() => this.#committer.idle())
+        .then(() => {
+          cancel();
+          resolve();
+        });
     });
   }
 
@@ -250,12 +267,21 @@ class Node implements HoldfastNode {
       const detail = "More entities are in memory than there is room for; send the same request again.";
       this.#around.answer(caller, { ok: false, code: "overloaded", detail });
     } else {
-      this.#guard(() => {
-        const { pendingBytes } = host.owner;
-        host.step(input(caller));
-        this.#committer.nudge(host.owner.pendingBytes - pendingBytes);
-      });
+      this.#stepAlone(host, input(caller));
     }
+  }
+
+  /** A step that is not part of another one. */
+  #stepAlone(host: ShardHost, input: Input): void {
+    this.#guard(() => {
+      const { pendingBytes } = host.owner;
+      host.step(input);
+      this.#committer.nudge(host.owner.pendingBytes - pendingBytes);
+    });
+  }
+
+  #moment() {
+    return { nowMs: this.#time.now(), chance: this.#around.chance };
   }
 
   #hostOf(entity: EntityRef): ShardHost | undefined {
@@ -279,8 +305,9 @@ class Node implements HoldfastNode {
       overBudget: () => {
         this.#overBudget++;
       },
+      call: (host, effect) => this.#calls.start(host, effect),
       route: (entity, input) => this.#hostOf(entity)?.step(input),
-      readRecord: (shard, at) => this.#readRecord(shard, at),
+      readRecord: (shard, at) => readStep(this.#options.log, shard, at),
       fault: (where, error) => this.#options.onFault?.(where, error),
       released: (host) => this.#recoverAgain(host, supervise),
       now: () => this.#time.now(),
@@ -311,6 +338,7 @@ class Node implements HoldfastNode {
     if (this.#recovering.has(host)) return;
     this.#recovering.add(host);
     this.#alarm.clear(host);
+    this.#calls.drop(host);
     supervise(this.#recoverOne(host));
   }
 
@@ -329,21 +357,6 @@ class Node implements HoldfastNode {
     };
   }
 
-  async #readRecord(shard: ShardId, at: Offset): Promise<StepRecord | undefined> {
-    try {
-      for await (const frames of this.#options.log.read(new Map([[shard, at]]))) {
-        for (const frame of frames) {
-          if (at < frame.at || at >= frame.at + frame.count) continue;
-          const record = decodeFrame(frame.bytes, shard, frame.at, undefined).records[at - frame.at];
-          return record?.kind === "step" ? record : undefined;
-        }
-      }
-    } catch {
-      // trimmed, or damaged: the caller is told that the answer is gone; the damage is found by whoever recovers
-    }
-    return undefined;
-  }
-
   /** Runs core code; what it throws is a broken invariant of ours. */
   #guard(work: () => void): void {
     try {
@@ -359,6 +372,7 @@ class Node implements HoldfastNode {
     this.#outgoing.drop();
     this.#cancelIdleTick();
     this.#committer.close();
+    this.#calls.close();
     this.#alarm.close();
     this.#options.onCrash?.(error);
   }

@@ -8,7 +8,17 @@
 import type { EntityDefinition } from "../model/entity.ts";
 import type { Limits } from "../model/limits.ts";
 import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
-import type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "../model/records.ts";
+import type {
+  CallFilter,
+  CallOrder,
+  CallResult,
+  CallStatus,
+  CommandCall,
+  Principal,
+  QueryCall,
+  WatchCall,
+  WatchNews,
+} from "../model/records.ts";
 
 export type Phase = "starting" | "recovering" | "serving" | "draining" | "stopped";
 
@@ -29,6 +39,22 @@ export interface Health {
   readonly quarantined: number;
   /** Steps that took longer than `decideBudgetMs` in the author's code, since the start. */
   readonly overBudget: number;
+}
+
+/** A call, with what its handler is told as `key`. */
+export interface ShownCall extends CallStatus {
+  readonly key: string;
+}
+
+/** What operators see and do. Only for code that knows its principal to be one: the door asks nobody here. */
+export interface OperatorVerbs {
+  /**
+   * Calls that are not settled, parked ones among them.
+   * @throws `unavailable` a shard is not being served at the moment
+   */
+  listCalls(filter?: Partial<CallFilter>): Promise<readonly ShownCall[]>;
+  /** Has a parked call tried again, or drops one. Recorded with the principal, which must be of kind `operator`. */
+  operateCall(order: CallOrder, done: (result: CallResult) => void): void;
 }
 
 export interface Service {

@@ -58,6 +58,8 @@ export interface HostSurroundings {
   monotonic(): number;
   /** A step took longer than a decide may. */
   overBudget(): void;
+  /** Runs a handler for this host, until `released`. */
+  call(host: ShardHost, effect: Extract<Effect, { kind: "call" }>): void;
   /** The owner of another entity takes this input. */
   route(entity: EntityRef, input: Input): void;
   readRecord(shard: ShardId, at: Offset): Promise<StepRecord | undefined>;
@@ -178,6 +180,8 @@ export class ShardHost {
         return around.fault(effect.where, effect.error);
       case "release":
         return around.released(this);
+      case "call":
+        return around.call(this, effect);
       case "image":
         return void this.#images.push(encodeImage(effect.image));
       case "recall":

@@ -8,6 +8,7 @@ import { type EntityRef, formatRef } from "../model/ids.ts";
 import type { CallResult, CommandCall, Principal } from "../model/records.ts";
 import type { Prng } from "../std/prng.ts";
 import { makeUuidV7 } from "../std/uuid.ts";
+import type { Order } from "./courier.ts";
 import type { Server } from "./server.ts";
 import type { World } from "./world.ts";
 
@@ -82,6 +83,7 @@ export function drawCall(world: World, prng: Prng, floorOf: (entity: string) => 
   });
   const walletKey = () => `w${prng.integer(swarm.wallets)}`;
   const counterKey = () => `c${prng.integer(swarm.counters)}`;
+  if (swarm.couriers > 0 && prng.chance(0.25)) return drawOrder(swarm.couriers, prng, command);
   const relaxed = () => swarm.relaxed > 0 && prng.chance(swarm.relaxed);
   const draw = prng.integer(100);
   if (draw < 14) return command("wallet", walletKey(), "grant", { amount: prng.between(10, 60) });
@@ -116,6 +118,16 @@ function drawAlarm(alarms: number, prng: Prng, command: Command): Wanted {
   return command("alarm", key, "arm", { name, afterMs, repeat: prng.pick([0, 0, 1, 3]), ...trouble });
 }
 
+function drawOrder(couriers: number, prng: Prng, command: Command): Wanted {
+  const order: Order = {
+    failure: prng.pick(["park", "tell", "settle"]),
+    attempts: prng.between(1, 4),
+    timeoutMs: prng.pick([50, 400, 2_000]),
+    quiet: prng.chance(0.2),
+  };
+  return command("courier", `d${prng.integer(couriers)}`, "order", order);
+}
+
 export function drawEntity({ swarm }: World, prng: Prng): EntityRef {
   const known = allEntities(swarm);
   return prng.pick(known);
@@ -132,5 +144,6 @@ export function allEntities(swarm: World["swarm"]): EntityRef[] {
     { type: "counter", key: "bells" },
     ...named("alarm", "a", swarm.alarms),
     ...named("fragile", "f", swarm.fragiles),
+    ...named("courier", "d", swarm.couriers),
   ];
 }

@@ -239,4 +239,5 @@ export const viewOf: Readonly<Record<string, string>> = {
   counter: "total",
   alarm: "bell",
   fragile: "all",
+  courier: "all",
 };

@@ -8,13 +8,20 @@ import { makeOwner } from "../core/owner-state.ts";
 import type { EntityDefinition } from "../model/entity.ts";
 import { limitsWith } from "../model/limits.ts";
 import { decodeFrame } from "../wire/frame.ts";
+import { makeCourier } from "./courier.ts";
 import { entities } from "./entities.ts";
 import type { Witness } from "./witness.ts";
 import type { World } from "./world.ts";
 
-const definitions: ReadonlyMap<string, EntityDefinition> = new Map(entities.map((entity) => [entity.name, entity]));
+const definitions: ReadonlyMap<string, EntityDefinition> = new Map(
+  [...entities, makeCourier(nobody)].map((entity) => [entity.name, entity]),
+);
 
-/** At rest: no timer stands, no send is under way. */
+function nobody(): never {
+  throw new Error("a replay calls nobody");
+}
+
+/** At rest: no timer stands, no send or call is under way. */
 export function replayAfresh(world: World, witness: Witness): void {
   witness.shards.forEach(({ frames }, shard) => {
     const owner = makeOwner({ shard, definitions, limits: limitsWith(world.swarm.limits), seed: 1 });
@@ -32,8 +39,8 @@ export function replayAfresh(world: World, witness: Witness): void {
       const state = JSON.stringify(slot.state);
       if (state !== model.states.get(model.version) || slot.version !== model.version)
         world.violated("replay reaches the same state", `${name} at ${slot.version}: ${state}`);
-      if (slot.timers.size > 0 || slot.outboxSize > 0)
-        world.violated("replay reaches the same state", `${name} has timers or sends left at rest`);
+      if (slot.timers.size > 0 || slot.outboxSize > 0 || slot.calls.size > 0)
+        world.violated("replay reaches the same state", `${name} has timers, sends or calls left at rest`);
     }
   });
 }

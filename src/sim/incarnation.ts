@@ -4,9 +4,11 @@
  * Invariant: after its end nothing of it reaches anybody; its timers do not run and its calls are not answered.
  */
 import { VirtualClock, wallDefaultMs } from "../adapters/virtual/clock.ts";
+import type { CallAttempt } from "../model/entity.ts";
 import { isHoldfastError } from "../model/errors.ts";
 import type { ShardLog } from "../ports/log.ts";
 import { type HoldfastNode, startNode } from "../runtime/node.ts";
+import { type Deliver, makeCourier, type Parcel } from "./courier.ts";
 import type { Engine, Opening } from "./engines.ts";
 import { brokenEntities, entities } from "./entities.ts";
 import type { Holder, Kept } from "./kept.ts";
@@ -55,7 +57,7 @@ export class Incarnation {
     try {
       const log = witness.watch(this.#guard(await this.#opening.log));
       this.node = await startNode({
-        entities: deployed,
+        entities: [...deployed, makeCourier((parcel, attempt) => this.#deliver(parcel, attempt))],
         log,
         ...this.#options.kept.open(this.#holder()),
         clock: this.clock,
@@ -82,6 +84,11 @@ export class Incarnation {
       },
       after: (ms, run) => void this.clock.after(ms, run),
     };
+  }
+
+  /** A process that ended asks nobody for anything. */
+  async #deliver(parcel: Parcel, attempt: CallAttempt): ReturnType<Deliver> {
+    return this.alive && !this.failed ? await this.#options.world.outside.deliver(parcel, attempt) : await never();
   }
 
   /** Answers of the log reach the node only while it lives. */

@@ -1,5 +1,5 @@
 /**
- * What sends and timers of the log must add up to: each send received once and settled once, each timer fired once and
+ * What sends and timers of the log must add up to (calls: `outside.ts`): each send received once and settled once, each timer fired once and
  * not before its time, and no money made or lost on the way.
  *
  * Invariant: it reads records only, in the order of each shard's log; between shards in any order, since a process that
@@ -36,18 +36,18 @@ export class Ledger {
     this.#world = world;
   }
 
-  /** Timers and sends that are still to come. */
+  /** Timers, sends and calls that are still to come. */
   get open(): number {
     let timers = 0;
     for (const names of this.#timers.values()) timers += names.size;
-    return timers + this.#unsettled;
+    return timers + this.#unsettled + this.#world.outside.open;
   }
 
   describeOpen(): string {
     const timers = [...this.#timers].flatMap(([entity, names]) => [...names.keys()].map((name) => `${entity}!${name}`));
     const pairs = [...this.#pairs].filter(([, { sent, received, settled }]) => sent !== settled || sent !== received);
     const sends = pairs.map(([pair, { sent, received, settled }]) => `${pair} ${sent}/${received}/${settled}`);
-    return [...timers, ...sends].join(", ");
+    return [...timers, ...sends, this.#world.outside.describeOpen()].join(", ");
   }
 
   /** An operator left out the command that was held: its timer is gone, its send was answered. A second skip does nothing. */
@@ -60,13 +60,14 @@ export class Ledger {
     if (cause.kind === "timer") return void this.#timers.get(entity)?.delete(cause.name);
     const outcome = { ok: false, code: "quarantined", reason: "", details: null } as const;
     const { time } = mark;
-    const events = [] as const;
-    this.apply({ kind: "step", time, entity: mark.entity, command, cause, events, outcome, sends: [], timers: [] }, at);
+    const nothing = { events: [], sends: [], timers: [], calls: [] };
+    this.apply({ kind: "step", time, entity: mark.entity, command, cause, outcome, ...nothing }, at);
   }
 
   apply(record: StepRecord, at: number): void {
     const entity = formatRef(record.entity);
     this.#takeCause(record, entity, at);
+    this.#world.outside.apply(record, at);
     for (const change of record.timers) {
       let names = this.#timers.get(entity);
       if (names === undefined) this.#timers.set(entity, (names = new Map()));

@@ -62,7 +62,7 @@ export class ModelEntity {
   /** The reply that a command's record must hold, as JSON; undefined where the record alone does not tell. */
   reply(record: StepRecord): string | undefined {
     const state = this.#state;
-    if (record.cause.kind === "settled") return "null";
+    if (record.cause.kind === "settled" || "call" in record.cause) return "null";
     switch (record.command) {
       case "grant":
       case "transfer":
@@ -79,6 +79,8 @@ export class ModelEntity {
         return JSON.stringify({ armed: state["armed"], rang: state["rang"] });
       case "ring":
         return "null";
+      case "order":
+        return JSON.stringify({ ordered: state["ordered"] });
       case "poke":
         return JSON.stringify({ good: state["good"] });
       default:
@@ -92,6 +94,7 @@ const initial: Readonly<Record<string, State>> = {
   counter: { count: 0, sum: 0, dice: 0, atMs: 0 },
   alarm: { armed: 0, rang: 0, cancelled: 0, last: "" },
   fragile: { good: 0, half: 0 },
+  courier: { ordered: 0, delivered: 0, told: 0, given: 0 },
 };
 
 function interpret(state: State, event: EventBody): void {
@@ -121,6 +124,13 @@ function interpret(state: State, event: EventBody): void {
       add(event.name, 1);
       state["last"] = payload["name"] as string;
       return;
+    case "ordered":
+    case "delivered":
+      return add(event.name, 1);
+    case "toldOf":
+      return add("told", 1);
+    case "givenUp":
+      return add("given", 1);
     case "cancelled":
       return add("cancelled", 1);
     case "done":

@@ -8,6 +8,7 @@ import { systemClock } from "../adapters/system/clock.ts";
 import { formatRef } from "../model/ids.ts";
 import type { CallResult, Principal } from "../model/records.ts";
 import { Prng } from "../std/prng.ts";
+import { startCallOperator } from "./call-operator.ts";
 import { allEntities, drawCall, drawEntity, startCall, type Wanted } from "./client.ts";
 import { type Engine, makeEngine } from "./engines.ts";
 import { planFaults, stopFaults } from "./faults.ts";
@@ -82,6 +83,8 @@ class Simulation {
     for (let index = 0; index < world.swarm.watchers; index++) this.#startWatcher(index);
     new Operator(world, this.#server, this.#witness).begin();
     planFaults(world, this.#server, this.#engine);
+    world.outside.crash = () => this.#server.crash("process");
+    if (world.swarm.couriers > 0) startCallOperator(world, this.#server);
     await this.#until(() => world.timeline.nowMs >= world.swarm.faultsMs);
     stopFaults(world, this.#server);
     this.#server.start();
@@ -202,6 +205,7 @@ class Simulation {
       counter: ["add", { amount: 1 }],
       alarm: ["arm", { name: "probe", afterMs: 10, repeat: 0 }],
       fragile: ["poke", { how: "fine" }],
+      courier: ["order", { failure: "settle", attempts: 2, timeoutMs: 500, quiet: false }],
     };
     for (const entity of allEntities(this.#world.swarm)) {
       const [name, input] = commands[entity.type] as readonly [string, unknown];

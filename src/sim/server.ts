@@ -8,6 +8,7 @@
 import { formatRef } from "../model/ids.ts";
 import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
 import type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "../model/records.ts";
+import type { HoldfastNode } from "../runtime/node.ts";
 import type { Engine } from "./engines.ts";
 import { Incarnation } from "./incarnation.ts";
 import { Kept } from "./kept.ts";
@@ -43,6 +44,12 @@ export class Server {
 
   get serving(): boolean {
     return this.#serving;
+  }
+
+  /** The node that serves, if one does. */
+  get node(): HoldfastNode | undefined {
+    const life = this.#incarnation;
+    return this.#serving && life !== undefined && life.alive && !life.failed ? life.node : undefined;
   }
 
   start(): void {

@@ -50,6 +50,7 @@ export interface Swarm {
   readonly counters: number;
   readonly alarms: number;
   readonly fragiles: number;
+  readonly couriers: number;
   readonly clients: number;
   readonly watchers: number;
   readonly callsPerClient: number;
@@ -128,11 +129,12 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
     clockJumps: often(0.25, () => prng.between(1, 3)),
     faultsMs: prng.pick([500, 3_000, 10_000]),
     jumpMs: toleratedMs(limits),
-    limits,
     deferMs: prng.pick([0, 0, 1, 5]),
     relaxed: relaxedShare(seed),
     brokenCode: often(0.6, () => 0.5),
     kept: keptFaults(seed, calm),
+    // drawn last, so that seeds without couriers stay what they were
+    ...courierFacts(prng, limits),
   };
 }
 
@@ -156,6 +158,13 @@ function keptLimits(seed: number): Partial<Limits> {
     residentEntitiesMax: prng.pick([4, 8, 100_000]),
     checkpointMs: prng.pick([200, 1_000, 10_000]),
   };
+}
+
+function courierFacts(prng: Prng, limits: Partial<Limits>): Pick<Swarm, "couriers" | "limits"> {
+  if (!prng.chance(0.4)) return { couriers: 0, limits };
+  const few = prng.chance(0.2) ? { callsPerEntityMax: 2 } : {};
+  const slow = prng.chance(0.3) ? { callsRunningMax: prng.pick([1, 2]) } : {};
+  return { couriers: prng.between(1, 3), limits: { ...limits, ...few, ...slow } };
 }
 
 /** Drawn apart, so that the seeds without it are those that they were before there were relaxed commands. */

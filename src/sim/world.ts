@@ -6,6 +6,7 @@
 import { wallDefaultMs } from "../adapters/virtual/clock.ts";
 import { Timeline } from "../adapters/virtual/timeline.ts";
 import { Prng } from "../std/prng.ts";
+import { Outside } from "./outside.ts";
 import type { Swarm } from "./swarm.ts";
 
 /** Something that must never happen. `promise` names the checker. */
@@ -20,6 +21,7 @@ export class World {
   readonly swarm: Swarm;
   readonly timeline = new Timeline();
   readonly prng: Prng;
+  readonly outside: Outside;
   readonly violations: Violation[] = [];
   readonly counts = { calls: 0, records: 0, restarts: 0, faults: 0, early: 0, lost: 0 };
   /** Faults may come: false in the last phase, in which everything must come to rest. */
@@ -38,6 +40,7 @@ export class World {
     this.swarm = swarm;
     this.#tell = tell;
     this.prng = new Prng(swarm.seed * 2 + 1);
+    this.outside = new Outside(this);
   }
 
   /** The true wall time, ms since 1970. */

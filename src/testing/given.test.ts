@@ -38,6 +38,16 @@ test("shows sends", () => {
     });
 });
 
+test("shows calls, with as much of their options as is asked for", () => {
+  const outcome = given(wallet).when("buy", { amount: 4 });
+  outcome.then({ calls: [{ name: "receipt", input: { amount: 4 }, result: "bought", context: "x" }] });
+  outcome.then({
+    calls: [{ name: "receipt", input: { amount: 4 }, result: "bought", context: "x", attempts: 3, failure: "park" }],
+  });
+  assert.throws(() => outcome.then({ calls: [] }), assert.AssertionError);
+  given(wallet).when("credit", { amount: 4 }).then({ calls: [] });
+});
+
 test("shows timers, at the time and with the chance that are given", () => {
   const first = given(wallet).when("dice", null, { now: 1_000, random: 5 });
   first.then({

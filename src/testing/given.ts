@@ -1,5 +1,5 @@
 /**
- * Tests one entity without a node: given events, when a command, then events, reply, sends and timers.
+ * Tests one entity without a node: given events, when a command, then events, reply, sends, timers and calls.
  *
  *   given(wallet, [{ name: "credited", payload: { amount: 10 } }])
  *     .when("debit", { amount: 3 })
@@ -13,7 +13,7 @@
  */
 import assert from "node:assert/strict";
 import type { CommandsOf } from "../client/types.ts";
-import { type Decision, decide } from "../core/decide.ts";
+import { type Decision, decide, emptyDecision } from "../core/decide.ts";
 import { evolveSlot, makeSlot, type Slot, upcastEvent } from "../core/slot.ts";
 import { mayDo, validateInput } from "../core/user-code.ts";
 import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
@@ -126,6 +126,7 @@ export class Outcome<Entity extends AnyEntity, Reply> {
       assert.deepEqual(sends, expected.sends, "sends");
     }
     if (expected.timers !== undefined) assert.deepEqual(decision.timers, expected.timers, "timers");
+    if (expected.calls !== undefined) assert.deepEqual(shortCalls(decision, expected.calls), expected.calls, "calls");
     if (expected.state !== undefined) assert.deepEqual(state, expected.state, "state");
     const events = [...this.#past.events, ...decision.events];
     return new Scenario(this.#entity, this.#key, { ...this.#past, events, commands: this.#past.commands + 1 });
@@ -137,6 +138,21 @@ function shortEvents(decision: Decision, expected: readonly object[]): object[] 
   return decision.events.map(({ name, version, payload }, index) =>
     "version" in (expected[index] ?? {}) ? { name, version, payload } : { name, payload },
   );
+}
+
+/** Attempts, timeout and failure plan are told only where the test tells them. */
+function shortCalls(decision: Decision, expected: readonly object[]): object[] {
+  return decision.calls.map((call, index) => {
+    const { name, input, result, context, ...rest } = call;
+    const wanted = Object.entries(rest).filter(([field]) => field in (expected[index] ?? {}));
+    return {
+      name,
+      input,
+      ...(result === undefined ? {} : { result }),
+      ...(context === undefined ? {} : { context }),
+      ...Object.fromEntries(wanted),
+    };
+  });
 }
 
 export interface Result {
@@ -160,7 +176,7 @@ function run({ entity, key, past, command, input, options }: RunFacts): Result {
   const slot = replay(entity, key, past);
   const failed = (code: ErrorCode, detail: string): Result => ({
     failure: { code, detail },
-    decision: { events: [], sends: [], timers: [], bytes: 0, rejection: undefined, reply: undefined },
+    decision: emptyDecision(),
     reply: undefined,
     state: slot.state,
   });

@@ -12,4 +12,4 @@ export {
   type TestNode,
   type TestNodeOptions,
 } from "./node.ts";
-export type { Expected, GivenEvent, SentCommand, SetTimer, WhenOptions } from "./types.ts";
+export type { Expected, GivenEvent, MadeCall, SentCommand, SetTimer, WhenOptions } from "./types.ts";

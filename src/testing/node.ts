@@ -12,7 +12,7 @@
  */
 import { createMemoryStore, openMemoryLog } from "../adapters/memory/log.ts";
 import { VirtualClock } from "../adapters/virtual/clock.ts";
-import { passUntil } from "../adapters/virtual/drive.ts";
+import { passUntil, settle } from "../adapters/virtual/drive.ts";
 import { Timeline } from "../adapters/virtual/timeline.ts";
 import type { CommandsOf, QueriesOf, Reply, ViewsOf } from "../client/types.ts";
 import type { AnyEntity } from "../model/entity.ts";
@@ -178,8 +178,13 @@ export class TestNode {
   async stop(): Promise<void> {
     const life = this.#life;
     if (life === undefined) return;
-    const stopping = life.node.stop();
+    let stopped = false;
+    const stopping = life.node.stop().then(() => {
+      stopped = true;
+    });
     await this.#pump();
+    // handlers of calls that run on are given their time
+    while (!stopped && this.#timeline.runNext()) await settle();
     await stopping;
     this.#end();
   }

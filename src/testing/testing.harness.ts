@@ -1,5 +1,6 @@
 /** Entities for the tests of the testing kit: one that is right, and one with the mistakes that the kit must see. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { callOutcome } from "../model/call-outcome.ts";
 import { defineEntity } from "../model/entity.ts";
 import { sendOutcome } from "../model/send-outcome.ts";
 
@@ -29,7 +30,13 @@ export const wallet = defineEntity("wallet", {
       state.woken++;
     },
   },
+  calls: { receipt: async (input: { amount: number }) => `r${input.amount}` },
   commands: (command) => ({
+    buy: command(amount, (_state, input, ctx) => {
+      ctx.emit("debited", input);
+      ctx.call("receipt", { amount: input.amount }, { result: "bought", context: "x", attempts: 3 });
+    }),
+    bought: command(callOutcome<string, string>(), () => undefined),
     credit: command(amount, (_state, input, ctx) => {
       ctx.emit("credited", input);
       return (next) => ({ balance: next.balance });

@@ -6,7 +6,7 @@
 import type { CommandsOf } from "../client/types.ts";
 import type { ErrorCode } from "../model/errors.ts";
 import type { EntityRef } from "../model/ids.ts";
-import type { Principal } from "../model/records.ts";
+import type { CallFailurePlan, Principal } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 
 type Shapes<Entity> = Entity extends { readonly types?: infer Types } ? NonNullable<Types> : never;
@@ -57,6 +57,17 @@ export type SetTimer =
   | { readonly name: string; readonly dueMs: number; readonly command: string; readonly input: Plain }
   | { readonly name: string; readonly dueMs: null };
 
+/** A call that a command made. What is left out of the last three is not looked at. */
+export interface MadeCall {
+  readonly name: string;
+  readonly input: Plain;
+  readonly result?: string;
+  readonly context?: Plain;
+  readonly timeoutMs?: number;
+  readonly attempts?: number;
+  readonly failure?: CallFailurePlan;
+}
+
 /** What must have come of a command. What is left out is not looked at. */
 export interface Expected<Entity, Reply> {
   readonly events?: readonly GivenEvent<Entity>[];
@@ -67,6 +78,7 @@ export interface Expected<Entity, Reply> {
   readonly failed?: ErrorCode;
   readonly sends?: readonly SentCommand[];
   readonly timers?: readonly SetTimer[];
+  readonly calls?: readonly MadeCall[];
   readonly state?: StateOf<Entity>;
 }
 

@@ -18,6 +18,7 @@ const step = {
   outcome: { ok: true, value: null },
   sends: [],
   timers: [],
+  calls: [],
 } as const;
 const records: LogRecord[] = [
   { kind: "claim", time: 1, epoch: 3, node: "n" },
@@ -82,14 +83,34 @@ const marks: LogRecord[] = [
   },
 ];
 
+/** What calls leave in the log. They came later as well. */
+const ofCalls: LogRecord[] = [
+  {
+    ...step,
+    cause: { kind: "called", call: { at: 7, index: 1 }, attempt: 3 },
+    calls: [
+      { name: "charge", input: { amount: 1 }, timeoutMs: 5, attempts: 2, failure: "park" },
+      { name: "charge", input: null, result: "r", context: null, timeoutMs: 5, attempts: 2, failure: "tell" },
+      { name: "charge", input: null, result: "r", timeoutMs: 5, attempts: 2, failure: "settle" },
+    ],
+  },
+  { ...step, cause: { kind: "call-failed", call: { at: 7, index: 1 }, attempt: 1, error: "no", retryAtMs: 99 } },
+  { ...step, cause: { kind: "call-failed", call: { at: 7, index: 1 }, attempt: 2, error: "no", retryAtMs: null } },
+  { ...step, cause: { kind: "call-retried", call: { at: 7, index: 1 }, by: { kind: "operator", id: "o" } } },
+  {
+    ...step,
+    cause: { kind: "call-dropped", call: { at: 7, index: 1 }, by: { kind: "operator", id: "o", roles: ["on-call"] } },
+  },
+];
+
 /** A stored step makes its outcome and the text of its request id when asked; as data both are the same. */
 function plainRecord(record: LogRecord): LogRecord {
   if (record.kind !== "step") return record;
-  const { kind, time, entity, command, events, outcome, sends, timers } = record;
+  const { kind, time, entity, command, events, outcome, sends, timers, calls } = record;
   let { cause } = record;
   if (cause.kind === "request")
     cause = { kind: "request", requestId: cause.requestId, idBytes: new Uint8Array(cause.idBytes) };
-  return { kind, time, entity, command, cause, events, outcome, sends, timers };
+  return { kind, time, entity, command, cause, events, outcome, sends, timers, calls };
 }
 
 /** Through a frame and back. */
@@ -109,7 +130,7 @@ function codeOf(work: () => unknown): string {
 }
 
 test("every kind of record comes back, alone and among others", () => {
-  const all = [...records, ...marks];
+  const all = [...records, ...marks, ...ofCalls];
   for (const record of all) assert.deepEqual(stored([record]), [record]);
   assert.deepEqual(stored(all), all);
 });
@@ -131,6 +152,7 @@ const cause: fc.Arbitrary<Cause> = fc.oneof(
   fc.record({ kind: fc.constant("timer"), name, setAt: fc.nat() }),
   fc.record({ kind: fc.constant("send"), from: entity, sequence: fc.nat() }),
   fc.record({ kind: fc.constant("settled"), to: entity, sequence: fc.nat() }),
+  fc.record({ kind: fc.constant("called"), call: fc.record({ at: fc.nat(), index: fc.nat() }), attempt: fc.nat() }),
 );
 const anyRecord: fc.Arbitrary<LogRecord> = fc.oneof(
   {
@@ -152,6 +174,16 @@ const anyRecord: fc.Arbitrary<LogRecord> = fc.oneof(
       ),
       sends: fc.array(fc.record({ to: entity, sequence: fc.nat(), command: name, input: plain }), { maxLength: 2 }),
       timers: fc.array(fc.record({ name, dueMs: fc.maxSafeNat(), command: name, input: plain }), { maxLength: 2 }),
+      calls: fc.array(
+        fc.record({
+          name,
+          input: plain,
+          timeoutMs: fc.nat(),
+          attempts: fc.nat(),
+          failure: fc.constantFrom("park", "tell", "settle"),
+        }),
+        { maxLength: 2 },
+      ),
     }),
   },
 );

@@ -19,6 +19,7 @@ import type { Outcome } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 import type { Chain } from "./frame.ts";
 import { sendFromRow, sendToRow } from "./record.ts";
+import { callImageFromRow, callImageToRow } from "./record-calls.ts";
 
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
 const unpackr = new Unpackr({ useRecords: false, copyBuffers: true });
@@ -28,10 +29,11 @@ const version = 1;
 type Row = unknown[];
 
 export function encodeImage(image: EntityImage): StoredImage {
-  const { entity, touched, timers, outbox, inbox, parked } = image;
-  const busy = timers.length > 0 || outbox.some(({ sends }) => sends.length > 0) || parked !== undefined;
+  const { entity, touched, timers, outbox, inbox, calls, parked } = image;
+  const sending = outbox.some(({ sends }) => sends.length > 0);
+  const busy = timers.length > 0 || sending || calls.length > 0 || parked !== undefined;
   const row: Row = [version, entity.type, entity.key, image.version, touched, image.state];
-  if (timers.length > 0 || outbox.length > 0 || inbox.length > 0 || parked !== undefined) {
+  if (busy || outbox.length > 0 || inbox.length > 0) {
     row.push(
       timers.map(({ name, dueMs, setAt, command, input }) => [name, dueMs, setAt, command, input]),
       outbox.map(({ to, sequence, sends }) => [
@@ -42,6 +44,7 @@ export function encodeImage(image: EntityImage): StoredImage {
       ]),
       inbox.map(({ from, sequence, outcome, at }) => [from, sequence, outcome, at]),
     );
+    if (calls.length > 0 || parked !== undefined) row.push(calls.map(callImageToRow));
   }
   if (parked !== undefined) row.push([parked.at, parked.sinceMs, parked.park]);
   return { name: formatRef(entity), touched, busy, bytes: packr.pack(row) };
@@ -60,7 +63,8 @@ export function decodeImage(bytes: Uint8Array): EntityImage | undefined {
     timers: ((row[6] ?? []) as Row[]).map(timerFromRow),
     outbox: ((row[7] ?? []) as Row[]).map(outboxFromRow),
     inbox: ((row[8] ?? []) as Row[]).map(inboxFromRow),
-    ...(row.length > 9 ? { parked: parkedFromRow(row[9] as Row) } : {}),
+    calls: ((row[9] ?? []) as Row[]).map(callImageFromRow),
+    ...(row.length > 10 ? { parked: parkedFromRow(row[10] as Row) } : {}),
   };
 }
 

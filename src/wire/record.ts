@@ -8,6 +8,7 @@
 import { HoldfastError } from "../model/errors.ts";
 import type { MarkRecord } from "../model/marks.ts";
 import type {
+  CallBody,
   Cause,
   EntityRef,
   EventBody,
@@ -19,8 +20,10 @@ import type {
 } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 import { bytesToUuid } from "../std/uuid-bytes.ts";
+import { callCauseFromRow, callCauseToRow, callFromRow, callToRow } from "./record-calls.ts";
 
 const kinds = { claim: 0, mark: 2 } as const;
+/** Numbers from 4 on are those of calls: `record-calls.ts`. */
 const causes = { timer: 1, send: 2, settled: 3 } as const;
 
 export type Row = unknown[];
@@ -62,13 +65,15 @@ function markFromRow(row: Row): MarkRecord {
 
 /** What few steps have. New fields of a step belong here, at the end. @returns undefined for a step that has none of it */
 export function restToRow(step: StepRecord): Row | undefined {
-  const { cause, sends, timers } = step;
-  if (cause.kind === "request" && sends.length === 0 && timers.length === 0) return undefined;
-  return [
+  const { cause, sends, timers, calls } = step;
+  if (cause.kind === "request" && sends.length === 0 && timers.length === 0 && calls.length === 0) return undefined;
+  const row: Row = [
     cause.kind === "request" ? null : causeToRow(cause),
     sends.length === 0 ? null : sends.map(sendToRow),
     timers.length === 0 ? null : timers.map(timerToRow),
   ];
+  if (calls.length > 0) row.push(calls.map(callToRow));
+  return row;
 }
 
 const none: readonly never[] = [];
@@ -97,6 +102,7 @@ export class StoredStep implements StepRecord {
   readonly events: readonly EventBody[];
   readonly sends: readonly SendBody[];
   readonly timers: readonly TimerChange[];
+  readonly calls: readonly CallBody[];
   readonly #outcomes: StoredOutcomes;
   readonly #index: number;
 
@@ -109,6 +115,7 @@ export class StoredStep implements StepRecord {
     this.events = columns.events;
     this.sends = rest === undefined || rest[1] === null ? none : (rest[1] as Row[]).map(sendFromRow);
     this.timers = rest === undefined || rest[2] === null ? none : (rest[2] as Row[]).map(timerFromRow);
+    this.calls = rest === undefined || rest.length < 4 ? none : (rest[3] as Row[]).map(callFromRow);
     this.#outcomes = outcomes;
     this.#index = index;
   }
@@ -133,8 +140,10 @@ function causeToRow(cause: Exclude<Cause, { kind: "request" }>): Row {
       return [causes.timer, cause.name, cause.setAt];
     case "send":
       return [causes.send, cause.from.type, cause.from.key, cause.sequence];
-    default:
+    case "settled":
       return [causes.settled, cause.to.type, cause.to.key, cause.sequence];
+    default:
+      return callCauseToRow(cause);
   }
 }
 
@@ -163,7 +172,7 @@ function causeFromRow(row: Row): Cause {
   if (kind === causes.timer) return { kind: "timer", name: first, setAt: second as unknown as number };
   if (kind === causes.send) return { kind: "send", from: { type: first, key: second }, sequence: third };
   if (kind === causes.settled) return { kind: "settled", to: { type: first, key: second }, sequence: third };
-  throw unknown("cause", kind);
+  return callCauseFromRow(row as Row);
 }
 
 export function sendToRow(send: SendBody): Row {

@@ -19,7 +19,7 @@ export interface AuditRecord {
   readonly cause:
     | { readonly kind: "send"; readonly from: EntityName; readonly sequence: number }
     | { readonly kind: "settled"; readonly to: EntityName; readonly sequence: number }
-    | { readonly kind: "request" | "timer" };
+    | { readonly kind: "request" | "timer" | "called" | "call-failed" | "call-retried" | "call-dropped" };
   readonly events: readonly { readonly name: string; readonly payload: unknown }[];
   readonly outcome: { readonly ok: boolean };
   readonly sends: readonly {

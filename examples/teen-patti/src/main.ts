@@ -14,6 +14,7 @@ import { openDoor } from "./bots/door.ts";
 import { entities } from "./entities.ts";
 import { systemClock, systemSeed } from "./system.ts";
 import { fastTables, openTables, publicTables } from "./tables.ts";
+import { type Receiver, setReceiver } from "./webhook.ts";
 
 const HELP = `Teen Patti on Holdfast
 
@@ -24,9 +25,19 @@ const HELP = `Teen Patti on Holdfast
   --speed <s>       human or max                       (default human)
   --fast <n>        also opens n tables for load, without pauses between hands
   --seed <n>        of the bots                        (default: random)
+  --webhook <url>   is told of big wins; the secret (whsec_…) is read from TEEN_PATTI_WEBHOOK_SECRET
 `;
 
-type Options = { port: number; host: string; data: string; bots: number; speed: Speed; fast: number; seed: number };
+type Options = {
+  port: number;
+  host: string;
+  data: string;
+  bots: number;
+  speed: Speed;
+  fast: number;
+  seed: number;
+  webhook: Receiver | null;
+};
 
 function readOptions(args: readonly string[]): Options | null {
   const text = { type: "string" } as const;
@@ -40,6 +51,7 @@ function readOptions(args: readonly string[]): Options | null {
       speed: text,
       fast: text,
       seed: text,
+      webhook: text,
       help: { type: "boolean", short: "h" },
     },
   });
@@ -54,7 +66,16 @@ function readOptions(args: readonly string[]): Options | null {
     speed,
     fast: numberOf("fast", values.fast, 0, 1_000),
     seed: numberOf("seed", values.seed, systemSeed(), 2 ** 32),
+    webhook: receiverOf(values.webhook),
   };
+}
+
+function receiverOf(url: string | undefined): Receiver | null {
+  if (url === undefined) return null;
+  const secret = process.env["TEEN_PATTI_WEBHOOK_SECRET"];
+  if (secret === undefined || !URL.canParse(url))
+    throw new Error("--webhook is a URL, and needs the receiver's secret in TEEN_PATTI_WEBHOOK_SECRET.");
+  return { url, secret };
 }
 
 function numberOf(name: string, text: string | undefined, fallback: number, max: number): number {
@@ -65,6 +86,7 @@ function numberOf(name: string, text: string | undefined, fallback: number, max:
 
 async function start(options: Options): Promise<void> {
   const page = fileURLToPath(new URL("../page/dist", import.meta.url));
+  setReceiver(options.webhook);
   const hasPage = existsSync(`${page}/index.html`);
   const service = await embedded({
     entities,

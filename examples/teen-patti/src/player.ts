@@ -34,6 +34,7 @@ import {
   tipInput,
 } from "./inputs.ts";
 import { toHex } from "./rules/fairness.ts";
+import { BIG_WIN, tellBigWin } from "./webhook.ts";
 
 /** `gone`: cashed out before the table's answer to the sit arrived; the answer removes it. */
 type SeatAt = { sit: number; status: "asking" | "seated" | "gone"; seat: number | null; boughtIn: number };
@@ -151,6 +152,7 @@ export const player = defineEntity("player", {
       else if (mine !== undefined) delete state.seats[event.table];
     },
   },
+  calls: { tellBigWin },
   commands: (command) => ({
     join: command(joinInput, (state, { name, avatar }, ctx) => {
       if (!state.joined) {
@@ -234,9 +236,13 @@ export const player = defineEntity("player", {
     presentAnswered: command(sendOutcome<null, PaymentContext>(), (_state, outcome, ctx) => {
       if (!outcome.ok) ctx.emit("paymentRefused", { ...outcome.context, reason: outcome.reason, chips: false });
     }),
-    cashOut: command(cashOutInput, (_state, input, ctx) => {
+    cashOut: command(cashOutInput, (state, input, ctx) => {
       if (ctx.principal.id !== `table/${input.table}`) return ctx.reject("no-such-table");
+      const { table, amount } = input;
+      const at = state.seats[table];
+      const won = at?.sit === input.sit ? amount - at.boughtIn : 0;
       ctx.emit("cashedOut", { ...input, atMs: ctx.now });
+      if (won >= BIG_WIN) ctx.call("tellBigWin", { player: ctx.key, table, won, atMs: ctx.now });
       return undefined;
     }),
   }),

@@ -4,7 +4,8 @@
  * Invariant: `find` stands exactly once in its file (checked when it is planted), so a bug follows the code or says so.
  */
 
-import { bug, edit, onDisk, type PlantedBug } from "./bug.ts";
+import { calls } from "./call-bugs.ts";
+import { bug, edit, onDisk, type PlantedBug } from "./planted-bug.ts";
 import { quarantineBugs } from "./quarantine-bugs.ts";
 
 const writers: readonly PlantedBug[] = [
@@ -340,6 +341,7 @@ export const bugs: readonly PlantedBug[] = [
   ...dedup,
   ...relaxed,
   ...timersAndSends,
+  ...calls,
   ...formerly,
   ...quarantineBugs,
   ...disk,

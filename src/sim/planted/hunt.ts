@@ -5,8 +5,8 @@
  */
 import { runCampaign } from "../campaign.ts";
 import type { SeedReport } from "../worker.ts";
-import type { PlantedBug } from "./bug.ts";
 import { bugs } from "./bugs.ts";
+import type { PlantedBug } from "./planted-bug.ts";
 
 export interface PlantedResult {
   readonly name: string;

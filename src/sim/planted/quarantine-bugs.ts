@@ -3,7 +3,7 @@
  *
  * Invariant: as in `bugs.ts`, which lists these with the others.
  */
-import { bug, edit, type PlantedBug } from "./bug.ts";
+import { bug, edit, type PlantedBug } from "./planted-bug.ts";
 
 export const quarantineBugs: readonly PlantedBug[] = [
   bug(

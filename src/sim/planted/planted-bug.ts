@@ -1,7 +1,7 @@
 /**
- * What a planted bug is: a change of our own source.
+ * What a planted bug is: changes of our own source, made while it is loaded.
  *
- * Invariant: `find` stands exactly once in its file (checked when it is planted), so a bug follows the code or says so.
+ * Invariant: `find` stands exactly once in its file (checked when it is planted).
  */
 
 export interface Edit {
