@@ -144,7 +144,7 @@ export class Witness {
     const seeing = (frames: AsyncIterable<readonly LogFrame[]>) => this.#reading(frames);
     return {
       tail: async (shards) => {
-        // Asked in the midst of serving only to learn what became of an append: the log is as slow as the two together.
+        // Asked in the midst of serving, as reads are, to learn what became of an append: the log is as slow as both.
         const answered = this.early.began();
         const positions = await log.tail(shards);
         answered(true);
@@ -168,9 +168,11 @@ export class Witness {
   }
 
   async *#reading(frames: AsyncIterable<readonly LogFrame[]>): AsyncGenerator<readonly LogFrame[]> {
+    const answered = this.early.began();
     for await (const batch of frames) {
       for (const { shard, at, bytes, epoch } of batch) this.saw(shard, at, bytes, epoch);
       yield batch;
     }
+    answered(true);
   }
 }
