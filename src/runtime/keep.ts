@@ -115,8 +115,9 @@ export class Keep {
     });
     if (opened === undefined) return undefined;
     this.#snapshotAt = opened.snapshotAt;
-    if (opened.snapshotAt < opened.at) this.#changed = undefined;
-    return opened;
+    // Images that are newer than the snapshot are in no list, nor does a replay of what they contain name them.
+    if (opened.snapshotAt < opened.high) this.#changed = undefined;
+    return opened.image;
   }
 
   async #fromSnapshot(position: LogPosition): Promise<ShardImage | undefined> {

@@ -16,6 +16,14 @@ import { type Codes, sameCodes } from "./codes.ts";
 /** Ids in one chunk: full ones are written once, the last one again with each checkpoint (400 KB). */
 const idsPerChunk = 16_384;
 
+export interface OpenedImages {
+  readonly image: ShardImage;
+  /** The newest snapshot that contains everything below its offset. */
+  readonly snapshotAt: Offset;
+  /** No image in the store contains a record at or above it. */
+  readonly high: Offset;
+}
+
 export class ShardImages {
   readonly #store: StateStore;
   readonly #shard: ShardId;
@@ -41,7 +49,7 @@ export class ShardImages {
   }
 
   /** What is left of an earlier running, if it fits the log and the code; else the store is cleared. */
-  async open(position: LogPosition): Promise<(ShardImage & { readonly snapshotAt: Offset }) | undefined> {
+  async open(position: LogPosition): Promise<OpenedImages | undefined> {
     const bytes = this.#store.stamp(this.#shard);
     const stamp = bytes && decodeStamp(bytes);
     const requests = stamp && this.#fits(stamp, position) ? this.#requests(stamp) : undefined;
@@ -52,8 +60,8 @@ export class ShardImages {
     this.#stamp = stamp;
     this.#high = stamp.high;
     this.#written = new Map(stamp.requests.map(({ startMs, number, count }) => [startMs, { number, count }]));
-    const { at, chain, epoch, timeMs, snapshotAt } = stamp;
-    return { at, chain, epoch, timeMs, requests, snapshotAt };
+    const { at, chain, epoch, timeMs, snapshotAt, high } = stamp;
+    return { image: { at, chain, epoch, timeMs, requests }, snapshotAt, high };
   }
 
   async clear(): Promise<void> {

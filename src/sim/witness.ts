@@ -176,7 +176,13 @@ export class Witness {
     };
     const seeing = (frames: AsyncIterable<readonly LogFrame[]>) => this.#reading(frames);
     return {
-      tail: (shards) => log.tail(shards),
+      tail: async (shards) => {
+        // Asked in the midst of serving, as reads are, to learn what became of an append: the log is as slow as both.
+        const answered = this.early.began();
+        const positions = await log.tail(shards);
+        answered(true);
+        return positions;
+      },
       claim: async (claims) => {
         const results = note(claims, await log.claim(claims));
         this.early.claimed(claims.map(({ shard }) => shard));
@@ -195,9 +201,11 @@ export class Witness {
   }
 
   async *#reading(frames: AsyncIterable<readonly LogFrame[]>): AsyncGenerator<readonly LogFrame[]> {
+    const answered = this.early.began();
     for await (const batch of frames) {
       for (const { shard, at, bytes, epoch } of batch) this.saw(shard, at, bytes, epoch);
       yield batch;
     }
+    answered(true);
   }
 }
