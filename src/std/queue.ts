@@ -18,6 +18,11 @@ export class Queue<Item> {
     return this.#items[this.#head];
   }
 
+  /** From the first on; nothing leaves. */
+  *[Symbol.iterator](): IterableIterator<Item> {
+    for (let index = this.#head; index < this.#items.length; index++) yield this.#items[index] as Item;
+  }
+
   shift(): Item | undefined {
     if (this.#head === this.#items.length) return undefined;
     const item = this.#items[this.#head];
