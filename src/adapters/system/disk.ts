@@ -38,10 +38,9 @@ export function openDirectory(path: string): Disk {
  */
 export function openDirectoryToRead(path: string): Disk {
   const place = resolve(path);
-  try {
-    if (!fs.statSync(place).isDirectory()) throw Object.assign(new Error("it is a file"), { code: "ENOTDIR" });
-  } catch (cause) {
-    throw translate("read", place, cause);
+  if (fs.statSync(place, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    const text = `There is no directory ${place}. Name the data directory of a service.`;
+    throw new HoldfastError("invalid-configuration", text, { details: { place } });
   }
   return new ReadOnlyDirectory(place);
 }
