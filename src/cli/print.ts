@@ -31,6 +31,11 @@ export function pretty(value: unknown): string {
   return escapeControls(JSON.stringify(value, undefined, 2) ?? "nothing");
 }
 
+/** A message with what callers may have put into it. */
+export function safe(text: string): string {
+  return shown(text).slice(1, -1).replaceAll('\\"', '"');
+}
+
 /** JSON leaves DEL and the C1 controls as they are, and terminals obey those. */
 function escapeControls(text: string): string {
   return text.replace(/[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, (character) => {

@@ -9,7 +9,7 @@ import { readHashes, type StateHashes, writeHashes } from "../history/hash.ts";
 import { type Divergence, type Verification, verifyHistory } from "../history/verify.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { grouped } from "../std/progress.ts";
-import { print, printJson, shown } from "./print.ts";
+import { print, printJson, safe } from "./print.ts";
 import {
   type LogOptions,
   loadService,
@@ -71,7 +71,7 @@ function printResult(result: Verification, compared: boolean): void {
 
 function line({ kind, shard, entity, offset, detail }: Divergence): string {
   const where = offset === 0 ? `shard ${shard}` : `shard ${shard}, offset ${offset}`;
-  return `${kind}  ${entity ?? "-"}  (${where})  ${shown(detail).slice(1, -1)}`;
+  return `${kind}  ${entity ?? "-"}  (${where})  ${safe(detail)}`;
 }
 
 function readFile(path: string): StateHashes {

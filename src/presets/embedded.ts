@@ -13,6 +13,7 @@ import type { AnyEntity } from "../model/entity.ts";
 import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
+import { ProgressBar, type ProgressStream } from "./progress-bar.ts";
 
 type DoorOptions = Pick<
   GatewayOptions,
@@ -28,6 +29,8 @@ export interface EmbeddedOptions extends DoorOptions {
   /** Size of one file of the log. Default 16 MiB. */
   readonly segmentBytes?: number;
   readonly limits?: Partial<Limits>;
+  /** Where to show how far a recovery is. Default: the error stream, if it is a terminal. False: nowhere. */
+  readonly progress?: ProgressStream | false;
   readonly onFault?: (where: string, error: unknown) => void;
   /** The node has stopped answering. Default: print it and end the process with code 70, so that a supervisor restarts it. */
   readonly onCrash?: (error: unknown) => void;
@@ -62,7 +65,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   let gateway: Gateway | undefined;
   try {
     gateway = await startGateway({ ...options, service: node, clock: systemClock, random: systemRandom });
-    await node.recover();
+    await recoverVisibly(node, progressStream(options.progress));
   } catch (error) {
     await gateway?.close();
     await node.stop();
@@ -72,6 +75,35 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   let stopping: Promise<void> | undefined;
   const stop = () => (stopping ??= door.close().then(() => node.stop()));
   return { node, gateway: door, url: door.url, stop };
+}
+
+function progressStream(given: ProgressStream | false | undefined): ProgressStream | undefined {
+  if (given !== undefined) return given === false ? undefined : given;
+  return process.stderr.isTTY ? process.stderr : undefined;
+}
+
+const progressEveryMs = 100;
+
+/** Recovers, and shows meanwhile how many records were replayed, of how many. */
+async function recoverVisibly(
+  node: Pick<HoldfastNode, "health"> & { recover(): Promise<void> },
+  stream: ProgressStream | undefined,
+): Promise<void> {
+  if (stream === undefined) return node.recover();
+  const bar = new ProgressBar("Recovering", stream, systemClock);
+  let cancel = () => {};
+  const show = () => {
+    const { recovered, toRecover, etaMs } = node.health();
+    if (toRecover > 0) bar.set(recovered, toRecover, etaMs);
+    cancel = systemClock.after(progressEveryMs, show);
+  };
+  show();
+  try {
+    await node.recover();
+  } finally {
+    cancel();
+    bar.clear();
+  }
 }
 
 function endProcess(error: unknown): void {

@@ -13,6 +13,7 @@ import { type Limits, limitsWith } from "../model/limits.ts";
 import type { CallResult, CommandCall, QueryCall, StepRecord, WatchCall, WatchNews } from "../model/records.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { ShardLog } from "../ports/log.ts";
+import { etaMs } from "../std/progress.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import { Alarm } from "./alarm.ts";
 import { makeChance } from "./chance.ts";
@@ -80,6 +81,7 @@ class Node implements HoldfastNode {
   readonly #alarm: Alarm<ShardHost>;
   readonly #around: HostSurroundings;
   readonly #progress = { recovered: 0, toRecover: 0 };
+  #recoveryStartMs = 0;
   readonly #recovering = new Set<ShardHost>();
   /** Shards that user code broke: how often in a row, and when last. */
   readonly #broken = new Map<ShardHost, { readonly times: number; readonly atMs: number }>();
@@ -113,7 +115,8 @@ class Node implements HoldfastNode {
 
   async recover(): Promise<void> {
     this.#phase = "recovering";
-    const { log } = this.#options;
+    const { log, clock } = this.#options;
+    this.#recoveryStartMs = clock.monotonic();
     try {
       await recoverShards(log, this.#hosts, this.#recoveryFacts());
     } catch (error) {
@@ -158,7 +161,11 @@ class Node implements HoldfastNode {
   }
 
   health(): Health {
-    return { phase: this.#phase, ...this.#progress, readOnly: this.#committer.readOnly };
+    const { recovered, toRecover } = this.#progress;
+    const elapsedMs = this.#options.clock.monotonic() - this.#recoveryStartMs;
+    const leftMs = this.#phase === "recovering" ? etaMs(recovered, toRecover, elapsedMs) : undefined;
+    const health = { phase: this.#phase, recovered, toRecover, readOnly: this.#committer.readOnly };
+    return leftMs === undefined ? health : { ...health, etaMs: leftMs };
   }
 
   stop(): Promise<void> {

@@ -206,10 +206,7 @@ test("verify refuses events that the code does not know, with what to do", async
   const older = "test/cli/services/older.ts";
   const { code, out } = await holdfast("verify", "--service", older, "--data", data);
   assert.equal(code, 1);
-  assert.match(
-    out,
-    /unknown-event {2}order\/a .*event \\"placed\\" version 3; this code knows versions up to 2\. Deploy/,
-  );
+  assert.match(out, /unknown-event {2}order\/a .*event "placed" version 3; this code knows versions up to 2\. Deploy/);
   const inspected = await holdfast("inspect", "order/a", "--service", older, "--data", data);
   assert.equal(inspected.code, 1);
   assert.match(inspected.err, /^error unknown-event: .*\nThe log holds order event "placed" version 3/);
@@ -267,11 +264,12 @@ test("wrong usage ends with 2 and says what is right", async () => {
     [["fork", "order/a", "--command", "place", "--as", "ann", "--service", service], /--as is kind:id/],
     [["bet"], /unknown command 'bet'/],
   ];
-  for (const [args, message] of cases) {
+  const check = async ([args, message]: (typeof cases)[number]) => {
     const { code, err } = await holdfast(...args, ...(args[0] === "bet" ? [] : ["--data", data]));
     assert.equal(code, 2, `${args.join(" ")}: ${err}`);
     assert.match(err, message);
-  }
+  };
+  await Promise.all(cases.map(check));
   assert.equal((await holdfast("--help")).code, 0);
 });
 
