@@ -13,7 +13,8 @@ import type { AnyEntity } from "../model/entity.ts";
 import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
-import { ProgressBar, type ProgressStream } from "./progress-bar.ts";
+import type { ProgressStream } from "./progress-bar.ts";
+import { recoverVisibly } from "./recovery-progress.ts";
 
 type DoorOptions = Pick<
   GatewayOptions,
@@ -65,7 +66,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   let gateway: Gateway | undefined;
   try {
     gateway = await startGateway({ ...options, service: node, clock: systemClock, random: systemRandom });
-    await recoverVisibly(node, progressStream(options.progress));
+    await recoverVisibly(node, progressStream(options.progress), systemClock);
   } catch (error) {
     await gateway?.close();
     await node.stop();
@@ -80,30 +81,6 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
 function progressStream(given: ProgressStream | false | undefined): ProgressStream | undefined {
   if (given !== undefined) return given === false ? undefined : given;
   return process.stderr.isTTY ? process.stderr : undefined;
-}
-
-const progressEveryMs = 100;
-
-/** Recovers, and shows meanwhile how many records were replayed, of how many. */
-async function recoverVisibly(
-  node: Pick<HoldfastNode, "health"> & { recover(): Promise<void> },
-  stream: ProgressStream | undefined,
-): Promise<void> {
-  if (stream === undefined) return node.recover();
-  const bar = new ProgressBar("Recovering", stream, systemClock);
-  let cancel = () => {};
-  const show = () => {
-    const { recovered, toRecover, etaMs } = node.health();
-    if (toRecover > 0) bar.set(recovered, toRecover, etaMs);
-    cancel = systemClock.after(progressEveryMs, show);
-  };
-  show();
-  try {
-    await node.recover();
-  } finally {
-    cancel();
-    bar.clear();
-  }
 }
 
 function endProcess(error: unknown): void {

@@ -54,9 +54,10 @@ export async function sinkDirectory(): Promise<string> {
   return directory;
 }
 
-/** Every byte and name of a directory, as one text. */
+/** Names and bytes of a directory, as one text; without the segment that a running log prepares by itself. */
 export function fingerprint(directory: string): string {
   const hash = createHash("sha256");
-  for (const name of readdirSync(directory).sort()) hash.update(name).update(readFileSync(join(directory, name)));
+  const names = readdirSync(directory).filter((name) => name !== "preparing" && name !== "0000000002.segment");
+  for (const name of names.sort()) hash.update(name).update(readFileSync(join(directory, name)));
   return hash.digest("hex");
 }
