@@ -1,9 +1,11 @@
 /** The command line as a real child process, on a real data directory. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { fingerprint, holdfast, openSink, service, sinkDirectory, temporaryDirectory } from "./harness.ts";
+import { openSegmentLog } from "../../src/adapters/segments/open.ts";
+import { copyInto, loadDump } from "../golden/dump.ts";
+import { fingerprint, holdfast, openSink, root, service, sinkDirectory, temporaryDirectory } from "./harness.ts";
 
 let data = "";
 let untouched = "";
@@ -287,4 +289,21 @@ test("an error of the catalogue is told with its code and what to do", async () 
   );
   const stranger = await holdfast("inspect", "robot/a", "--service", service, "--data", data);
   assert.match(stranger.err, /^error unknown-type: .*\nThe service has no entity type "robot"; it has: order, till\./);
+});
+
+test("the game's golden logs verify through the command line, from a real directory", async () => {
+  const golden = join(root, "test/golden");
+  for (const frames of readdirSync(golden).filter((name) => name.startsWith("frames-"))) {
+    const directory = temporaryDirectory();
+    const store = loadDump(readFileSync(join(golden, frames, "game.frames.gz")));
+    const log = await openSegmentLog({ directory, shardCount: store.shards.length, segmentBytes: 64 * 1024 });
+    await copyInto(store, log);
+    await log.close();
+    const entities = "examples/teen-patti/src/entities.ts";
+    const against = join(golden, frames, "game.hashes.json");
+    const { code, out } = await holdfast("verify", "--service", entities, "--data", directory, "--against", against);
+    assert.equal(code, 0, out);
+    const table = await holdfast("inspect", "table/t", "--service", entities, "--data", directory, "--json");
+    assert.equal(JSON.parse(table.out).exists, true);
+  }
 });
