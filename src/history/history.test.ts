@@ -8,7 +8,7 @@ import { stepOwner } from "../core/owner.ts";
 import { makeOwner, type Owner } from "../core/owner-state.ts";
 import { isHoldfastError } from "../model/errors.ts";
 import { formatRef } from "../model/ids.ts";
-import type { EntityImage } from "../model/images.ts";
+import type { EntityImage, ShardImage } from "../model/images.ts";
 import { limitsWith } from "../model/limits.ts";
 import { makeChance } from "../runtime/chance.ts";
 import { applyPatch } from "../std/patch.ts";
@@ -18,7 +18,7 @@ import { forkEntity } from "./fork.ts";
 import { diffBetween, eventsOf, shardAt, stateAt } from "./history.ts";
 import { imageOf } from "./images.ts";
 import { indexDefinitions } from "./replay.ts";
-import { type HistorySource, logSource, type Moment } from "./source.ts";
+import { type HistorySource, logSource, type Moment, type Start } from "./source.ts";
 import { verifyHistory } from "./verify.ts";
 
 let store: MemoryStore;
@@ -120,6 +120,16 @@ test("a diff turns the state before into the state after", async () => {
   }
 });
 
+function startOf(shard: ShardImage, images: ReadonlyMap<string, EntityImage>): Start {
+  return {
+    shard,
+    entity: async (name) => images.get(name),
+    async *entities() {
+      yield* images.values();
+    },
+  };
+}
+
 test("a replay that starts from images gives the same as one from the beginning", async () => {
   for (const { shard } of shards()) {
     for (const { owner, offset } of ownersOf(shard)) {
@@ -127,12 +137,16 @@ test("a replay that starts from images gives the same as one from the beginning"
       if (frame === undefined) continue; // images begin where a frame does
       const chain = undefined;
       const { epoch, timeMs } = owner;
-      const start = { shard: { at: offset + 1, chain, epoch, timeMs, requests: [] }, entities: imagesOf(owner) };
+      const start = startOf({ at: offset + 1, chain, epoch, timeMs, requests: [] }, imagesOf(owner));
       const log = openMemoryLog({ store: structuredClone(store) });
       await log.trim(shard, offset + 1);
       const trimmed = logSource(log, sinkShards);
       const later: HistorySource = { ...trimmed, start: async (of) => (of === shard ? start : undefined) };
-      assert.deepEqual(await shardAt(later, definitions, shard), await shardAt(source, definitions, shard));
+      const whole = await shardAt(source, definitions, shard);
+      assert.deepEqual(await shardAt(later, definitions, shard), whole);
+      for (const image of whole.entities.values()) {
+        assert.deepEqual((await stateAt(later, definitions, image.entity)).image, image);
+      }
       await assert.rejects(
         () => shardAt(trimmed, definitions, shard),
         (error) => isHoldfastError(error) && error.code === "log-damaged" && /begins at offset/.test(error.message),
@@ -144,7 +158,7 @@ test("a replay that starts from images gives the same as one from the beginning"
 test("an image that is newer than its shard's start is not evolved twice", async () => {
   const { entities: images } = await shardAt(source, definitions, 1);
   const at = 1;
-  const start = { shard: { at, chain: 0, epoch: 0, timeMs: 0, requests: [] }, entities: images };
+  const start = startOf({ at, chain: 0, epoch: 0, timeMs: 0, requests: [] }, images);
   const later: HistorySource = { ...source, start: async () => start };
   assert.deepEqual((await shardAt(later, definitions, 1)).entities, images);
 });

@@ -104,7 +104,7 @@ export async function stateAt(
     progress,
     only: entity,
   });
-  const slot = slots.get(formatRef(entity));
+  const slot = slots.get(entity);
   return { shard, offset, timeMs, exists: slot !== undefined, image: imageOf(slot ?? makeSlot(entity, definition)) };
 }
 
@@ -151,9 +151,8 @@ async function replayShard({ source, definitions, shard, moment, progress, only 
     const text = `The log of shard ${shard} ends at offset ${from.tail - 1}; ask for that or an earlier one.`;
     throw new HoldfastError("invalid-input", text, { details: { shard, offset: moment.offset, last: from.tail - 1 } });
   }
-  const images = from.start?.entities ?? new Map<string, EntityImage>();
-  const wanted = only === undefined ? [...images.values()] : [images.get(formatRef(only)) ?? []].flat();
-  const slots = new PastSlots(definitions, wanted);
+  const slots = new PastSlots(definitions);
+  if (from.start !== undefined) await slots.load(from.start, only);
   let offset = from.from - 1;
   let timeMs = from.start?.shard.timeMs ?? 0;
   read: for await (const { at, records } of readRecords(source, [from], progress)) {

@@ -5,12 +5,14 @@
  */
 import { bringsIntoBeing } from "../core/replay.ts";
 import { applyRecord, evolveSlot, makeSlot, type Slot, upcastEvent } from "../core/slot.ts";
+import { Slots } from "../core/slots.ts";
 import type { EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { formatRef, type Offset } from "../model/ids.ts";
 import type { EntityImage } from "../model/images.ts";
 import type { EntityRef, StepRecord } from "../model/records.ts";
 import { slotOfImage } from "./images.ts";
+import type { Start } from "./source.ts";
 
 export type Definitions = ReadonlyMap<string, EntityDefinition>;
 
@@ -26,27 +28,42 @@ export function definitionOf(definitions: Definitions, type: string): EntityDefi
   throw new HoldfastError("unknown-type", `The service has no entity type "${type}"; it has: ${known || "none"}.`);
 }
 
-/** Slots of the past of one or many shards, by `type/key`. */
+/** Slots of the past of one shard. */
 export class PastSlots {
-  readonly #slots = new Map<string, Slot>();
+  readonly #slots = new Slots();
   readonly #definitions: Definitions;
+  #size = 0;
 
-  constructor(definitions: Definitions, images: Iterable<EntityImage> = []) {
+  constructor(definitions: Definitions) {
     this.#definitions = definitions;
-    for (const image of images) {
-      this.#slots.set(
-        formatRef(image.entity),
-        slotOfImage(image, definitionOfRecord(definitions, image.entity, image.touched)),
-      );
-    }
   }
 
   get size(): number {
-    return this.#slots.size;
+    return this.#size;
   }
 
-  get(name: string): Slot | undefined {
-    return this.#slots.get(name);
+  /** Takes in what stands for the records before a start; of one entity only, if one is given. */
+  async load(start: Start, only?: EntityRef): Promise<void> {
+    if (only === undefined) {
+      for await (const image of start.entities()) this.#load(image);
+      return;
+    }
+    const image = await start.entity(formatRef(only));
+    if (image !== undefined) this.#load(image);
+  }
+
+  #load(image: EntityImage): void {
+    this.#add(slotOfImage(image, definitionOfRecord(this.#definitions, image.entity, image.touched)));
+  }
+
+  #add(slot: Slot): Slot {
+    this.#slots.add(slot);
+    this.#size++;
+    return slot;
+  }
+
+  get(entity: EntityRef): Slot | undefined {
+    return this.#slots.get(entity);
   }
 
   values(): Iterable<Slot> {
@@ -58,12 +75,10 @@ export class PastSlots {
    * @throws `evolve-failed` the author's evolve or upcast threw; the slot is not to be used any more
    */
   replayStep(at: Offset, record: StepRecord): void {
-    const name = formatRef(record.entity);
-    let slot = this.#slots.get(name);
+    let slot = this.#slots.get(record.entity);
     if (slot === undefined) {
       if (!bringsIntoBeing(record)) return;
-      slot = makeSlot(record.entity, definitionOfRecord(this.#definitions, record.entity, at));
-      this.#slots.set(name, slot);
+      slot = this.#add(makeSlot(record.entity, definitionOfRecord(this.#definitions, record.entity, at)));
     }
     if (at <= slot.touched) return; // an image that is newer than its shard's start contains it already
     evolve(slot, at, record);

@@ -17,7 +17,10 @@ export type Moment = { readonly offset: Offset } | { readonly timeMs: number };
 /** Where a replay may start other than at offset 1: the shard as a snapshot has it. */
 export interface Start {
   readonly shard: ShardImage;
-  readonly entities: ReadonlyMap<string, EntityImage>;
+  /** The image of one entity, by `type/key`; undefined if it did not exist. */
+  entity(name: string): Promise<EntityImage | undefined>;
+  /** All of them, in any order. */
+  entities(): AsyncIterable<EntityImage>;
 }
 
 export interface HistorySource {

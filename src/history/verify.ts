@@ -74,10 +74,12 @@ export async function verifyHistory(
   const shards = Array.from({ length: source.shardCount }, (_, shard) => shard);
   const starts = await findStarts(source, shards, undefined);
   const found = new Findings();
-  const byShard = starts.map(
-    ({ shard, from, start, tail }) =>
-      new ShardVerifier({ shard, from, tail, images: start?.entities.values() ?? [], definitions, against, found }),
-  );
+  const byShard: ShardVerifier[] = [];
+  for (const { shard, start, tail } of starts) {
+    const slots = new PastSlots(definitions);
+    if (start !== undefined) await slots.load(start);
+    byShard[shard] = new ShardVerifier({ shard, tail, slots, against, found });
+  }
   for await (const { shard, at, records } of readRecords(source, starts, options.progress)) {
     const verifier = byShard[shard] as ShardVerifier;
     for (const [index, record] of records.entries()) {
@@ -112,10 +114,8 @@ class Findings {
 
 interface ShardFacts {
   readonly shard: ShardId;
-  readonly from: Offset;
   readonly tail: Offset;
-  readonly images: ConstructorParameters<typeof PastSlots>[1];
-  readonly definitions: Definitions;
+  readonly slots: PastSlots;
   readonly against: StateHashes | undefined;
   readonly found: Findings;
 }
@@ -130,7 +130,7 @@ class ShardVerifier {
 
   constructor(facts: ShardFacts) {
     this.#facts = facts;
-    this.#slots = new PastSlots(facts.definitions, facts.images);
+    this.#slots = facts.slots;
     this.#compareAt = facts.against?.tails[facts.shard] ?? 0;
   }
 
@@ -140,7 +140,8 @@ class ShardVerifier {
 
   take(at: Offset, record: StepRecord | undefined): void {
     if (at === this.#compareAt) this.#compare();
-    if (record === undefined || this.#failed.has(formatRef(record.entity))) return;
+    if (record === undefined) return;
+    if (this.#failed.size > 0 && this.#failed.has(formatRef(record.entity))) return;
     try {
       this.#slots.replayStep(at, record);
     } catch (error) {
@@ -203,7 +204,7 @@ class ShardVerifier {
   #compareMissing(against: StateHashes | undefined): void {
     const { shard } = this.#facts;
     for (const name of recordedIn(against, shard)) {
-      if (this.#slots.get(name) !== undefined || this.#failed.has(name)) continue;
+      if (this.#slots.get(refOf(name)) !== undefined || this.#failed.has(name)) continue;
       this.#note("missing", refOf(name), 0, "The recorded hashes have this entity, the log does not.");
     }
   }
