@@ -166,3 +166,41 @@ test("a segment that is trimmed away during a read is told as such", async () =>
   assert.ok((await framesOf(again)).length > 0);
   await log.close();
 });
+
+test("beside a writer that fills segment after segment every look shows a whole beginning of the log", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-reader-"));
+  const log = await openSegmentLog({ directory, shardCount, segmentBytes });
+  let appended = 1;
+  let looks = 0;
+  const writing = async () => {
+    await log.claim(shards.map((shard) => write(shard, 1, 1)));
+    for (let at = 2; at < 120; at++) {
+      await log.append(shards.map((shard) => write(shard, 1, at, { bytes: 500 + ((at * 37) % 900) })));
+      appended = at;
+    }
+    appended = Number.POSITIVE_INFINITY;
+  };
+  const looking = async () => {
+    for (let before = 0; Number.isFinite(appended); looks++) {
+      const atLeast = appended;
+      const frames = await framesOf(await openSegmentLogToRead({ directory }));
+      for (const shard of shards) {
+        const offsets = frames.filter((frame) => frame.shard === shard).map(({ at }) => at);
+        assert.deepEqual(
+          offsets,
+          offsets.map((_, index) => index + 1),
+        );
+        if (Number.isFinite(atLeast) && looks > 0) assert.ok(offsets.length >= atLeast, "what was answered is shown");
+      }
+      assert.ok(frames.length >= before, "a log does not get shorter");
+      before = frames.length;
+    }
+  };
+  try {
+    await Promise.all([writing(), looking()]);
+    assert.ok(looks > 2 && log.stats().segments > 2);
+  } finally {
+    await log.close();
+    rmSync(directory, { recursive: true });
+  }
+});
