@@ -107,19 +107,39 @@ async function commandsThroughTheDoor(): Promise<void> {
   print();
 }
 
+interface InProcess {
+  readonly perSecond: number;
+  readonly writesPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
 async function inProcess(): Promise<void> {
   print("## Without the network");
   print();
-  print("| log | in flight | commands/s |");
-  print("|---|---|---|");
+  print("Relaxed: answered at once, durable within 100 ms.");
+  print();
+  print("| log | durability | in flight | commands/s | writes/s | commands/write | p50 ms | p99 ms |");
+  print("|---|---|---|---|---|---|---|---|");
   for (const engine of ["memory", "segments"]) {
-    for (const inFlight of [64, 1_024]) {
-      const directory = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
-      const child = startProcess("in-process.ts", [engine, directory, String(inFlight), String(measureMs)]);
-      const { perSecond } = await firstMessage<{ perSecond: number }>(child);
-      await endProcess(child);
-      rmSync(directory, { recursive: true, force: true });
-      print(`| ${engine} | ${inFlight} | ${Math.round(perSecond).toLocaleString("en")} |`);
+    for (const inFlight of [1, 64, 1_024]) {
+      for (const [durability, command] of [
+        ["durable", "credit"],
+        ["relaxed", "creditRelaxed"],
+      ] as const) {
+        const directory = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
+        const parameters = [engine, directory, String(inFlight), String(measureMs), command];
+        const child = startProcess("in-process.ts", parameters);
+        const { perSecond, writesPerSecond, p50Ms, p99Ms } = await firstMessage<InProcess>(child);
+        await endProcess(child);
+        rmSync(directory, { recursive: true, force: true });
+        const rate = Math.round(perSecond).toLocaleString("en");
+        const writes = Math.round(writesPerSecond).toLocaleString("en");
+        const each = Math.round(perSecond / writesPerSecond).toLocaleString("en");
+        print(
+          `| ${engine} | ${durability} | ${inFlight} | ${rate} | ${writes} | ${each} | ${p50Ms.toFixed(3)} | ${p99Ms.toFixed(3)} |`,
+        );
+      }
     }
   }
   print();

@@ -125,13 +125,14 @@ function detailsOf(call: Call): Record<string, unknown> {
 }
 
 export function errorOf(call: Call, message: ErrorMessage): HoldfastError {
-  const { code, detail, reason, details, version, retryAfterMs } = message;
+  const { code, detail, reason, details, version, durable, retryAfterMs } = message;
   return new HoldfastError(code, detail, {
     details: {
       ...detailsOf(call),
       ...(reason === undefined ? undefined : { reason }),
       ...(details === undefined ? undefined : { details }),
       ...(version === undefined ? undefined : { version }),
+      ...(durable === false ? { durable } : undefined),
       ...(retryAfterMs === undefined ? undefined : { retryAfterMs }),
     },
   });

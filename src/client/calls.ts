@@ -80,6 +80,11 @@ export class Calls {
     return this.#all.length;
   }
 
+  /** Calls that the server has not answered on this connection. */
+  get inflight(): number {
+    return this.#live.size;
+  }
+
   start(request: Request, options: ExecuteOptions & { readonly timeoutMs: number }): Promise<Reply<Plain>> {
     return new Promise((resolve, reject) => {
       const { requestId, signal, timeoutMs } = options;
@@ -214,7 +219,8 @@ export class Calls {
     if (answer.t === "reply") {
       this.#giveBack(call);
       this.#settle(call);
-      call.resolve({ value: answer.value, version: answer.version });
+      const { value, version, durable } = answer;
+      call.resolve(durable === false ? { value, version, durable } : { value, version });
     } else if (answer.t === "error") this.#refusedBy(call, answer);
     return true;
   }

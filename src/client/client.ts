@@ -255,10 +255,13 @@ class ConnectedClient implements Client<Untyped> {
   #ready(): void {
     if (this.#flushing || this.#packer === undefined) return;
     this.#flushing = true;
-    this.#clock.defer(() => {
+    const flush = (): void => {
       this.#flushing = false;
       this.#flush();
-    });
+    };
+    // With nothing under way there are no answers that more calls could follow from: do not keep this one waiting.
+    if (this.#calls.inflight === 0) queueMicrotask(flush);
+    else this.#clock.defer(flush);
   }
 
   #flush(): void {

@@ -49,6 +49,8 @@ type Parameters<Input, Options> = undefined extends Input
 export interface Reply<Value> {
   readonly value: Value;
   readonly version: Offset;
+  /** Absent, or false: a relaxed command was answered before it was on disk. A crash within its window takes it back. */
+  readonly durable?: false;
 }
 
 export interface QueryOptions {
@@ -97,7 +99,7 @@ export interface EntityClient<Entity> {
   readonly type: string;
   readonly key: string;
   /**
-   * Runs a command. Resolved means it is on disk. Retried by itself, with one request id, so it is carried out at most
+   * Runs a command. Resolved means it is on disk, unless the reply says `durable: false`. Retried by itself, with one request id, so it is carried out at most
    * once. Commands that are not awaited one by one may be carried out in another order when a retry comes between.
    * @throws `rejected` the entity said no (see `rejectionOf`); nothing was changed
    * @throws `outcome-unknown` no answer in time; it may have been carried out. `details.requestId` repeats it safely

@@ -2,7 +2,8 @@
  * Takes a client's command in: checks, dedup, one step, and a reply.
  *
  * Invariants:
- * 1. A caller is answered exactly once: now, or through the gate when the record is durable.
+ * 1. A caller is answered exactly once: through the gate when the record is durable; now, if the command was refused
+ *    before it was decided, or is relaxed (`relaxed.ts`).
  * 2. What is refused before it is decided leaves no trace; what is decided is recorded, a rejection too, so that a retry
  *    of the same request id gets the same answer.
  */
@@ -14,6 +15,7 @@ import { findRequest, requestAge } from "./dedup.ts";
 import type { Effect, Input } from "./effects.ts";
 import { holdUntilDurable } from "./gate.ts";
 import { checkRoom, diskFull, failure, forbidden, type Owner, recordedNow, slotOrFresh } from "./owner-state.ts";
+import { answersEarly, mayAnswerEarly, noteEarly } from "./relaxed.ts";
 import type { Slot } from "./slot.ts";
 import { answerOf, runStep, type StepFacts } from "./step.ts";
 import { mayDo, validateInput } from "./user-code.ts";
@@ -42,6 +44,7 @@ export function takeCommand(owner: Owner, input: CommandInput, effects: Effect[]
     refused(valid.failure);
     return;
   }
+  const windowMs = mayAnswerEarly(owner, definition.commands.get(call.command)?.durability, input);
   const facts: StepFacts = {
     command: call.command,
     value: valid.value,
@@ -50,10 +53,14 @@ export function takeCommand(owner: Owner, input: CommandInput, effects: Effect[]
     nowMs: input.nowMs,
     chance: input.chance,
     mayCreate: call.mayCreate ?? true,
+    windowMs,
   };
   const result = runStep(owner, slot, facts, effects);
   if (!result.recorded) refused(result.failure);
-  else
+  else if (windowMs > 0) {
+    noteEarly(owner, input.nowMs + windowMs);
+    effects.push({ kind: "reply", caller, result: { ...result.answer, durable: false } });
+  } else
     holdUntilDurable(owner.gate, result.at, owner.durable, { kind: "reply", caller, result: result.answer }, effects);
 }
 
@@ -97,6 +104,8 @@ function answerAgain(owner: Owner, input: CommandInput, id: Uint8Array, effects:
   }
   const result = sameCommand(known, call) ? answerOf(known.outcome, known.version) : reusedId();
   if (owner.full && at >= owner.durable) effects.push({ kind: "reply", caller, result: diskFull() });
+  else if (known.early === true && at >= owner.durable && answersEarly(owner, input.nowMs))
+    effects.push({ kind: "reply", caller, result: { ...result, durable: false } });
   else holdUntilDurable(owner.gate, at, owner.durable, { kind: "reply", caller, result }, effects);
   return true;
 }

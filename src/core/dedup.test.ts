@@ -12,6 +12,9 @@ import {
   rememberOutcome,
   rememberRequest,
   requestAge,
+  requestsOf,
+  restoreRequests,
+  settleRequests,
 } from "./dedup.ts";
 
 const limits = limitsWith({ dedupIdsPerShardMax: 1_000, outcomesPerShardMax: 10 });
@@ -69,4 +72,43 @@ test("only the newest outcomes are kept decoded", () => {
     );
   }
   assert.deepEqual([...dedup.outcomes.keys()], [41, 42, 43, 44, 45, 46, 47, 48, 49, 50]);
+});
+
+test("a restored table answers the same, and an id noted again at the same offset changes nothing", () => {
+  const dedup = makeDedup(limits, 1);
+  const start = 1_000_000_000;
+  const noted = Array.from({ length: 400 }, (_, index) => {
+    const timeMs = start + index * 5_000;
+    return { id: idAt(timeMs), at: index + 1, timeMs };
+  });
+  for (const { id, at, timeMs } of noted) rememberRequest(dedup, id, at, timeMs);
+  const images = requestsOf(dedup);
+  assert.ok(images.length > 1, "several generations");
+  const restored = makeDedup(limits, 2);
+  restoreRequests(restored, images);
+  const size = restored.generations.map(({ ids }) => ids.size);
+  for (const { id, at, timeMs } of noted.slice(-120)) rememberRequest(restored, id, at, timeMs);
+  settleRequests(restored);
+  assert.deepEqual(
+    restored.generations.map(({ ids }) => ids.size),
+    size,
+  );
+  const unknown = idAt(start);
+  for (const { id } of [...noted, { id: unknown }]) assert.equal(findRequest(restored, id), findRequest(dedup, id));
+  for (let index = 0; index < 300; index++) {
+    const timeMs = start + (400 + index) * 5_000;
+    const id = idAt(timeMs);
+    rememberRequest(dedup, id, 401 + index, timeMs);
+    rememberRequest(restored, id, 401 + index, timeMs);
+  }
+  assert.deepEqual(requestsOf(restored), requestsOf(dedup), "both go on alike");
+});
+
+test("what a table gave to be kept does not change when it goes on", () => {
+  const dedup = makeDedup(limits, 1);
+  for (let at = 1; at <= 40; at++) rememberRequest(dedup, idAt(5_000), at, 5_000);
+  const images = requestsOf(dedup);
+  const before = structuredClone(images);
+  for (let at = 41; at <= 900; at++) rememberRequest(dedup, idAt(5_000), at, 5_000);
+  assert.deepEqual(images, before);
 });

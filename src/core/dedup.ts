@@ -9,7 +9,9 @@
  * 3. Outcomes are a bounded memory of the log: one that was dropped is read from the log at its offset.
  */
 
+import { assert } from "../model/errors.ts";
 import type { EntityRef, Offset } from "../model/ids.ts";
+import type { RequestsImage } from "../model/images.ts";
 import type { Limits } from "../model/limits.ts";
 import type { Outcome } from "../model/records.ts";
 import { IdTable } from "../std/id-table.ts";
@@ -25,6 +27,8 @@ export interface Remembered {
   readonly outcome: Outcome;
   /** Version of the entity in that answer. */
   readonly version: Offset;
+  /** It was answered before it was durable. */
+  readonly early?: boolean;
 }
 
 interface Generation {
@@ -41,17 +45,16 @@ export interface Dedup {
   outcomesBytes: number;
 }
 
-export function makeDedup(limits: Limits, seed: number): Dedup {
-  return { limits, seed, generations: [], outcomes: new Map(), order: new Queue(), outcomesBytes: 0 };
+export function makeDedup(limits: Limits, seed: number, requests: readonly RequestsImage[] = []): Dedup {
+  const dedup = { limits, seed, generations: [], outcomes: new Map(), order: new Queue<never>(), outcomesBytes: 0 };
+  restoreRequests(dedup, requests);
+  return dedup;
 }
-
-const words = new Uint32Array(4);
 
 /** @returns offset of the record with this id, or 0 */
 export function findRequest(dedup: Dedup, id: Uint8Array): Offset {
-  readWords(id);
   for (let index = dedup.generations.length - 1; index >= 0; index--) {
-    const at = (dedup.generations[index] as Generation).ids.get(words);
+    const at = (dedup.generations[index] as Generation).ids.get(id);
     if (at !== 0) return at;
   }
   return 0;
@@ -64,18 +67,23 @@ export function hasRoom(dedup: Dedup): boolean {
   return size < dedup.limits.dedupIdsPerShardMax;
 }
 
-/** Notes an id whose record stands at `at` with time `timeMs`; times never go back. */
-export function rememberRequest(dedup: Dedup, id: Uint8Array, at: Offset, timeMs: number): void {
+/**
+ * Notes an id whose record stands at `at` with time `timeMs`; times never go back. Noting the same again, with its offset
+ * and time, changes nothing.
+ * @param from where the 16 bytes begin in `id`
+ */
+export function rememberRequest(dedup: Dedup, id: Uint8Array, at: Offset, timeMs: number, from = 0): void {
   const { generations, limits } = dedup;
   const spanMs = generationMs(limits);
   forgetBefore(dedup, timeMs - spanMs * generationsKept);
-  let newest = generations.at(-1);
+  const newest = generations.at(-1);
   if (newest === undefined || timeMs >= newest.startMs + spanMs) {
-    newest = { startMs: timeMs, ids: new IdTable(dedup.seed) };
-    generations.push(newest);
+    generations.push({ startMs: timeMs, ids: new IdTable(dedup.seed) });
   }
-  readWords(id);
-  newest.ids.set(words, at);
+  // an id that is noted again goes where it is: a replay may begin before the end of what was restored
+  let index = generations.length - 1;
+  while (index > 0 && timeMs < (generations[index] as Generation).startMs) index--;
+  (generations[index] as Generation).ids.add(id, at, from);
 }
 
 /** Time that one generation covers: those kept before the newest cover the window and the future an id may claim. */
@@ -94,6 +102,27 @@ export function forgetExpired(dedup: Dedup, nowMs: number): void {
   const { limits } = dedup;
   const spanMs = generationMs(limits);
   forgetBefore(dedup, nowMs - spanMs * generationsKept);
+}
+
+/** Makes what was noted ready to be found, which a first `findRequest` would do as well: about 0.1 µs an id. */
+export function settleRequests(dedup: Dedup): void {
+  for (const { ids } of dedup.generations) ids.index();
+}
+
+/** What is remembered, oldest first, to be kept outside: views of the tables, which never change. */
+export function requestsOf(dedup: Dedup): RequestsImage[] {
+  return dedup.generations.map(({ startMs, ids }) => ({ startMs, ids: ids.ids(), offsets: ids.values() }));
+}
+
+/** Remembers what `requestsOf` gave, in a table that remembers nothing yet. */
+export function restoreRequests(dedup: Dedup, images: readonly RequestsImage[]): void {
+  assert(dedup.generations.length === 0, "request ids are restored into a fresh table");
+  for (const { startMs, ids: bytes, offsets } of images) {
+    assert(bytes.length === offsets.length * 16, "every id has an offset");
+    const ids = new IdTable(dedup.seed);
+    ids.addAll(bytes, offsets);
+    dedup.generations.push({ startMs, ids });
+  }
 }
 
 export function rememberOutcome(dedup: Dedup, at: Offset, remembered: Remembered, bytes: number): void {
@@ -117,16 +146,4 @@ export function requestAge(id: Uint8Array, nowMs: number, limits: Limits): "fits
   const ageMs = nowMs - uuidBytesTime(id);
   if (ageMs > limits.dedupWindowMs) return "too-old";
   return ageMs < -limits.requestIdFutureMs ? "too-new" : "fits";
-}
-
-/** The 16 bytes of an id as the four words of a lookup. */
-function readWords(id: Uint8Array): void {
-  for (let word = 0; word < 4; word++) {
-    const at = word * 4;
-    words[word] =
-      ((id[at] as number) << 24) |
-      ((id[at + 1] as number) << 16) |
-      ((id[at + 2] as number) << 8) |
-      (id[at + 3] as number);
-  }
 }

@@ -6,6 +6,7 @@
  */
 import type { Chance } from "../model/entity.ts";
 import type { EntityRef, Epoch, Offset, ShardId } from "../model/ids.ts";
+import type { EntityImage } from "../model/images.ts";
 import type {
   CallResult,
   CommandCall,
@@ -40,6 +41,8 @@ export type Input =
       readonly caller: Caller;
       readonly nowMs: number;
       readonly chance: Chance;
+      /** How long an append takes at present, or has taken so far. */
+      readonly appendMs: number;
     }
   | { readonly kind: "query"; readonly call: QueryCall; readonly caller: Caller; readonly nowMs: number }
   | { readonly kind: "watch"; readonly call: WatchCall; readonly watcher: WatcherToken }
@@ -71,16 +74,28 @@ export type Input =
   | { readonly kind: "append-failed"; readonly reason: "fenced" | "full" | "unknown" }
   | { readonly kind: "tick"; readonly nowMs: number; readonly chance: Chance }
   /** Take no new work. */
-  | { readonly kind: "drain" };
+  | { readonly kind: "drain" }
+  /** Give images of entities that changed, of at most so many. */
+  | { readonly kind: "collect"; readonly imagesMax: number }
+  /** A store has the image that contains the entity's records up to `touched`. */
+  | { readonly kind: "stored"; readonly entity: EntityRef; readonly touched: Offset }
+  /** The image of the entity could not be stored: it is to be given again. */
+  | { readonly kind: "unstored"; readonly entity: EntityRef }
+  /** Forget up to so many entities that a store has. */
+  | { readonly kind: "evict"; readonly count: number }
+  /** Bring this entity into memory, since its timers or sends wait. Only while recovering. */
+  | { readonly kind: "activate"; readonly entity: EntityRef };
 
 export type Effect =
   | { readonly kind: "claim"; readonly at: Offset; readonly epoch: Epoch; readonly record: LogRecord }
   | { readonly kind: "append"; readonly at: Offset; readonly epoch: Epoch; readonly records: readonly LogRecord[] }
-  /** Records wait to be cut. Emitted when the first of them was decided. */
-  | { readonly kind: "pending" }
+  /** Records wait to be cut, by then at the latest (0: at once). Emitted for the first of them, and when it gets sooner. */
+  | { readonly kind: "pending"; readonly byMs: number }
   | { readonly kind: "reply"; readonly caller: Caller; readonly result: CallResult }
   /** The outcome of this request id stands in the log at `at`; read it there. */
   | { readonly kind: "recall"; readonly caller: Caller; readonly at: Offset; readonly call: CommandCall }
+  /** To be encoded at once, and kept only when every record up to its `touched` is durable. */
+  | { readonly kind: "image"; readonly image: EntityImage }
   | { readonly kind: "publish"; readonly watcher: WatcherToken; readonly news: WatchNews }
   /** Hand a send to its receiver's owner. */
   | { readonly kind: "send"; readonly from: EntityRef; readonly send: SendBody }

@@ -11,16 +11,21 @@ import type { Effect } from "./effects.ts";
 
 export interface Gate {
   readonly waiting: Queue<{ readonly at: Offset; effect: Effect | undefined }>;
+  /** Last offset that anything ever waited for: the append that holds it is not put off. */
+  awaited: Offset;
 }
 
 export function makeGate(): Gate {
-  return { waiting: new Queue() };
+  return { waiting: new Queue(), awaited: 0 };
 }
 
 /** Lets the effect through if `at` is durable already, else holds it. */
 export function holdUntilDurable(gate: Gate, at: Offset, durable: Offset, effect: Effect, effects: Effect[]): void {
   if (at < durable) effects.push(effect);
-  else gate.waiting.push({ at, effect });
+  else {
+    gate.waiting.push({ at, effect });
+    if (at > gate.awaited) gate.awaited = at;
+  }
 }
 
 /** Lets through what rests on offsets below `durable`. */

@@ -6,6 +6,7 @@
  */
 import type { EntityDefinition } from "../model/entity.ts";
 import { type EntityRef, type Epoch, type Offset, type ShardId } from "../model/ids.ts";
+import type { EntityImage, ShardImage } from "../model/images.ts";
 import type { Limits } from "../model/limits.ts";
 import type { CallFailure, StepRecord } from "../model/records.ts";
 import { Queue } from "../std/queue.ts";
@@ -13,6 +14,8 @@ import { type Alarms, makeAlarms } from "./alarms.ts";
 import { type Dedup, hasRoom, makeDedup } from "./dedup.ts";
 import type { Effect } from "./effects.ts";
 import { type Gate, makeGate, turnAway } from "./gate.ts";
+import { noteChange, slotFrom } from "./image.ts";
+import { makeRelaxed, type Relaxed } from "./relaxed.ts";
 import { makeSlot, type Slot } from "./slot.ts";
 import { Slots } from "./slots.ts";
 import { makeViews, type Views } from "./watchers.ts";
@@ -25,6 +28,19 @@ export interface OwnerOptions {
   readonly limits: Limits;
   /** Keys the dedup tables' hash; any number, hard to guess. */
   readonly seed: number;
+  /** Images of entities that are not in memory. Left out, every entity is and none is ever forgotten. */
+  readonly cold?: ColdImages;
+}
+
+/** Where images are kept. Answers at once; `undefined` means that there is no such entity. */
+export type ColdImages = (ref: EntityRef) => EntityImage | undefined;
+
+/** What a replay begins with, and how far it goes. */
+export interface ReplayBounds {
+  readonly tail: Offset;
+  readonly nowMs: number;
+  /** Everything below its offset is contained in the images; left out, the replay begins at the first record. */
+  readonly from?: ShardImage;
 }
 
 export interface Owner {
@@ -41,8 +57,11 @@ export interface Owner {
   /** The log has no space: the batch in flight waits for some, commands are refused. */
   full: boolean;
   /** What the replay runs up to: the log's tail, and the time by which request ids are past their window. */
-  readonly replay: { readonly tail: Offset; readonly nowMs: number };
+  readonly replay: ReplayBounds;
   readonly slots: Slots;
+  readonly cold: ColdImages | undefined;
+  /** Slots with records that no image contains, in the order they came to be so. */
+  readonly dirty: Queue<Slot>;
   readonly dedup: Dedup;
   readonly gate: Gate;
   readonly alarms: Alarms;
@@ -51,33 +70,48 @@ export interface Owner {
   /** Bytes of the records from `durable` to `tail`, and of those of them that are being appended. */
   pendingBytes: number;
   cutBytes: number;
+  /** When the pending records must be cut at the latest; 0 is at once. Infinite if there are none. */
+  cutByMs: number;
+  readonly relaxed: Relaxed;
   /** Slots of the records from `durable` to `tail`, in order. */
   readonly unsettled: Queue<Slot>;
 }
 
-export function makeOwner(options: OwnerOptions, replay = { tail: 1, nowMs: 0 }): Owner {
+export function makeOwner(options: OwnerOptions, replay: ReplayBounds = { tail: 1, nowMs: 0 }): Owner {
+  const { definitions, limits, cold } = options;
+  const at = replay.from?.at ?? 1;
   return {
     shard: options.shard,
-    definitions: options.definitions,
-    limits: options.limits,
+    definitions,
+    limits,
     phase: "recovering",
-    epoch: 0,
-    durable: 1,
-    cut: 1,
-    tail: 1,
-    timeMs: 0,
+    epoch: replay.from?.epoch ?? 0,
+    durable: at,
+    cut: at,
+    tail: at,
+    timeMs: replay.from?.timeMs ?? 0,
     full: false,
     replay,
-    slots: new Slots(),
-    dedup: makeDedup(options.limits, options.seed),
+    slots: new Slots(cold && ((ref) => activate(definitions, cold, ref))),
+    cold,
+    dirty: new Queue(),
+    dedup: makeDedup(limits, options.seed, replay.from?.requests),
     gate: makeGate(),
     alarms: makeAlarms(),
     views: makeViews(),
     pending: new Queue(),
     pendingBytes: 0,
     cutBytes: 0,
+    cutByMs: Number.POSITIVE_INFINITY,
+    relaxed: makeRelaxed(),
     unsettled: new Queue(),
   };
+}
+
+function activate(definitions: Owner["definitions"], cold: ColdImages, ref: EntityRef): Slot | undefined {
+  const definition = definitions.get(ref.type);
+  const image = definition && cold(ref);
+  return image && slotFrom(image, definition);
 }
 
 /** Answers everybody who waits at the gate; records, sends and views that wait stay. */
@@ -110,16 +144,32 @@ export function release(owner: Owner, reason: "fenced" | "unknown" | "faulty", e
   effects.push({ kind: "release", reason, shard: owner.shard });
 }
 
+export interface Addition {
+  readonly slot: Slot;
+  readonly record: StepRecord;
+  readonly bytes: number;
+  /** It may wait this long for others to go into the log with it; 0 is not at all. */
+  readonly byMs: number;
+}
+
 /** Adds a decided record to the log's future. Its state is evolved already. */
-export function addRecord(owner: Owner, slot: Slot, record: StepRecord, bytes: number, effects: Effect[]): void {
+export function addRecord(owner: Owner, { slot, record, bytes, byMs }: Addition, effects: Effect[]): void {
   owner.tail++;
   owner.timeMs = record.time;
   slot.waiting++;
+  noteChange(owner, slot);
   owner.unsettled.push(slot);
   owner.pending.push({ record, bytes });
   owner.pendingBytes += bytes;
   if (record.events.length > 0 && owner.views.byEntity.size > 0) owner.views.dirty.add(slot);
-  if (owner.pending.size === 1) effects.push({ kind: "pending" });
+  cutBy(owner, byMs, effects);
+}
+
+/** The pending records are wanted in the log by then. */
+export function cutBy(owner: Owner, byMs: number, effects: Effect[]): void {
+  if (byMs >= owner.cutByMs) return;
+  owner.cutByMs = byMs;
+  effects.push({ kind: "pending", byMs });
 }
 
 export function slotOf(owner: Owner, ref: EntityRef): Slot | undefined {

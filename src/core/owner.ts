@@ -19,9 +19,11 @@ import { takeCommand } from "./commands.ts";
 import { forgetExpired } from "./dedup.ts";
 import type { Effect, Input } from "./effects.ts";
 import { openGate } from "./gate.ts";
+import { activateBusy, collectImages, evictSlots, noteStored, noteUnstored } from "./image.ts";
 import { deliverAll } from "./outbox.ts";
-import { type Owner, refuseWaiting, release } from "./owner-state.ts";
+import { cutBy, type Owner, refuseWaiting, release } from "./owner-state.ts";
 import { takeQuery } from "./queries.ts";
+import { noteCut, noteDurable } from "./relaxed.ts";
 import { replayRecord } from "./replay.ts";
 import { takeDelivery, takeSettlement, takeUndelivered } from "./sends.ts";
 import { fireTimers } from "./timers.ts";
@@ -62,11 +64,29 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
     case "unwatch":
       unwatch(owner.views, input.watcher);
       break;
+    case "collect":
+      collectImages(owner, input.imagesMax, effects);
+      break;
+    case "stored":
+      noteStored(owner, input.entity, input.touched);
+      break;
+    case "unstored":
+      noteUnstored(owner, input.entity);
+      break;
+    case "evict":
+      evictSlots(owner, input.count);
+      break;
+    case "activate":
+      assert(owner.phase === "recovering", "entities are activated before the replay");
+      activateBusy(owner, input.entity);
+      break;
     default:
       if (owner.phase === "serving") stepServing(owner, input, effects);
       else if (owner.phase === "draining" && input.kind === "settle") takeSettlement(owner, input, effects);
       else answerUnserved(input, effects);
   }
+  // Only what nobody waits for may wait itself.
+  if (owner.gate.awaited >= owner.cut && owner.pending.size > 0) cutBy(owner, 0, effects);
   assertCursors(owner);
 }
 
@@ -140,6 +160,8 @@ function cutAppend(owner: Owner, bytesMax: number, effects: Effect[]): void {
   effects.push({ kind: "append", at: owner.cut, epoch: owner.epoch, records });
   owner.cut += records.length;
   owner.cutBytes = bytes;
+  owner.cutByMs = owner.pending.size > 0 ? 0 : Number.POSITIVE_INFINITY;
+  noteCut(owner.relaxed, owner.pending.size === 0);
 }
 
 function noteAppended(owner: Owner, tail: Offset, effects: Effect[]): void {
@@ -152,8 +174,9 @@ function noteAppended(owner: Owner, tail: Offset, effects: Effect[]): void {
   }
   owner.pendingBytes -= owner.cutBytes;
   owner.cutBytes = 0;
+  noteDurable(owner.relaxed);
   openGate(owner.gate, owner.durable, effects);
-  if (owner.pending.size > 0) effects.push({ kind: "pending" });
+  if (owner.pending.size > 0) effects.push({ kind: "pending", byMs: owner.cutByMs });
 }
 
 function noteFailure(owner: Owner, reason: "fenced" | "full" | "unknown", effects: Effect[]): void {

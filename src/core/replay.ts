@@ -7,7 +7,8 @@ import { assert, HoldfastError } from "../model/errors.ts";
 import { formatRef, type Offset } from "../model/ids.ts";
 import type { EventBody, LogRecord, StepRecord } from "../model/records.ts";
 import { armTimers } from "./alarms.ts";
-import { rememberOutcome, rememberRequest } from "./dedup.ts";
+import { rememberOutcome, rememberRequest, settleRequests } from "./dedup.ts";
+import { noteChange } from "./image.ts";
 import type { Owner } from "./owner-state.ts";
 import { applyRecord, evolveSlot, makeSlot, type Slot, upcastEvent } from "./slot.ts";
 
@@ -26,25 +27,29 @@ export function replayRecord(owner: Owner, at: Offset, record: LogRecord): void 
     replayStep(owner, at, record);
   }
   owner.tail = owner.cut = owner.durable = at + 1;
+  if (owner.tail === owner.replay.tail) settleRequests(owner.dedup);
 }
 
 function replayStep(owner: Owner, at: Offset, record: StepRecord): void {
   const slot = slotFor(owner, record);
-  if (slot !== undefined) {
+  // An image may contain records that come after the offset its shard's image was made at.
+  const contained = slot !== undefined && at <= slot.touched;
+  if (slot !== undefined && !contained) {
     if (record.events.length > 0) evolve(slot, record.events);
     applyRecord(slot, record, at);
     if (record.timers.length > 0) armTimers(owner, slot, record.timers, at);
+    noteChange(owner, slot);
   }
-  if (record.cause.kind === "request") rememberStep(owner, at, record, record.cause.idBytes, slot);
+  if (record.cause.kind === "request")
+    rememberStep(owner, at, record, record.cause.idBytes, contained ? at : (slot?.version ?? 0));
 }
 
 /** Ids past their window are refused before anybody looks, and only the last outcomes would be kept: spare the rest. */
-function rememberStep(owner: Owner, at: Offset, record: StepRecord, id: Uint8Array, slot: Slot | undefined): void {
+function rememberStep(owner: Owner, at: Offset, record: StepRecord, id: Uint8Array, version: Offset): void {
   const { dedup, replay, limits } = owner;
   if (record.time < replay.nowMs - limits.dedupWindowMs - 2 * limits.requestIdFutureMs) return;
   rememberRequest(dedup, id, at, record.time);
   if (at < replay.tail - limits.outcomesPerShardMax) return;
-  const version = slot?.version ?? 0;
   rememberOutcome(dedup, at, { entity: record.entity, command: record.command, outcome: record.outcome, version }, 64);
 }
 

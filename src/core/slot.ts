@@ -52,6 +52,15 @@ export interface Slot {
   readonly timers: Map<string, Timer>;
   readonly outbox: Map<string, Outbox>;
   readonly inbox: Map<string, Inbox>;
+
+  /** Offset up to which a store has the slot's records; 0 if it has no image. */
+  stored: Offset;
+  /** Stands in the owner's queue of slots to be imaged. */
+  dirty: boolean;
+  /** Was looked up since the last round of evictions. */
+  used: boolean;
+  /** Index among the slots in memory. */
+  place: number;
 }
 
 export function makeSlot(ref: EntityRef, definition: EntityDefinition): Slot {
@@ -66,6 +75,10 @@ export function makeSlot(ref: EntityRef, definition: EntityDefinition): Slot {
     timers: new Map(),
     outbox: new Map(),
     inbox: new Map(),
+    stored: 0,
+    dirty: false,
+    used: true,
+    place: -1,
   };
 }
 

@@ -9,6 +9,7 @@
 import { type Chance } from "../model/entity.ts";
 import { isErrorCode, isHoldfastError } from "../model/errors.ts";
 import { formatRef, type Offset } from "../model/ids.ts";
+import { relaxedShare } from "../model/limits.ts";
 import type { CallFailure, CallResult, Cause, Outcome, Principal, StepRecord } from "../model/records.ts";
 import { armTimers } from "./alarms.ts";
 import { copyChecked, type Decision, decide } from "./decide.ts";
@@ -31,6 +32,8 @@ export interface StepFacts {
   readonly nowMs: number;
   readonly chance: Chance;
   readonly mayCreate: boolean;
+  /** The command is answered now, and its record is durable within this. Absent or 0: answered when durable. */
+  readonly windowMs?: number;
 }
 
 export type StepResult =
@@ -97,8 +100,13 @@ export function recordStep(
   const record: StepRecord = { ...draft, outcome: answered };
   if (creates) keepSlot(owner, slot);
   applyRecord(slot, record, at);
-  addRecord(owner, slot, record, decision.bytes + replyBytes + 96, effects);
-  if (facts.cause.kind === "request") noteRequest(owner, record, facts.cause.idBytes, at, slot.version, replyBytes);
+  const windowMs = facts.windowMs ?? 0;
+  const byMs = windowMs === 0 ? 0 : facts.nowMs + windowMs * relaxedShare.wait;
+  addRecord(owner, { slot, record, bytes: decision.bytes + replyBytes + 96, byMs }, effects);
+  if (facts.cause.kind === "request") {
+    const early = windowMs > 0;
+    noteRequest(owner, record, facts.cause.idBytes, { at, version: slot.version, early }, replyBytes);
+  }
   if (timers.length > 0) armTimers(owner, slot, timers, at, effects);
   if (sends.length > 0) noteSends(owner, slot, sends, at, effects);
   const answer = answerOf(answered, slot.version);
@@ -116,15 +124,14 @@ function noteRequest(
   owner: Owner,
   record: StepRecord,
   id: Uint8Array,
-  at: Offset,
-  version: Offset,
+  { at, version, early }: { at: Offset; version: Offset; early: boolean },
   bytes: number,
 ): void {
   rememberRequest(owner.dedup, id, at, record.time);
   rememberOutcome(
     owner.dedup,
     at,
-    { entity: record.entity, command: record.command, outcome: record.outcome, version },
+    { entity: record.entity, command: record.command, outcome: record.outcome, version, early },
     bytes + 64,
   );
 }

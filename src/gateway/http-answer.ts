@@ -8,6 +8,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { catalogue, HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { CallFailure, CallResult } from "../model/records.ts";
+import { early } from "./answers.ts";
 import type { GatewayContext } from "./options.ts";
 import { retryAfterMs } from "./retry.ts";
 
@@ -41,7 +42,7 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
 export function sendResult(response: ServerResponse, result: CallResult): void {
   if (!result.ok) return sendProblem(response, result);
   response.setHeader("ETag", `"${result.version}"`);
-  sendJson(response, 200, { value: result.value, version: result.version });
+  sendJson(response, 200, { value: result.value, version: result.version, ...early(result) });
 }
 
 export function problemBody(failure: CallFailure): Record<string, unknown> {
@@ -56,6 +57,7 @@ export function problemBody(failure: CallFailure): Record<string, unknown> {
     ...(failure.reason === undefined ? undefined : { reason: failure.reason }),
     ...(failure.details === undefined ? undefined : { details: failure.details }),
     ...(failure.version === undefined ? undefined : { version: failure.version }),
+    ...early(failure),
   };
 }
 

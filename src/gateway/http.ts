@@ -96,5 +96,6 @@ function sendReadiness(context: GatewayContext, response: ServerResponse): void 
   const health = context.service.health();
   const phase = context.draining && health.phase === "serving" ? "draining" : health.phase;
   if (phase !== "serving") response.setHeader("Retry-After", "1");
-  sendJson(response, phase === "serving" ? 200 : 503, { ...health, phase });
+  const { recovered, toRecover, readOnly, etaMs } = health;
+  sendJson(response, phase === "serving" ? 200 : 503, { phase, recovered, toRecover, readOnly, etaMs });
 }

@@ -57,8 +57,8 @@ export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, 
   const paths: Json = { ...healthPaths() };
   for (const definition of definitions.values()) {
     const base = `/v1/entities/${definition.name}/{key}`;
-    for (const [name, { input }] of definition.commands)
-      paths[`${base}/commands/${name}`] = commandPath(definition, name, input);
+    for (const [name, command] of definition.commands)
+      paths[`${base}/commands/${name}`] = commandPath(definition, name, command);
     for (const [name, { input }] of definition.queries)
       paths[`${base}/queries/${name}`] = queryPath(definition, name, input);
     for (const name of definition.views.keys()) paths[`${base}/views/${name}`] = viewPath(definition, name);
@@ -83,7 +83,13 @@ export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, 
   };
 }
 
-function commandPath(definition: EntityDefinition, name: string, input: StandardSchemaV1 | undefined): Json {
+type Command = EntityDefinition["commands"] extends ReadonlyMap<string, infer One> ? One : never;
+
+function commandPath(definition: EntityDefinition, name: string, { input, durability }: Command): Json {
+  const done =
+    typeof durability === "object"
+      ? `Carried out. With \`durable: false\` it is not on disk yet, but within ${durability.relaxed.windowMs} ms.`
+      : "Carried out, durable.";
   return {
     parameters: [keyParameter],
     post: {
@@ -110,7 +116,7 @@ function commandPath(definition: EntityDefinition, name: string, input: Standard
         },
       ],
       ...(input === undefined ? undefined : { requestBody: body(input) }),
-      responses: { "200": success("Carried out, durable."), ...problems([...common, ...ofCommands]) },
+      responses: { "200": success(done), ...problems([...common, ...ofCommands]) },
     },
   };
 }
@@ -243,8 +249,9 @@ function problemResponses(): Json {
 
 function schemas(): Json {
   const version = { type: "integer", minimum: 0, description: "Offset of the record that this rests on" };
+  const durable = { const: false, description: "Answered before it was on disk, as its durability `relaxed` allows" };
   return {
-    Result: { type: "object", required: ["value", "version"], properties: { value: {}, version } },
+    Result: { type: "object", required: ["value", "version"], properties: { value: {}, version, durable } },
     Problem: {
       type: "object",
       required: ["type", "title", "status", "code", "detail", "retryable"],
@@ -258,6 +265,7 @@ function schemas(): Json {
         reason: { type: "string", description: "The application's word, with code `rejected`" },
         details: {},
         version,
+        durable,
       },
     },
     Health: {

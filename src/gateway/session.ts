@@ -17,6 +17,7 @@ import { LiveTable } from "../std/live-table.ts";
 import type { Encoding } from "../wire/codec.ts";
 import { frameError, type MessageFault, parseClientMessages } from "../wire/messages.ts";
 import { type ClientMessage, closeCode, type ServerMessage } from "../wire/protocol.ts";
+import { answerMessage } from "./answers.ts";
 import { identify, samePrincipal } from "./auth.ts";
 import type { GatewayContext, Identity } from "./options.ts";
 import { Outbox } from "./outbox.ts";
@@ -284,8 +285,7 @@ export class Session {
 
   #settle(id: string | number, result: CallResult): void {
     if (!this.#live.delete(id) || this.state === "closed") return;
-    if (result.ok) this.#outbox.push({ t: "reply", id, version: result.version, value: result.value });
-    else this.#outbox.push(failureMessage(id, result));
+    this.#outbox.push(answerMessage(id, result));
   }
 
   #subscribe(message: Of<"subscribe">): void {
@@ -378,18 +378,4 @@ export class Session {
     this.#waiting = [];
     this.#views.release();
   }
-}
-
-function failureMessage(id: string | number, failure: Extract<CallResult, { ok: false }>): ServerMessage {
-  const after = retryAfterMs(failure.code);
-  return {
-    t: "error",
-    id,
-    code: failure.code,
-    detail: failure.detail,
-    ...(failure.reason === undefined ? undefined : { reason: failure.reason }),
-    ...(failure.details === undefined ? undefined : { details: failure.details }),
-    ...(failure.version === undefined ? undefined : { version: failure.version }),
-    ...(after === 0 ? undefined : { retryAfterMs: after }),
-  };
 }

@@ -53,7 +53,7 @@ export function forkEntity(past: EntityPast, definition: EntityDefinition, facts
     requestId: makeUuidV7(nowMs, facts.chance.bytes(16)),
     principal: facts.principal ?? forker,
   };
-  stepOwner(owner, { kind: "command", call, caller: {}, nowMs, chance: facts.chance }, effects);
+  stepOwner(owner, { kind: "command", call, caller: {}, nowMs, chance: facts.chance, appendMs: 0 }, effects);
   stepOwner(owner, { kind: "cut", bytesMax: Number.MAX_SAFE_INTEGER }, effects);
   if (effects.some(({ kind }) => kind === "append")) stepOwner(owner, { kind: "appended", tail: owner.cut }, effects);
   const slot = owner.phase === "serving" ? slotOf(owner, entity) : undefined;

@@ -91,6 +91,21 @@ const cases: [string, unknown, object, RegExp][] = [
     { ...good, queries: { q: { input: {}, read: () => 1 } } },
     /no Standard Schema/,
   ],
+  ["a durability that is a word of its own", "w", { ...good, durability: "relaxed" }, /write "durable", or \{ relaxed/],
+  ["no durability at all", "w", { ...good, durability: null }, /has a durability that is none/],
+  [
+    "a window shorter than a disk's write",
+    "w",
+    {
+      ...good,
+      commands: (command: (...p: unknown[]) => unknown) => ({
+        act: command(() => {}, { durability: { relaxed: { windowMs: 5 } } }),
+      }),
+    },
+    /command "act" has a durability that is none; .* 10 to 60000 ms/,
+  ],
+  ["a migrate without an older version", "w", { ...good, migrate: () => ({}) }, /has a migrate but no older version/],
+  ["an async migrate", "w", { ...good, version: 2, migrate: async () => ({}) }, /migrate that is an AsyncFunction/],
   ["a state version of one and a half", "w", { ...good, version: 1.5 }, /has version 1.5/],
 ];
 
@@ -105,4 +120,27 @@ test("without access nobody may do anything", () => {
     commands: (command) => ({ act: command(z.object({}), () => {}) }),
   });
   assert.equal(entity.access({ kind: "operator", id: "root" }, { kind: "command", name: "act" }, "a"), false);
+});
+
+test("a command's durability is its own, else its type's, else durable; a schema may be a function", () => {
+  const relaxed = (windowMs: number) => ({ relaxed: { windowMs } });
+  const schema = Object.assign(() => {}, { "~standard": z.object({})["~standard"] });
+  const build = (durability: object) =>
+    defineEntity("w", {
+      ...durability,
+      state: () => ({}),
+      events: {},
+      commands: (command) => ({
+        plain: command(() => {}),
+        own: command(() => {}, { durability: relaxed(20) }),
+        withInput: command(z.object({}), () => {}, { durability: "durable" }),
+        callable: command(schema, () => {}),
+      }),
+    });
+  const durabilities = (durability: object) =>
+    [...build(durability).commands.values()].map((command) => command.durability);
+  assert.deepEqual(durabilities({}), ["durable", relaxed(20), "durable", "durable"]);
+  assert.deepEqual(durabilities({ durability: relaxed(30) }), [relaxed(30), relaxed(20), "durable", relaxed(30)]);
+  assert.equal(build({}).commands.get("callable")?.input, schema);
+  assert.equal(build({}).commands.get("own")?.input, undefined);
 });

@@ -9,6 +9,7 @@ import type {
   Access,
   AnyCommand,
   CommandDefinition,
+  Durability,
   EntityDefinition,
   EntityOptions,
   EventDefinition,
@@ -17,6 +18,7 @@ import type {
 } from "./entity.ts";
 import { HoldfastError } from "./errors.ts";
 import { isMemberName, isTypeName } from "./ids.ts";
+import { relaxedWindowMs } from "./limits.ts";
 
 type Options = EntityOptions<unknown, object, Record<string, AnyCommand>, object, object>;
 type Command = CommandDefinition<unknown, unknown, Record<string, unknown>, unknown>;
@@ -34,11 +36,12 @@ export function checkDefinition(name: string, options: Options): EntityDefinitio
     refuse(name, "has no `state`", "give a function that returns the initial state");
   checkSync(name, "state", options.state);
   const events = readEvents(name, options.events);
-  const commands = readCommands(name, options.commands, events);
+  const commands = readCommands(name, options, events);
   return Object.freeze({
     name,
     version: readVersion(name, options.version),
     state: options.state,
+    migrate: readMigrate(name, options),
     events,
     commands,
     queries: readQueries(name, options.queries ?? {}),
@@ -52,6 +55,13 @@ function readVersion(name: string, version: number | undefined): number {
   if (!Number.isSafeInteger(version) || version < 1)
     refuse(name, `has version ${version}`, "use a whole number from 1");
   return version;
+}
+
+function readMigrate(name: string, { migrate, version }: Options): EntityDefinition["migrate"] {
+  if (migrate === undefined) return undefined;
+  checkSync(name, "migrate", migrate);
+  if ((version ?? 1) < 2) refuse(name, "has a migrate but no older version", "raise `version` when the state changes");
+  return migrate;
 }
 
 function readAccess(name: string, access: Access | undefined): Access {
@@ -94,23 +104,42 @@ function readVersioned(where: string, value: VersionedEvent<unknown, never>): Ev
 
 function readCommands(
   name: string,
-  build: Options["commands"],
+  { commands: build, durability: ofType }: Options,
   events: ReadonlyMap<string, unknown>,
 ): Map<string, Command> {
   if (typeof build !== "function") refuse(name, "has no `commands` function", "write commands: (command) => ({ ... })");
-  const command = (first: unknown, second?: unknown) =>
-    second === undefined ? { input: undefined, decide: first } : { input: first, decide: second };
+  const byDefault = readDurability(name, ofType, "durable");
+  // a schema may be a function too, so it is the second that tells
+  const command = (first: unknown, second?: unknown, third?: object) =>
+    typeof second === "function"
+      ? { ...third, input: first, decide: second }
+      : { ...(second as object | undefined), input: undefined, decide: first };
   const commands = new Map<string, Command>();
   for (const [member, value] of members(name, "command", build(command as never))) {
     const where = `${name}: command "${member}"`;
-    const { input, decide } = (value ?? {}) as unknown as Command;
+    const { input, decide, durability } = (value ?? {}) as unknown as Command;
     checkSync(where, "decide", decide);
     if (input !== undefined) checkSchema(where, input);
     checkNamesUsed(where, decide, events);
-    commands.set(member, { input, decide });
+    commands.set(member, { input, decide, durability: readDurability(where, durability, byDefault) });
   }
   checkCommandsUsed(name, commands);
   return commands;
+}
+
+function readDurability(where: string, given: Durability | undefined, byDefault: Durability): Durability {
+  if (given === undefined) return byDefault;
+  if (given === "durable") return given;
+  const windowMs: unknown = (given as { relaxed?: { windowMs?: unknown } } | null)?.relaxed?.windowMs;
+  const { least, most } = relaxedWindowMs;
+  if (typeof windowMs !== "number" || !Number.isSafeInteger(windowMs) || windowMs < least || windowMs > most) {
+    refuse(
+      where,
+      "has a durability that is none",
+      `write "durable", or { relaxed: { windowMs } } with a whole number of ${least} to ${most} ms`,
+    );
+  }
+  return { relaxed: { windowMs } };
 }
 
 function readQueries(name: string, given: object): EntityDefinition["queries"] {

@@ -19,6 +19,12 @@ export interface Verb {
 /** True allows it. Called for every command, query, subscription and each of its updates. Nothing else allows anything. */
 export type Access = (principal: Principal, verb: Verb, key: string) => boolean;
 
+/**
+ * When a command is answered: `durable`, after its record is in the log for good (the default); or `relaxed`, at once,
+ * with its record in the log within `windowMs` of the answer. What was answered within that window is lost by a crash.
+ */
+export type Durability = "durable" | { readonly relaxed: { readonly windowMs: number } };
+
 /** Says no: nothing is emitted or sent, the caller gets `rejected` with this reason. */
 export class Rejection {
   readonly reason: string;
@@ -103,16 +109,24 @@ export type Decide<State, Input, Events, Reply> = (
 export interface CommandDefinition<State, Input, Events, Reply> {
   readonly input: StandardSchemaV1<unknown, Input> | undefined;
   readonly decide: Decide<State, Input, Events, Reply>;
+  /** Overrules that of the entity type. */
+  readonly durability?: Durability;
 }
 
-/** `command(schema, decide)`, or `command(decide)` for a command without input. */
+export interface CommandOptions {
+  readonly durability?: Durability;
+}
+
+/** `command(schema, decide)`, or `command(decide)` for a command without input; options come last. */
 export interface CommandBuilder<State, Events> {
   <Input, Reply = null>(
     schema: StandardSchemaV1<unknown, Input>,
     decide: Decide<State, Input, Events, Reply>,
+    options?: CommandOptions,
   ): CommandDefinition<State, Input, Events, NoInfer<Reply>>;
   <Reply = null>(
     decide: Decide<State, undefined, Events, Reply>,
+    options?: CommandOptions,
   ): CommandDefinition<State, undefined, Events, NoInfer<Reply>>;
 }
 
@@ -159,12 +173,22 @@ export type ViewDefinitions<State> = Record<string, (state: State, viewer: Princ
 export type AnyCommand = CommandDefinition<Inferred, Inferred, Inferred, unknown>;
 
 export interface EntityOptions<State, Events, Commands, Queries, Views> {
-  /** Version of the state's shape. Raise it when `evolve` builds another state from the same events. Default 1. */
+  /**
+   * Version of the state. Raise it when `evolve` builds another state from the same events by what its own text does not
+   * show (a helper, a constant, a library), or to give `migrate`. Default 1.
+   */
   readonly version?: number;
+  /**
+   * A state that was kept under an older `version` as this one's, so that it need not be evolved again from the log. It
+   * must be the state that this code evolves from the same events. May change `state` in place; undefined declines.
+   */
+  readonly migrate?: (state: Inferred, fromVersion: number) => NoInfer<State> | undefined;
   /** The state before the first event. */
   readonly state: (key: string) => State;
   readonly events: Events;
   readonly commands: (command: CommandBuilder<State, Payloads<Events>>) => Commands;
+  /** Of every command that does not say otherwise. Default `durable`. */
+  readonly durability?: Durability;
   readonly queries?: Queries & QueryDefinitions<State>;
   readonly views?: Views & ViewDefinitions<State>;
   /** Without it nobody may do anything, except entities' own timers and the replies to their sends. */
@@ -199,6 +223,7 @@ export interface EntityDefinition {
   readonly name: string;
   readonly version: number;
   readonly state: (key: string) => unknown;
+  readonly migrate?: ((state: unknown, fromVersion: number) => unknown) | undefined;
   readonly events: ReadonlyMap<string, EventDefinition>;
   readonly commands: ReadonlyMap<string, CommandDefinition<unknown, unknown, Record<string, unknown>, unknown>>;
   readonly queries: ReadonlyMap<

@@ -57,3 +57,9 @@ export function shardOf(type: string, key: string, shardCount: number): ShardId 
 export function formatRef(ref: EntityRef): string {
   return `${ref.type}/${ref.key}`;
 }
+
+/** The reference that `formatRef` wrote. */
+export function parseRef(name: string): EntityRef {
+  const slash = name.indexOf("/");
+  return { type: name.slice(0, slash), key: name.slice(slash + 1) };
+}

@@ -6,6 +6,21 @@
  */
 import { assert } from "./errors.ts";
 
+/**
+ * The loss window that a relaxed command may ask for, ms. Less than `least` leaves no time for a disk's write after a
+ * timer's; more than `most` is data that nobody calls stored.
+ */
+export const relaxedWindowMs = { least: 10, most: 60_000 } as const;
+/**
+ * Shares of that window: how long a relaxed record waits for others to go with it, and the longest that one append may
+ * take. Of the tenth that is left the event loop may be late.
+ */
+export const relaxedShare = { wait: 0.4, append: 0.25 } as const;
+assert(
+  relaxedShare.wait + 2 * relaxedShare.append < 1,
+  "a relaxed record waits, sees one append end, and is in the next, all within its window",
+);
+
 export const limitsDefault = {
   // data
   /** Nesting of any message, input, event, reply or view. Deeper structures exist to break parsers. */
@@ -35,12 +50,22 @@ export const limitsDefault = {
   /** Bytes in one append over all shards: about 10 ms of a slow disk. */
   appendBytesMax: 4 * 1024 * 1024,
 
+  // what is kept outside memory
+  /** Entities of the node in memory; others are images in the state store. At 1 KB each about 100 MB of heap. */
+  residentEntitiesMax: 100_000,
+  /** What the replay after a crash may take, all shards together: a checkpoint is due when it would be more. */
+  replayBudgetMs: 1_000,
+  /** A checkpoint of a shard that changed at all, so that an idle one does not hold the log back. */
+  checkpointMs: 300_000,
+  /** Bytes of the state store's file, its unused pages included: 100 million entities of 200 B. Reserves addresses, not space. */
+  stateStoreBytesMax: 64 * 1024 * 1024 * 1024,
+
   // dedup
   /** How long a request id is remembered. A retry later than this is refused, never run. */
   dedupWindowMs: 600_000,
   /** How far a request id may lie in the future of our clock: clients with a fast clock. */
   requestIdFutureMs: 60_000,
-  /** Request ids remembered per shard, at most 96 bytes each off the heap: 6,000 commands/s on one shard for the whole window. */
+  /** Request ids remembered per shard, at most 80 bytes each off the heap: 6,000 commands/s on one shard for the whole window. */
   dedupIdsPerShardMax: 4_194_304,
   /** Outcomes kept decoded per shard for retries; older ones are read back from the log. */
   outcomesPerShardMax: 2_048,

@@ -104,6 +104,8 @@ export type CallResult =
       readonly version: Offset;
       /** This command was the entity's first. */
       readonly created?: boolean;
+      /** Absent, or false: answered before its record was durable, as its definition allows. */
+      readonly durable?: false;
     }
   | CallFailure;
 
@@ -116,6 +118,8 @@ export interface CallFailure {
   readonly reason?: string;
   readonly details?: Plain;
   readonly version?: Offset;
+  /** Absent, or false: the entity said no before the record of that was durable. */
+  readonly durable?: false;
 }
 
 export interface QueryCall {

@@ -9,6 +9,7 @@
  * store that may have lost or mixed anything (power cut, copied from another machine, damaged) comes up empty.
  */
 
+import { HoldfastError } from "../model/errors.ts";
 import type { ShardId } from "../model/ids.ts";
 import type { StoredImage } from "../model/images.ts";
 
@@ -19,16 +20,28 @@ export interface StateWrite {
   readonly stamp?: Uint8Array;
 }
 
+/** @returns what a store throws for an image whose bytes are not what was written */
+export function stateDamaged(shard: ShardId, name: string): HoldfastError {
+  const detail = `The image of ${name} in the state store is not what was written; the shard is recovered without it.`;
+  return new HoldfastError("state-damaged", detail, { details: { shard, name } });
+}
+
 export interface StateStore {
-  /** The image of `name`, or undefined. The bytes are the caller's. Never throws for damage it can detect: undefined. */
+  /**
+   * The image of `name`, or undefined if there is none. The bytes are the caller's.
+   * @throws `state-damaged` there is one, and it is not what was written
+   */
   get(shard: ShardId, name: string): Uint8Array | undefined;
   /** Writes all of it or nothing, visible at once when resolved. Calls may overlap; they take effect in order. */
   write(writes: readonly StateWrite[]): Promise<void>;
-  /** What was last written as the shard's stamp. */
+  /** What was last written as the shard's stamp; undefined also if it is damaged. */
   stamp(shard: ShardId): Uint8Array | undefined;
   /** Names of the shard's images that were written with `busy`. */
   busy(shard: ShardId): Iterable<string>;
-  /** All images of the shard in the order of their names, as of some moment during the iteration. */
+  /**
+   * All images of the shard in the order of their names, as of some moment during the iteration.
+   * @throws `state-damaged`
+   */
   images(shard: ShardId): Iterable<readonly [name: string, bytes: Uint8Array]>;
   /** Images of the shard; an estimate is allowed while writes are under way. */
   count(shard: ShardId): number;

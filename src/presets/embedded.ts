@@ -4,14 +4,20 @@
  * Invariant: what is opened is closed in the opposite order, also when a later step of the start fails; after a crash of
  * the node nothing is answered and the process is told to end.
  */
+import { join } from "node:path";
+import { openFileSnapshots } from "../adapters/files/snapshot-store.ts";
+import { openLmdbStateStore } from "../adapters/lmdb/open.ts";
 import { openSegmentLog } from "../adapters/segments/open.ts";
 import { systemClock } from "../adapters/system/clock.ts";
+import { openDirectory } from "../adapters/system/disk.ts";
 import { systemRandom } from "../adapters/system/random.ts";
 import type { Gateway, GatewayOptions } from "../gateway/options.ts";
 import { startGateway } from "../gateway/server.ts";
 import type { AnyEntity } from "../model/entity.ts";
 import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
+import type { SnapshotStore } from "../ports/snapshot-store.ts";
+import type { StateStore } from "../ports/state-store.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
 import type { ProgressStream } from "./progress-bar.ts";
 import { recoverVisibly } from "./recovery-progress.ts";
@@ -53,9 +59,14 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   const shardCount = options.shardCount ?? shardCountEmbedded;
   const { directory, entities, segmentBytes, limits, onFault } = options;
   const log = await openSegmentLog({ directory, shardCount, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
+  const kept = await openKept(directory).catch(async (error: unknown) => {
+    await log.close();
+    throw error;
+  });
   const node = prepareNode({
     entities,
     log,
+    ...kept,
     clock: systemClock,
     random: systemRandom,
     shardCount,
@@ -81,6 +92,16 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
 function progressStream(given: ProgressStream | false | undefined): ProgressStream | undefined {
   if (given !== undefined) return given === false ? undefined : given;
   return process.stderr.isTTY ? process.stderr : undefined;
+}
+
+/** State store and snapshots stand beside the log's files. */
+async function openKept(directory: string): Promise<{ state: StateStore; snapshots: SnapshotStore }> {
+  const snapshots = await openFileSnapshots({
+    disk: openDirectory(join(directory, "snapshots")),
+    clock: systemClock,
+    random: systemRandom,
+  });
+  return { snapshots, state: await openLmdbStateStore({ directory: join(directory, "state") }) };
 }
 
 function endProcess(error: unknown): void {

@@ -4,6 +4,7 @@
  * Invariants:
  * 1. At most one call of the log is in flight, and a frame is offered again only as the same bytes.
  * 2. Every frame that was cut is answered to its host: appended, failed, or tried again while the log has no space.
+ * 3. Records that may wait (relaxed ones) wait until their time, a full batch, or any that may not; never longer.
  */
 import type { Limits } from "../model/limits.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -14,6 +15,10 @@ import type { ShardHost } from "./shard-host.ts";
 const fullRetryMs = 100;
 /** Commands of one burst after which an append starts without waiting for the burst's end. */
 const burstCommands = 32;
+/** The same when none of them has somebody waiting: as many as make the write's own cost small. */
+const patientCommands = 2_048;
+/** How much of the difference the estimate of an append's time gives way after a faster one. */
+const easing = 1 / 16;
 
 export interface CommitterOptions {
   readonly log: ShardLog;
@@ -22,6 +27,8 @@ export interface CommitterOptions {
   /** After the hosts have heard of an append: lets the answers out. */
   readonly flush: () => void;
   readonly supervise: (work: Promise<void>) => void;
+  /** The time that hosts speak of. */
+  readonly now: () => number;
 }
 
 export class Committer {
@@ -30,8 +37,17 @@ export class Committer {
   /** Hosts whose frame found no space, in the order of their frames. */
   #full: ShardHost[] = [];
   #busy = false;
-  /** Commands that were taken in since the last cut. */
+  /** By when the ready hosts' records must be on their way; 0 is now. */
+  #byMs = Number.POSITIVE_INFINITY;
+  /** When the timer comes that looks at that. */
+  #armedMs = Number.POSITIVE_INFINITY;
+  #disarm: () => void = () => {};
+  /** By the monotonic clock, of the append in flight. */
+  #startedMs = 0;
+  #usualMs = 0;
+  /** Commands that were taken in since the last cut, and what they added to the log's future. */
   #sinceCut = 0;
+  #bytesSinceCut = 0;
   /** An append was started in the midst of this turn of the event loop. */
   #nudged = false;
   #scheduled = false;
@@ -47,18 +63,30 @@ export class Committer {
     return this.#full.length > 0;
   }
 
-  /** The host has records; they go with the next append. */
-  add(host: ShardHost): void {
+  /** How long an append takes: the slower ones of late, the one in flight if it is slower still, forever without space. */
+  get appendMs(): number {
+    if (this.#full.length > 0) return Number.POSITIVE_INFINITY;
+    if (!this.#busy) return this.#usualMs;
+    return Math.max(this.#usualMs, this.#options.clock.monotonic() - this.#startedMs);
+  }
+
+  /** The host has records, which must be on their way by then; they go with the next append. */
+  add(host: ShardHost, byMs: number): void {
     this.#ready.add(host);
-    this.#schedule();
+    if (byMs < this.#byMs) this.#byMs = byMs;
+    this.#plan();
   }
 
   /**
    * After each command: starts an append now if a large burst is being taken in, so that the disk works while the rest of
    * it is decided. Not to be called from inside a step.
    */
-  nudge(): void {
-    if (++this.#sinceCut < burstCommands || this.#nudged || this.#busy || this.#ready.size === 0) return;
+  nudge(bytes: number): void {
+    this.#sinceCut++;
+    this.#bytesSinceCut += bytes;
+    const patient = this.#byMs > 0 && this.#bytesSinceCut < this.#options.limits.appendBytesMax / 4;
+    if (this.#sinceCut < (patient ? patientCommands : burstCommands)) return;
+    if (this.#nudged || this.#busy || this.#ready.size === 0) return;
     // Once a turn: a log that answers at once must not keep the event loop from turning.
     this.#nudged = true;
     this.#options.clock.defer(() => {
@@ -70,6 +98,8 @@ export class Committer {
   /** Resolves when nothing is in flight and nothing waits, except for space. */
   async idle(): Promise<void> {
     if (!this.#busy && this.#ready.size === 0) return;
+    this.#byMs = 0;
+    this.#plan();
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
@@ -81,6 +111,21 @@ export class Committer {
   /** Appends nothing more. */
   close(): void {
     this.#closed = true;
+    this.#disarm();
+  }
+
+  /** The next append starts at the end of this turn, or when the first of the ready records may not wait any more. */
+  #plan(): void {
+    if (this.#ready.size === 0 || this.#busy || this.#closed) return;
+    const waitMs = this.#byMs === 0 ? 0 : this.#byMs - this.#options.now();
+    if (waitMs <= 0) return this.#schedule();
+    if (this.#armedMs <= this.#byMs) return;
+    this.#disarm();
+    this.#armedMs = this.#byMs;
+    this.#disarm = this.#options.clock.after(waitMs, () => {
+      this.#armedMs = Number.POSITIVE_INFINITY;
+      this.#plan();
+    });
   }
 
   #schedule(): void {
@@ -94,7 +139,8 @@ export class Committer {
 
   #cut(): void {
     if (this.#closed) return;
-    this.#sinceCut = 0;
+    this.#sinceCut = this.#bytesSinceCut = 0;
+    this.#byMs = Number.POSITIVE_INFINITY;
     const hosts: ShardHost[] = [];
     const appends: Append[] = [];
     let bytesLeft = this.#options.limits.appendBytesMax;
@@ -108,23 +154,28 @@ export class Committer {
       hosts.push(host);
       appends.push(append);
     }
+    if (this.#ready.size > 0) this.#byMs = 0;
     if (hosts.length > 0) this.#options.supervise(this.#append(hosts, appends));
     else this.#settle();
   }
 
   async #append(hosts: readonly ShardHost[], appends: readonly Append[]): Promise<void> {
+    const { clock } = this.#options;
     this.#busy = true;
+    this.#startedMs = clock.monotonic();
     const results = await this.#options.log.append(appends);
     for (let index = 0; index < hosts.length; index++) {
       let result = results[index] as AppendResult;
       if (!result.ok && result.reason === "unknown") result = await this.#resolve(appends[index] as Append);
       this.#tell(hosts[index] as ShardHost, result);
     }
+    const tookMs = clock.monotonic() - this.#startedMs;
+    this.#usualMs = tookMs > this.#usualMs ? tookMs : this.#usualMs + (tookMs - this.#usualMs) * easing;
     this.#busy = false;
     this.#options.flush();
     if (this.#full.length > 0) this.#retryFull();
     // Not at once: what has arrived meanwhile goes along, and a log that answers at once cannot starve the event loop.
-    if (this.#ready.size > 0) this.#schedule();
+    if (this.#ready.size > 0) this.#plan();
     else this.#settle();
   }
 

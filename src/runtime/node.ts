@@ -13,20 +13,32 @@ import { type Limits, limitsWith } from "../model/limits.ts";
 import type { CallResult, CommandCall, QueryCall, StepRecord, WatchCall, WatchNews } from "../model/records.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { ShardLog } from "../ports/log.ts";
+import type { SnapshotStore } from "../ports/snapshot-store.ts";
+import type { StateStore } from "../ports/state-store.ts";
 import { etaMs } from "../std/progress.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import { Alarm } from "./alarm.ts";
 import { makeChance } from "./chance.ts";
+import { type Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
+import { Outgoing } from "./outgoing.ts";
 import { recoverShards } from "./recovery.ts";
 import type { Health, Phase, Service } from "./service.ts";
-import { type CallerToken, type HostSurroundings, ShardHost, type Watching } from "./shard-host.ts";
+import type { CallerToken, HostSurroundings, ShardHost, Watching } from "./shard-host.ts";
+import { makeShards } from "./shards.ts";
 import { SteadyTime } from "./steady-time.ts";
 
 export interface NodeOptions {
   readonly entities: readonly AnyEntity[];
   /** The node closes it when it stops. */
   readonly log: ShardLog;
+  /**
+   * Where entities go that are not in memory, and what a restart begins with. Left out, every entity stays in memory and
+   * a restart replays the whole log. The node closes it when it stops.
+   */
+  readonly state?: StateStore;
+  /** Where snapshots go; the log is trimmed behind them. Needs `state`. The node closes it when it stops. */
+  readonly snapshots?: SnapshotStore;
   readonly clock: Clock;
   readonly random: Random;
   /** Must be the one the log was made with. Default 256. */
@@ -76,18 +88,18 @@ class Node implements HoldfastNode {
   readonly run: string;
   readonly #options: NodeOptions;
   readonly #time: SteadyTime;
-  readonly #hosts: ShardHost[] = [];
+  readonly #hosts: readonly ShardHost[];
   readonly #committer: Committer;
   readonly #alarm: Alarm<ShardHost>;
+  readonly #checkpointer: Checkpointer | undefined;
   readonly #around: HostSurroundings;
+  readonly #outgoing: Outgoing;
   readonly #progress = { recovered: 0, toRecover: 0 };
   #recoveryStartMs = 0;
   readonly #recovering = new Set<ShardHost>();
   /** Shards that user code broke: how often in a row, and when last. */
   readonly #broken = new Map<ShardHost, { readonly times: number; readonly atMs: number }>();
   #phase: Phase = "starting";
-  #outgoing: (() => void)[] = [];
-  #flushing = false;
   #stopping: Promise<void> | undefined;
   #cancelIdleTick: () => void = () => {};
 
@@ -99,18 +111,34 @@ class Node implements HoldfastNode {
     this.#time = new SteadyTime(options.clock);
     const { log, clock } = options;
     const supervise = (work: Promise<void>) => void work.catch((error: unknown) => this.#crash(error));
-    this.#committer = new Committer({ log, clock, limits: this.limits, flush: () => this.#flush(), supervise });
-    this.#around = this.#surroundings(supervise);
-    this.#alarm = new Alarm(
+    this.#outgoing = new Outgoing(options.clock, (error) => options.onFault?.("a caller's callback", error));
+    const now = () => this.#time.now();
+    this.#committer = new Committer({
+      log,
       clock,
-      () => this.#time.now(),
-      (host) => this.#guard(() => this.#tick(host)),
-    );
+      limits: this.limits,
+      flush: () => this.#outgoing.flush(),
+      supervise,
+      now,
+    });
+    this.#around = this.#surroundings(supervise);
+    this.#alarm = new Alarm(clock, now, (host) => this.#guard(() => this.#tick(host)));
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
-    for (let shard = 0; shard < (options.shardCount ?? shardCountDefault); shard++) {
-      const { definitions, limits } = this;
-      this.#hosts.push(new ShardHost({ shard, definitions, limits, seed }, this.#around));
-    }
+    const { definitions, limits } = this;
+    const { hosts, checkpointer } = makeShards(
+      {
+        count: options.shardCount ?? shardCountDefault,
+        owner: { definitions, limits, seed },
+        log,
+        state: options.state,
+        snapshots: options.snapshots,
+        clock,
+        report: (where, error) => options.onFault?.(where, error),
+      },
+      this.#around,
+    );
+    this.#hosts = hosts;
+    this.#checkpointer = checkpointer;
   }
 
   async recover(): Promise<void> {
@@ -125,6 +153,7 @@ class Node implements HoldfastNode {
     }
     this.#phase = "serving";
     this.#scheduleIdleTick();
+    this.#checkpointer?.start();
   }
 
   execute(call: CommandCall, done: (result: CallResult) => void): void {
@@ -134,6 +163,7 @@ class Node implements HoldfastNode {
       caller,
       nowMs: this.#time.now(),
       chance: this.#around.chance,
+      appendMs: this.#committer.appendMs,
     }));
   }
 
@@ -161,10 +191,17 @@ class Node implements HoldfastNode {
   }
 
   health(): Health {
+    const counts = { hot: 0, lookups: 0, activations: 0 };
+    for (const { owner } of this.#hosts) {
+      counts.hot += owner.slots.size;
+      counts.lookups += owner.slots.hits + owner.slots.activations;
+      counts.activations += owner.slots.activations;
+    }
+    const stored = this.#checkpointer?.stored ?? 0;
+    const health = { phase: this.#phase, ...this.#progress, readOnly: this.#committer.readOnly, stored, ...counts };
+    if (this.#phase !== "recovering") return health;
     const { recovered, toRecover } = this.#progress;
-    const elapsedMs = this.#options.clock.monotonic() - this.#recoveryStartMs;
-    const leftMs = this.#phase === "recovering" ? etaMs(recovered, toRecover, elapsedMs) : undefined;
-    const health = { phase: this.#phase, recovered, toRecover, readOnly: this.#committer.readOnly };
+    const leftMs = etaMs(recovered, toRecover, this.#options.clock.monotonic() - this.#recoveryStartMs);
     return leftMs === undefined ? health : { ...health, etaMs: leftMs };
   }
 
@@ -183,11 +220,15 @@ class Node implements HoldfastNode {
       for (const host of this.#hosts) this.#guard(() => host.step({ kind: "drain" }));
       await this.#drained();
     }
+    const complete = this.#phase === "draining";
     this.#phase = "stopped";
     this.#cancelIdleTick();
     this.#alarm.close();
     this.#committer.close();
-    this.#flush();
+    this.#outgoing.flush();
+    await this.#checkpointer?.close(complete);
+    await this.#options.state?.close();
+    await this.#options.snapshots?.close();
     await this.#options.log.close();
   }
 
@@ -216,10 +257,14 @@ class Node implements HoldfastNode {
         code: "unavailable",
         detail: "The node is not serving; send the same request again.",
       });
+    } else if (this.#checkpointer?.crowded === true) {
+      const detail = "More entities are in memory than there is room for; send the same request again.";
+      this.#around.answer(caller, { ok: false, code: "overloaded", detail });
     } else {
       this.#guard(() => {
+        const { pendingBytes } = host.owner;
         host.step(input(caller));
-        this.#committer.nudge();
+        this.#committer.nudge(host.owner.pendingBytes - pendingBytes);
       });
     }
   }
@@ -231,14 +276,14 @@ class Node implements HoldfastNode {
 
   #surroundings(supervise: (work: Promise<void>) => void): HostSurroundings {
     return {
-      answer: (caller, result) => this.#later(() => caller.answer(result)),
+      answer: (caller, result) => this.#outgoing.add(() => caller.answer(result), result.durable === false),
       publish: (watching, news) =>
-        this.#later(() => {
+        this.#outgoing.add(() => {
           if (watching.over) return;
           if (!news.ok) watching.over = true;
           watching.listener(news);
         }),
-      pending: (host) => this.#committer.add(host),
+      pending: (host, byMs) => this.#committer.add(host, byMs),
       wake: (host, atMs) => this.#alarm.set(host, atMs),
       route: (entity, input) => this.#hostOf(entity)?.step(input),
       readRecord: (shard, at) => this.#readRecord(shard, at),
@@ -248,28 +293,6 @@ class Node implements HoldfastNode {
       chance: makeChance(this.#options.random),
       supervise,
     };
-  }
-
-  /** Answers leave in bursts, after the step that made them: those of one group commit together. */
-  #later(answer: () => void): void {
-    this.#outgoing.push(answer);
-    if (this.#flushing) return;
-    this.#flushing = true;
-    queueMicrotask(() => this.#flush());
-  }
-
-  #flush(): void {
-    this.#flushing = false;
-    const answers = this.#outgoing;
-    this.#outgoing = [];
-    for (const answer of answers) {
-      try {
-        answer();
-      } catch (error) {
-        // A caller's own fault must not cost the others of the burst their answers.
-        this.#options.onFault?.("a caller's callback", error);
-      }
-    }
   }
 
   #tick(host: ShardHost): void {
@@ -311,7 +334,12 @@ class Node implements HoldfastNode {
   }
 
   #recoveryFacts() {
-    return { now: () => this.#time.now(), node: this.#options.name ?? this.run, progress: this.#progress };
+    return {
+      now: () => this.#time.now(),
+      node: this.#options.name ?? this.run,
+      progress: this.#progress,
+      origins: this.#checkpointer ?? logOnly,
+    };
   }
 
   async #readRecord(shard: ShardId, at: Offset): Promise<StepRecord | undefined> {
@@ -341,7 +369,7 @@ class Node implements HoldfastNode {
   #crash(error: unknown): void {
     if (this.#phase === "stopped") return;
     this.#phase = "stopped";
-    this.#outgoing = [];
+    this.#outgoing.drop();
     this.#cancelIdleTick();
     this.#committer.close();
     this.#alarm.close();

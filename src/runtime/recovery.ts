@@ -4,7 +4,7 @@
  * Invariant: a shard is claimed only when every record up to the tail it claims at was replayed; the claim is refused by
  * the log if anything was appended since, and then the replay starts over.
  */
-import { HoldfastError } from "../model/errors.ts";
+import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { ShardId } from "../model/ids.ts";
 import type { Append, LogPosition, ShardLog } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
@@ -15,50 +15,102 @@ export interface Progress {
   toRecover: number;
 }
 
+/** Where a shard's state is kept beside the log. */
+export interface Origins {
+  /** Puts the shard into the newest state that fits the log and the code: the host is reset and knows its images. */
+  restore(host: ShardHost, position: LogPosition): Promise<void>;
+  /** The log does not follow what `restore` gave: gives an older state next time. False if there is none. */
+  distrust(host: ShardHost): Promise<boolean>;
+  /** Called between frames of a replay: more entities may be in memory than there is room for. */
+  relieve(): Promise<void> | undefined;
+}
+
+export interface RecoveryFacts {
+  readonly now: () => number;
+  readonly node: string;
+  readonly progress: Progress;
+  readonly origins: Origins;
+}
+
 const attemptsMax = 5;
 
 /**
  * @throws `log-damaged`, `unknown-event`, `evolve-failed`: the log and this code do not fit
  * @throws `fenced` somebody else keeps claiming the shards
  */
-export async function recoverShards(
-  log: ShardLog,
-  hosts: readonly ShardHost[],
-  facts: { now: () => number; node: string; progress: Progress },
-): Promise<void> {
+export async function recoverShards(log: ShardLog, hosts: readonly ShardHost[], facts: RecoveryFacts): Promise<void> {
   let left = hosts;
   for (let attempt = 0; left.length > 0; attempt++) {
     if (attempt === attemptsMax)
       throw new HoldfastError("fenced", "Another process claims the same shards; stop one of them.");
     const positions = await log.tail(left.map((host) => host.shard));
-    for (const [index, host] of left.entries()) host.reset((positions[index] as LogPosition).tail);
-    await replayShards(log, left, positions, facts.progress);
+    await replayFromOrigins(log, left, positions, facts);
     left = await claimShards(log, left, positions, facts);
   }
 }
+
+/** State that was kept beside the log never stops a recovery which the log alone can do. */
+async function replayFromOrigins(
+  log: ShardLog,
+  hosts: readonly ShardHost[],
+  positions: readonly LogPosition[],
+  facts: RecoveryFacts,
+): Promise<void> {
+  for (;;) {
+    for (const [index, host] of hosts.entries()) await facts.origins.restore(host, positions[index] as LogPosition);
+    try {
+      return await replayShards(log, hosts, positions, facts);
+    } catch (error) {
+      if (!isHoldfastError(error) || !distrusted.has(error.code)) throw error;
+      let older = false;
+      for (const host of hosts) if (await facts.origins.distrust(host)) older = true;
+      if (!older) throw error;
+    }
+  }
+}
+
+/** A state that is not of this log, or cannot be read, shows in one of these. */
+const distrusted: ReadonlySet<string> = new Set(["log-damaged", "state-damaged"]);
 
 async function replayShards(
   log: ShardLog,
   hosts: readonly ShardHost[],
   positions: readonly LogPosition[],
-  progress: Progress,
+  facts: RecoveryFacts,
 ): Promise<void> {
   const byShard = new Map<ShardId, ShardHost>();
   const from = new Map<ShardId, number>();
   for (const [index, host] of hosts.entries()) {
     const position = positions[index] as LogPosition;
-    if (position.trimmed > 1) {
+    const at = host.owner.tail;
+    if (position.trimmed > at) {
       throw new HoldfastError(
         "log-damaged",
         `Shard ${host.shard} begins at offset ${position.trimmed} and there is no snapshot before it.`,
       );
     }
-    if (position.tail === 1) continue;
+    if (position.tail === at) continue;
     byShard.set(host.shard, host);
-    from.set(host.shard, 1);
-    progress.toRecover += position.tail - 1;
+    from.set(host.shard, at);
+    facts.progress.toRecover += position.tail - at;
   }
-  if (from.size === 0) return;
+  if (from.size > 0) await replayFrom(log, byShard, from, facts);
+  for (const [index, host] of hosts.entries()) {
+    const { tail } = positions[index] as LogPosition;
+    if (host.owner.tail !== tail)
+      throw new HoldfastError(
+        "log-damaged",
+        `The log of shard ${host.shard} ends at ${host.owner.tail}, not at its tail ${tail}.`,
+      );
+  }
+}
+
+async function replayFrom(
+  log: ShardLog,
+  byShard: ReadonlyMap<ShardId, ShardHost>,
+  from: ReadonlyMap<ShardId, number>,
+  { progress, origins }: RecoveryFacts,
+): Promise<void> {
   for await (const frames of log.read(from)) {
     for (const frame of frames) {
       const host = byShard.get(frame.shard);
@@ -69,6 +121,8 @@ async function replayShards(
       host.chain = chain;
       progress.recovered += records.length;
     }
+    const relief = origins.relieve();
+    if (relief !== undefined) await relief;
   }
 }
 
@@ -77,16 +131,11 @@ async function claimShards(
   log: ShardLog,
   hosts: readonly ShardHost[],
   positions: readonly LogPosition[],
-  facts: { now: () => number; node: string },
+  facts: RecoveryFacts,
 ): Promise<ShardHost[]> {
   const claims: Append[] = [];
   for (const [index, host] of hosts.entries()) {
     const { epoch, tail } = positions[index] as LogPosition;
-    if (host.owner.tail !== tail)
-      throw new HoldfastError(
-        "log-damaged",
-        `The log of shard ${host.shard} ends at ${host.owner.tail}, not at its tail ${tail}.`,
-      );
     host.step({ kind: "recovered", epoch, tail, nowMs: facts.now(), node: facts.node });
     if (host.underway !== undefined) claims.push(host.underway.append);
   }

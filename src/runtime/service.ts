@@ -20,6 +20,12 @@ export interface Health {
   readonly etaMs?: number;
   /** The disk is full: reads work, commands are refused with `disk-full`. */
   readonly readOnly: boolean;
+  /** Entities in memory, and images of entities in the state store. */
+  readonly hot: number;
+  readonly stored: number;
+  /** Lookups of entities since the start, and those of them that had to read the state store. */
+  readonly lookups: number;
+  readonly activations: number;
 }
 
 export interface Service {
@@ -28,7 +34,7 @@ export interface Service {
   readonly limits: Limits;
   /** Names this running of the service; another after every restart. */
   readonly run: string;
-  /** Runs a command; the callback gets its outcome when it is durable. */
+  /** Runs a command; the callback gets its outcome when it is durable, or at once, marked so, if the command is relaxed. */
   execute(call: CommandCall, done: (result: CallResult) => void): void;
   /** Consistent query: the answer rests on durable records only. */
   query(call: QueryCall, done: (result: CallResult) => void): void;

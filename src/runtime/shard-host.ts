@@ -10,11 +10,13 @@ import { answerFromRecord } from "../core/commands.ts";
 import type { Effect, Input, WatcherToken } from "../core/effects.ts";
 import { stepOwner } from "../core/owner.ts";
 import { makeOwner, type Owner, type OwnerOptions } from "../core/owner-state.ts";
-import { assert } from "../model/errors.ts";
+import { assert, isHoldfastError } from "../model/errors.ts";
 import type { Offset, ShardId } from "../model/ids.ts";
+import type { ShardImage, StoredImage } from "../model/images.ts";
 import type { CallResult, CommandCall, EntityRef, LogRecord, StepRecord, WatchNews } from "../model/records.ts";
 import type { Append } from "../ports/log.ts";
 import { type Chain, encodeFrame } from "../wire/frame.ts";
+import { encodeImage } from "../wire/image.ts";
 
 /** Who asked; `answer` is called once, not from inside the call. */
 export interface CallerToken {
@@ -31,8 +33,8 @@ export interface HostSurroundings {
   /** Calls `answer(result)` after the present step, together with others. */
   answer(caller: CallerToken, result: CallResult): void;
   publish(watching: Watching, news: WatchNews): void;
-  /** This host has records for the log. */
-  pending(host: ShardHost): void;
+  /** This host has records for the log, which are to be on their way by then. */
+  pending(host: ShardHost, byMs: number): void;
   wake(host: ShardHost, atMs: number): void;
   /** The owner of another entity takes this input. */
   route(entity: EntityRef, input: Input): void;
@@ -53,8 +55,11 @@ export class ShardHost {
   chain: Chain | undefined = 0;
   /** The frame that is being appended, and the chain after it. */
   underway: { readonly append: Append; readonly chain: Chain } | undefined;
+  /** An image could not be read since the last restore. */
+  damaged = false;
   readonly #options: OwnerOptions;
   readonly #around: HostSurroundings;
+  #images: StoredImage[] = [];
 
   constructor(options: OwnerOptions, around: HostSurroundings) {
     this.shard = options.shard;
@@ -63,17 +68,40 @@ export class ShardHost {
     this.owner = makeOwner(options);
   }
 
-  /** Starts over: a new owner with nothing in memory, which will replay up to `tail`. */
-  reset(tail: Offset): void {
+  /** Starts over: a new owner with nothing in memory, which will replay what `from` does not contain, up to `tail`. */
+  reset(tail: Offset, from?: ShardImage): void {
     assert(this.underway === undefined, "a shard starts over only when its append has ended");
-    this.owner = makeOwner(this.#options, { tail, nowMs: this.#around.now() });
-    this.chain = 0;
+    const nowMs = this.#around.now();
+    this.owner = makeOwner(this.#options, from === undefined ? { tail, nowMs } : { tail, nowMs, from });
+    this.chain = from === undefined ? 0 : from.chain;
+  }
+
+  /** Encoded images of entities that changed, `imagesMax` at most. Keep one only when its `touched` is durable. */
+  collect(imagesMax: number): StoredImage[] {
+    this.#images = [];
+    this.step({ kind: "collect", imagesMax });
+    return this.#images;
   }
 
   step(input: Input): void {
     const effects: Effect[] = [];
-    stepOwner(this.owner, input, effects);
+    try {
+      stepOwner(this.owner, input, effects);
+    } catch (error) {
+      if (!isHoldfastError(error) || error.code !== "state-damaged" || this.owner.phase === "recovering") throw error;
+      // Nothing was decided yet: whoever asked is told by the step below that the shard is not served.
+      for (const effect of effects) this.#perform(effect);
+      this.abandon(error);
+      return this.step(input);
+    }
     for (const effect of effects) this.#perform(effect);
+  }
+
+  /** An entity's image cannot be read: this incarnation ends, the next begins without the state store. */
+  abandon(error: unknown): void {
+    this.damaged = true;
+    this.#around.fault(`the state store of shard ${this.shard}`, error);
+    this.step({ kind: "append-failed", reason: "unknown" });
   }
 
   /** Makes the frame of everything that is decided, for the next group commit. */
@@ -99,7 +127,7 @@ export class ShardHost {
       case "publish":
         return around.publish(effect.watcher as Watching, effect.news);
       case "pending":
-        return around.pending(this);
+        return around.pending(this, effect.byMs);
       case "wake":
         return around.wake(this, effect.atMs);
       case "claim":
@@ -110,6 +138,8 @@ export class ShardHost {
         return around.fault(effect.where, effect.error);
       case "release":
         return around.released(this, effect.reason);
+      case "image":
+        return void this.#images.push(encodeImage(effect.image));
       case "recall":
         return around.supervise(this.#recall(effect.caller as CallerToken, effect.at, effect.call));
       default:

@@ -133,6 +133,6 @@ function start(planted: string | undefined): ChildProcess {
 }
 
 function failed(seed: number, engine: "log" | "disk", detail: string): SeedReport {
-  const counts = { records: 0, calls: 0, restarts: 0, faults: 0, simulatedMs: 0 };
+  const counts = { records: 0, calls: 0, restarts: 0, faults: 0, early: 0, lost: 0, simulatedMs: 0 };
   return { kind: "seed", seed, engine, traceHash: "", promise: "a run comes to an end", detail, ...counts };
 }

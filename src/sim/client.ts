@@ -82,16 +82,17 @@ export function drawCall(world: World, prng: Prng, floorOf: (entity: string) => 
   });
   const walletKey = () => `w${prng.integer(swarm.wallets)}`;
   const counterKey = () => `c${prng.integer(swarm.counters)}`;
+  const relaxed = () => swarm.relaxed > 0 && prng.chance(swarm.relaxed);
   const draw = prng.integer(100);
   if (draw < 14) return command("wallet", walletKey(), "grant", { amount: prng.between(10, 60) });
   if (draw < 42) {
     const to = Array.from({ length: prng.pick([1, 1, 1, 2, 3]) }, walletKey);
-    return command("wallet", walletKey(), "transfer", { to, amount: prng.between(1, 25) });
+    return command("wallet", walletKey(), relaxed() ? "pay" : "transfer", { to, amount: prng.between(1, 25) });
   }
   if (draw < 58) {
     const key = counterKey();
     const ifVersion = prng.chance(0.15) ? floorOf(`counter/${key}`) : undefined;
-    return command("counter", key, "add", { amount: prng.between(1, 9) }, ifVersion);
+    return command("counter", key, relaxed() ? "bump" : "add", { amount: prng.between(1, 9) }, ifVersion);
   }
   if (draw < 64) return command("counter", counterKey(), prng.pick(["look", "refuse"]), null);
   if (draw < 76 && swarm.alarms > 0) return drawAlarm(swarm.alarms, prng, command);

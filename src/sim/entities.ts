@@ -32,7 +32,7 @@ const named = input<{ readonly name: string }>((value) => typeof value.name === 
 const how = input<{ readonly how: string }>((value) => typeof value.how === "string");
 const users = new Set(["user", "entity", "system"]);
 
-/** Money. Transfers go by a send with a reply; one coin in some credits goes on to the `till` without a reply. */
+/** Money. Transfers (`pay` is a relaxed one) go by a send with a reply; one coin in some credits goes on to the `till` without a reply. */
 export const wallet = defineEntity("wallet", {
   state: () => ({ balance: 0, sent: 0, refunded: 0 }),
   events: {
@@ -68,6 +68,20 @@ export const wallet = defineEntity("wallet", {
       }
       return (next) => ({ balance: next.balance });
     }),
+    pay: command(
+      transfer,
+      (state, input, ctx) => {
+        const total = input.amount * input.to.length;
+        if (state.balance < total) return ctx.reject("insufficient-funds", { balance: state.balance });
+        ctx.emit("debited", { amount: total });
+        for (const key of input.to) {
+          const context = { amount: input.amount };
+          ctx.send({ type: "wallet", key }, "credit", { amount: input.amount }, { reply: "settle", context });
+        }
+        return (next) => ({ balance: next.balance });
+      },
+      { durability: { relaxed: { windowMs: 100 } } },
+    ),
     credit: command(amount, (_state, input, ctx) => {
       if (input.amount % 5 === 0) return ctx.reject("unlucky");
       if (input.amount % 7 === 0 && ctx.random.integer(2) === 0) throw new Error("a decide that throws now and then");
@@ -88,7 +102,7 @@ export const wallet = defineEntity("wallet", {
   access: (principal, verb) => users.has(principal.kind) && (verb.name !== "credit" || principal.kind === "entity"),
 });
 
-/** Counts, throws dice, and has commands that change nothing. */
+/** Counts (`bump` is a relaxed `add`), throws dice, and has commands that change nothing. */
 export const counter = defineEntity("counter", {
   state: () => ({ count: 0, sum: 0, dice: 0, atMs: 0 }),
   events: {
@@ -104,6 +118,14 @@ export const counter = defineEntity("counter", {
       ctx.emit("added", { amount: input.amount, dice: ctx.random.integer(1_000_000), atMs: ctx.now });
       return (next) => ({ count: next.count, sum: next.sum });
     }),
+    bump: command(
+      amount,
+      (_state, input, ctx) => {
+        ctx.emit("added", { amount: input.amount, dice: ctx.random.integer(1_000_000), atMs: ctx.now });
+        return (next) => ({ count: next.count, sum: next.sum });
+      },
+      { durability: { relaxed: { windowMs: 400 } } },
+    ),
     look: command((_state, _input, _ctx) => (next) => ({ count: next.count, sum: next.sum })),
     refuse: command((state, _input, ctx) => ctx.reject("never", { count: state.count, sum: state.sum })),
   }),

@@ -30,9 +30,9 @@ async function runOne(given: Arguments, seed: number): Promise<boolean> {
   const result = await runSeed(seed, { ...tell, ...(given.engine === undefined ? {} : { engine: given.engine }) });
   for (const { promise, detail, atMs } of result.violations)
     console.log(`violated at ${atMs} ms: ${promise}: ${detail}`);
-  const { calls, records, restarts, faults } = result.counts;
+  const { calls, records, restarts, faults, early, lost } = result.counts;
   console.log(
-    `seed ${seed} on the ${result.engine}: ${calls} calls, ${records} records, ${faults} faults, ${restarts} restarts, ` +
+    `seed ${seed} on the ${result.engine}: ${calls} calls, ${records} records, ${faults} faults, ${restarts} restarts, ${early} early answers, ${lost} lost, ` +
       `${(result.simulatedMs / 1000).toFixed(1)} s simulated, ${result.violations.length === 0 ? "nothing violated" : "FAILED"}`,
   );
   console.log(`trace ${result.traceHash}`);

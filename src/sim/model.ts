@@ -40,9 +40,11 @@ export class ModelEntity {
     switch (record.command) {
       case "grant":
       case "transfer":
+      case "pay":
       case "credit":
         return JSON.stringify({ balance: state["balance"] });
       case "add":
+      case "bump":
       case "look":
       case "refuse":
         return JSON.stringify({ count: state["count"], sum: state["sum"] });

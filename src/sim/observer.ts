@@ -42,6 +42,8 @@ export class Observer {
 
   /** @param floor the entity's floor when the client sent the command for the first time */
   replied(call: CommandCall, result: CallResult, floor: number): void {
+    if (result.durable === false && !this.#witness.requests.has(call.requestId))
+      return this.#witness.early.told(call, result);
     const entity = formatRef(call.entity);
     const recorded = this.#witness.requests.get(call.requestId);
     const what = `"${call.command}" on ${entity}, request ${call.requestId}`;

@@ -73,6 +73,7 @@ export class Server {
   }
 
   #gone(): void {
+    this.#witness.early.ended();
     this.#incarnation = undefined;
     this.#serving = false;
   }

@@ -65,6 +65,8 @@ export interface Swarm {
   readonly faultsMs: number;
   readonly limits: Partial<Limits>;
   readonly deferMs: number;
+  /** Share of the transfers and additions that are relaxed. */
+  readonly relaxed: number;
 }
 
 export interface SwarmOptions {
@@ -114,7 +116,14 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
     jumpMs: toleratedMs(limits),
     limits,
     deferMs: prng.pick([0, 0, 1, 5]),
+    relaxed: relaxedShare(seed),
   };
+}
+
+/** Drawn apart, so that the seeds without it are those that they were before there were relaxed commands. */
+function relaxedShare(seed: number): number {
+  const prng = new Prng(seed ^ 0x72656c);
+  return prng.chance(0.4) ? prng.pick([0.3, 0.7, 1]) : 0;
 }
 
 type Often = (probability: number, value: () => number) => number;

@@ -9,6 +9,7 @@ import { formatRef, type Offset, type ShardId } from "../model/ids.ts";
 import type { Outcome, StepRecord } from "../model/records.ts";
 import type { Append, AppendResult, LogFrame, ShardLog } from "../ports/log.ts";
 import { type Chain, decodeFrame } from "../wire/frame.ts";
+import { EarlyAnswers } from "./early-answers.ts";
 import { Ledger } from "./ledger.ts";
 import { ModelEntity } from "./model.ts";
 import type { World } from "./world.ts";
@@ -39,6 +40,7 @@ interface ShardTruth {
 
 export class Witness {
   readonly ledger: Ledger;
+  readonly early: EarlyAnswers;
   readonly requests = new Map<string, Recorded>();
   readonly entities = new Map<string, ModelEntity>();
   readonly shards: readonly ShardTruth[];
@@ -47,6 +49,7 @@ export class Witness {
   constructor(world: World) {
     this.#world = world;
     this.ledger = new Ledger(world);
+    this.early = new EarlyAnswers(world);
     this.shards = Array.from({ length: world.swarm.shardCount }, () => ({
       next: 1,
       chain: 0,
@@ -110,7 +113,9 @@ export class Witness {
       this.#world.violated("commands have one effect", `request ${requestId} is in the log twice, again at ${at}`);
     }
     const { command, outcome } = record;
-    this.requests.set(requestId, { entity: name, command, at, outcome, version: entity.version });
+    const recorded = { entity: name, command, at, outcome, version: entity.version };
+    this.requests.set(requestId, recorded);
+    this.early.recorded(requestId, recorded);
   }
 
   /** The recorded reply is the one that the state at that moment gives. */
@@ -139,8 +144,17 @@ export class Witness {
     const seeing = (frames: AsyncIterable<readonly LogFrame[]>) => this.#reading(frames);
     return {
       tail: (shards) => log.tail(shards),
-      claim: async (claims) => note(claims, await log.claim(claims)),
-      append: async (appends) => note(appends, await log.append(appends)),
+      claim: async (claims) => {
+        const results = note(claims, await log.claim(claims));
+        this.early.claimed(claims.map(({ shard }) => shard));
+        return results;
+      },
+      append: async (appends) => {
+        const answered = this.early.began();
+        const results = note(appends, await log.append(appends));
+        answered(results.every(({ ok }) => ok));
+        return results;
+      },
       read: (from) => seeing(log.read(from)),
       trim: (shard, before) => log.trim(shard, before),
       close: () => log.close(),

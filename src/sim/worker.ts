@@ -24,6 +24,8 @@ export interface SeedReport {
   readonly calls: number;
   readonly restarts: number;
   readonly faults: number;
+  readonly early: number;
+  readonly lost: number;
   readonly simulatedMs: number;
 }
 

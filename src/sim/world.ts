@@ -15,12 +15,13 @@ export interface Violation {
   readonly atMs: number;
 }
 
+/** `early`: answers before their record was durable; `lost`: those of them that a crash took back. */
 export class World {
   readonly swarm: Swarm;
   readonly timeline = new Timeline();
   readonly prng: Prng;
   readonly violations: Violation[] = [];
-  readonly counts = { calls: 0, records: 0, restarts: 0, faults: 0 };
+  readonly counts = { calls: 0, records: 0, restarts: 0, faults: 0, early: 0, lost: 0 };
   /** Faults may come: false in the last phase, in which everything must come to rest. */
   faulty = true;
   /** How far the server's wall clock is off. */

@@ -43,22 +43,73 @@ test("a queue gives its items back in the order they came, whatever the mix of p
   );
 });
 
+function idOf(...words: number[]): Uint8Array {
+  return new Uint8Array(new Uint32Array(words).buffer);
+}
+
 test("an id table finds every id that was put in, at its last value, and no other", () => {
   const table = new IdTable(12_345);
   const model = new Map<string, number>();
-  const id = new Uint32Array(4);
+  const column = new Uint8Array(3 + 16);
   for (let index = 1; index <= 20_000; index++) {
-    id.set([index % 7, 0, index % 9_973, index % 11]);
-    table.set(id, index);
-    model.set(id.join(), index);
+    const words = [index % 7, 0, index % 9_973, index % 11];
+    column.set(idOf(...words), 3);
+    table.set(column, index, 3);
+    model.set(words.join(), index);
   }
   assert.equal(table.size, model.size);
-  for (const [text, value] of model) {
-    id.set(text.split(",").map(Number));
-    assert.equal(table.get(id), value);
-  }
-  id.set([1, 2, 3, 4]);
-  assert.equal(table.get(id), 0);
+  for (const [text, value] of model) assert.equal(table.get(idOf(...text.split(",").map(Number))), value);
+  assert.equal(table.get(idOf(1, 2, 3, 4)), 0);
+});
+
+test("an id table shows its entries in order, and what it showed does not change", () => {
+  const table = new IdTable(7);
+  for (let index = 1; index <= 100; index++) table.set(idOf(index, 0, 0, index), index);
+  const ids = table.ids();
+  const values = table.values();
+  const before = [ids.slice(), values.slice()];
+  for (let index = 50; index <= 5_000; index++) table.set(idOf(index, 0, 0, index), index * 2);
+  assert.equal(table.get(idOf(99, 0, 0, 99)), 198);
+  assert.deepEqual([ids, values], before);
+  assert.deepEqual([...values.subarray(0, 3)], [1, 2, 3]);
+  assert.deepEqual(ids.subarray(16, 32), idOf(2, 0, 0, 2));
+});
+
+test("an id table answers the same however its entries were put in", () => {
+  const entries = fc.array(fc.tuple(fc.nat(60), fc.nat(2), fc.constantFrom("add", "set", "get", "show")), {
+    maxLength: 300,
+  });
+  fc.assert(
+    fc.property(entries, (steps) => {
+      const table = new IdTable(3);
+      const model = new Map<number, number>();
+      const shown: { views: unknown; before: unknown }[] = [];
+      for (const [id, more, step] of steps) {
+        const bytes = idOf(id, 0, 0, id);
+        if (step === "get") assert.equal(table.get(bytes), model.get(id) ?? 0);
+        else if (step === "show") {
+          const views = [table.ids(), table.values()];
+          shown.push({ views, before: structuredClone(views) });
+        } else {
+          table[step](bytes, id + 1 + more);
+          model.set(id, id + 1 + more);
+        }
+      }
+      for (const { views, before } of shown) assert.deepEqual(views, before);
+      table.index();
+      assert.equal(table.size, model.size);
+      const ids = [...model.keys()];
+      assert.deepEqual(
+        [...table.ids()],
+        ids.flatMap((id) => [...idOf(id, 0, 0, id)]),
+      );
+      assert.deepEqual([...table.values()], [...model.values()]);
+      const copy = new IdTable(4);
+      copy.addAll(table.ids(), table.values());
+      for (const [id, value] of model) assert.equal(copy.get(idOf(id, 0, 0, id)), value);
+    }),
+    { numRuns: 300 },
+  );
 });
 
 test("a UUIDv7 comes back from its bytes with its time, and nothing else parses", () => {

@@ -18,7 +18,7 @@ export class Queue<Item> {
     return this.#items[this.#head];
   }
 
-  /** From the first on; nothing leaves. */
+  /** In their order. */
   *[Symbol.iterator](): IterableIterator<Item> {
     for (let index = this.#head; index < this.#items.length; index++) yield this.#items[index] as Item;
   }

@@ -9,3 +9,8 @@ export { testClock } from "../ports/clock.contract.ts";
 export type { LogUnderTest } from "../ports/log.contract.kit.ts";
 export type { LogSuiteOptions, OpenLog } from "../ports/log.contract.ts";
 export { testLog } from "../ports/log.contract.ts";
+export type { SnapshotStoreSuiteOptions, SnapshotStoreUnderTest } from "../ports/snapshot-store.contract.ts";
+export { testSnapshotStore } from "../ports/snapshot-store.contract.ts";
+export type { StateStoreUnderTest } from "../ports/state-store.contract.kit.ts";
+export type { OpenStateStore, StateStoreSuiteOptions } from "../ports/state-store.contract.ts";
+export { testStateStore } from "../ports/state-store.contract.ts";

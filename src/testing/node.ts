@@ -92,7 +92,7 @@ export class TestNode {
   }
 
   /**
-   * Runs a command; resolved means it is durable.
+   * Runs a command; resolved means it is durable, unless the reply says `durable: false`.
    * @throws HoldfastError as the client does; `rejected` has `details.reason` and `details.details`
    */
   async execute<Entity extends AnyEntity, Name extends keyof CommandsOf<Entity> & string>(
@@ -209,9 +209,11 @@ export class TestNode {
       });
     });
     const [result] = await Promise.all([answer, this.#pump()]);
-    if (result.ok) return { value: result.value, version: result.version };
-    const { code, detail, reason, details, version } = result;
-    throw new HoldfastError(code, detail, { details: { reason, details, version } });
+    const { version, durable } = result;
+    const early = durable === false ? { durable } : undefined;
+    if (result.ok) return { value: result.value, version: result.version, ...early };
+    const { code, detail, reason, details } = result;
+    throw new HoldfastError(code, detail, { details: { reason, details, version, ...early } });
   }
 
   /** Runs what is due now. */

@@ -2,32 +2,28 @@
  * Frames: consecutive records of one shard, as the log stores them.
  *
  *   0 magic "HF" · 2 version · 4 shard · 8 epoch (f64) · 16 at (f64) · 24 count · 28 chain of the frame before
- *   32 length of the body · 36 checksum of everything else · 40 body: msgpack array of records
+ *   32 length of the body · 36 checksum of everything else · 40 body (`body.ts`)
  *
  * Invariants: a frame that decodes is whole (checksum), is the one that was asked for (shard, at), and follows the frame
  * that it followed when it was written (chain: each frame carries the checksum of the one before, the first one 0).
  * Server side only: it needs zlib's CRC-32.
  *
  * Versions, a line each:
- * - 1: first.
+ * - 2: the body in columns. Version 1 had a msgpack array of records; it was never released and is not read.
  */
 import { crc32 } from "node:zlib";
-import { Packr, Unpackr } from "msgpackr";
 import { HoldfastError } from "../model/errors.ts";
 import type { Epoch, Offset, ShardId } from "../model/ids.ts";
 import type { LogRecord } from "../model/records.ts";
-import { fromRow, toRow } from "./record.ts";
+import { decodeBody, encodeBody } from "./body.ts";
 
 const magic = 0x4648;
-const frameVersion = 1;
+const frameVersion = 2;
 export const frameHeaderBytes = 40;
 const checksumAt = 36;
 
 /** What ties a frame to the one before it. 0 before the first. */
 export type Chain = number;
-
-const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
-const unpackr = new Unpackr({ useRecords: false, copyBuffers: false });
 
 export interface FrameHead {
   readonly shard: ShardId;
@@ -40,8 +36,10 @@ export function encodeFrame(
   records: readonly LogRecord[],
   previous: Chain,
 ): { bytes: Uint8Array; chain: Chain } {
-  const body = packr.pack(records.map(toRow));
-  const bytes = Buffer.allocUnsafe(frameHeaderBytes + body.length);
+  const parts = encodeBody(records);
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const bytes = Buffer.allocUnsafe(frameHeaderBytes + length);
   bytes.writeUInt16LE(magic, 0);
   bytes.writeUInt16LE(frameVersion, 2);
   bytes.writeUInt32LE(head.shard, 4);
@@ -49,8 +47,12 @@ export function encodeFrame(
   bytes.writeDoubleLE(head.at, 16);
   bytes.writeUInt32LE(records.length, 24);
   bytes.writeUInt32LE(previous, 28);
-  bytes.writeUInt32LE(body.length, 32);
-  bytes.set(body, frameHeaderBytes);
+  bytes.writeUInt32LE(length, 32);
+  let at = frameHeaderBytes;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
   const chain = checksum(bytes);
   bytes.writeUInt32LE(chain, checksumAt);
   return { bytes, chain };
@@ -84,9 +86,9 @@ export function decodeFrame(stored: Uint8Array, shard: ShardId, at: Offset, prev
   if (bytes.readUInt32LE(4) !== shard || bytes.readDoubleLE(16) !== at) throw damaged(shard, at, "is another one");
   if (previous !== undefined && bytes.readUInt32LE(28) !== previous)
     throw damaged(shard, at, "does not follow the one before it");
-  const rows = unpackr.unpack(bytes.subarray(frameHeaderBytes)) as unknown[][];
-  if (rows.length !== bytes.readUInt32LE(24)) throw damaged(shard, at, "does not hold the records it counts");
-  return { epoch: bytes.readDoubleLE(8), at, chain, records: rows.map(fromRow) };
+  const records = decodeBody(bytes.subarray(frameHeaderBytes), bytes.readUInt32LE(24));
+  if (records === undefined) throw damaged(shard, at, "does not hold the records it counts");
+  return { epoch: bytes.readDoubleLE(8), at, chain, records };
 }
 
 function damaged(shard: ShardId, at: Offset, problem: string): HoldfastError {

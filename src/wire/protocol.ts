@@ -78,7 +78,14 @@ export type ServerMessage =
         readonly inflightPerConnectionMax: number;
       };
     }
-  | { readonly t: "reply"; readonly id: string | number; readonly version: Offset; readonly value: Plain }
+  | {
+      readonly t: "reply";
+      readonly id: string | number;
+      readonly version: Offset;
+      readonly value: Plain;
+      /** Of a relaxed command: it is not on disk yet. */
+      readonly durable?: false;
+    }
   | {
       readonly t: "error";
       /** Absent when the fault is the frame's, not one message's. */
@@ -88,6 +95,8 @@ export type ServerMessage =
       readonly reason?: string;
       readonly details?: Plain;
       readonly version?: Offset;
+      /** Of a relaxed command that was rejected: the record of that is not on disk yet. */
+      readonly durable?: false;
       readonly retryAfterMs?: number;
     }
   | { readonly t: "absolute"; readonly id: number; readonly version: Offset; readonly value: Plain }

@@ -1,68 +1,111 @@
 /**
- * Records of the log as arrays, which msgpack writes smaller and faster than objects with names.
+ * Records of the log as arrays, which msgpack writes smaller and faster than objects with names. What every step has is
+ * in columns (`body.ts`); here is the rest of a step, and every record that is none.
  *
- * Invariant: fromArray(toArray(record)) deep-equals the record. Positions never change meaning: a new kind of record or
- * cause gets a new number, a new field a new position at the end.
+ * Invariant: what is read from a row deep-equals what it was written from. Positions never change meaning: a new kind of
+ * record or cause gets a new number, a new field a new position at the end.
  */
 import { HoldfastError } from "../model/errors.ts";
-import type { Cause, EventBody, LogRecord, Outcome, SendBody, StepRecord, TimerChange } from "../model/records.ts";
+import type {
+  Cause,
+  EntityRef,
+  EventBody,
+  LogRecord,
+  Outcome,
+  SendBody,
+  StepRecord,
+  TimerChange,
+} from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 import { bytesToUuid } from "../std/uuid-bytes.ts";
 
-const kinds = { claim: 0, step: 1 } as const;
+const kinds = { claim: 0 } as const;
 const causes = { timer: 1, send: 2, settled: 3 } as const;
 
-type Row = unknown[];
+export type Row = unknown[];
 
-export function toRow(record: LogRecord): Row {
-  if (record.kind === "claim") return [kinds.claim, record.time, record.epoch, record.node];
-  return [
-    kinds.step,
-    record.time,
-    record.entity.type,
-    record.entity.key,
-    record.command,
-    causeToRow(record.cause),
-    record.events.length === 0 ? null : eventsToRow(record.events),
-    record.outcome.ok ? [record.outcome.value] : [record.outcome.code, record.outcome.reason, record.outcome.details],
-    record.sends.length === 0 ? null : record.sends.map(sendToRow),
-    record.timers.length === 0 ? null : record.timers.map(timerToRow),
-  ];
+/** A record that is not a step. */
+export function toRow(record: Exclude<LogRecord, StepRecord>): Row {
+  return [kinds.claim, record.time, record.epoch, record.node];
 }
 
 /** @throws `log-damaged` a kind this code does not know: a newer version wrote it */
 export function fromRow(row: Row): LogRecord {
-  if (row[0] === kinds.step) return stepFromRow(row);
   if (row[0] === kinds.claim) {
     return { kind: "claim", time: row[1] as number, epoch: row[2] as number, node: row[3] as string };
   }
   throw unknown("record", row[0]);
 }
 
-function stepFromRow(row: Row): StepRecord {
-  const outcome = row[7] as Row;
-  return {
-    kind: "step",
-    time: row[1] as number,
-    entity: { type: row[2] as string, key: row[3] as string },
-    command: row[4] as string,
-    cause: causeFromRow(row[5]),
-    events: row[6] === null ? [] : eventsFromRow(row[6] as Row),
-    outcome: outcome.length === 1 ? { ok: true, value: outcome[0] as Plain } : failedOutcome(outcome),
-    sends: row[8] === null ? [] : (row[8] as Row[]).map(sendFromRow),
-    timers: row[9] === null ? [] : (row[9] as Row[]).map(timerFromRow),
-  };
+/** What few steps have. New fields of a step belong here, at the end. @returns undefined for a step that has none of it */
+export function restToRow(step: StepRecord): Row | undefined {
+  const { cause, sends, timers } = step;
+  if (cause.kind === "request" && sends.length === 0 && timers.length === 0) return undefined;
+  return [
+    cause.kind === "request" ? null : causeToRow(cause),
+    sends.length === 0 ? null : sends.map(sendToRow),
+    timers.length === 0 ? null : timers.map(timerToRow),
+  ];
 }
 
-function failedOutcome(row: Row): Outcome {
+const none: readonly never[] = [];
+
+/** What the columns say of a step. */
+export interface StepColumns {
+  readonly time: number;
+  readonly entity: EntityRef;
+  readonly command: string;
+  readonly events: readonly EventBody[];
+  /** Undefined if the cause is in the rest. */
+  readonly cause: Cause | undefined;
+}
+
+/** Outcomes of a frame's steps. A replay needs those of the last steps only: they are decoded when asked for. */
+export interface StoredOutcomes {
+  outcome(index: number): Outcome;
+}
+
+export class StoredStep implements StepRecord {
+  readonly kind = "step";
+  readonly time: number;
+  readonly entity: EntityRef;
+  readonly command: string;
+  readonly cause: Cause;
+  readonly events: readonly EventBody[];
+  readonly sends: readonly SendBody[];
+  readonly timers: readonly TimerChange[];
+  readonly #outcomes: StoredOutcomes;
+  readonly #index: number;
+
+  /** @param index of the step among the steps of its frame */
+  constructor(columns: StepColumns, rest: Row | undefined, outcomes: StoredOutcomes, index: number) {
+    this.time = columns.time;
+    this.entity = columns.entity;
+    this.command = columns.command;
+    this.cause = columns.cause ?? causeFromRow((rest?.[0] ?? []) as Row);
+    this.events = columns.events;
+    this.sends = rest === undefined || rest[1] === null ? none : (rest[1] as Row[]).map(sendFromRow);
+    this.timers = rest === undefined || rest[2] === null ? none : (rest[2] as Row[]).map(timerFromRow);
+    this.#outcomes = outcomes;
+    this.#index = index;
+  }
+
+  get outcome(): Outcome {
+    return this.#outcomes.outcome(this.#index);
+  }
+}
+
+export function failureToRow(outcome: Extract<Outcome, { ok: false }>): Row {
+  return [outcome.code, outcome.reason, outcome.details];
+}
+
+export function failureFromRow(row: Row): Outcome {
   const [code, reason, details] = row as [Extract<Outcome, { ok: false }>["code"], string, Plain];
   return { ok: false, code, reason, details };
 }
 
-function causeToRow(cause: Cause): Uint8Array | Row {
+function causeToRow(cause: Exclude<Cause, { kind: "request" }>): Row {
   switch (cause.kind) {
-    case "request":
-      return cause.idBytes;
     case "timer":
       return [causes.timer, cause.name, cause.setAt];
     case "send":
@@ -73,7 +116,7 @@ function causeToRow(cause: Cause): Uint8Array | Row {
 }
 
 /** A request id out of the log. A replay needs its bytes only; the text is made when somebody asks for it. */
-class StoredRequest {
+export class StoredRequest {
   readonly kind = "request";
   readonly idBytes: Uint8Array;
 
@@ -86,8 +129,7 @@ class StoredRequest {
   }
 }
 
-function causeFromRow(row: unknown): Cause {
-  if (row instanceof Uint8Array) return new StoredRequest(row);
+function causeFromRow(row: Row): Cause {
   const [kind, first, second, third] = row as [number, string, string, number];
   if (kind === causes.timer) return { kind: "timer", name: first, setAt: second as unknown as number };
   if (kind === causes.send) return { kind: "send", from: { type: first, key: second }, sequence: third };
@@ -95,28 +137,13 @@ function causeFromRow(row: unknown): Cause {
   throw unknown("cause", kind);
 }
 
-/** Name, version, payload; name, version, payload; … */
-function eventsToRow(events: readonly EventBody[]): Row {
-  const row: Row = [];
-  for (const event of events) row.push(event.name, event.version, event.payload);
-  return row;
-}
-
-function eventsFromRow(row: Row): EventBody[] {
-  const events: EventBody[] = [];
-  for (let index = 0; index < row.length; index += 3) {
-    events.push({ name: row[index] as string, version: row[index + 1] as number, payload: row[index + 2] as Plain });
-  }
-  return events;
-}
-
-function sendToRow(send: SendBody): Row {
+export function sendToRow(send: SendBody): Row {
   const row: Row = [send.to.type, send.to.key, send.sequence, send.command, send.input, send.reply ?? null];
   if (send.context !== undefined) row.push(send.context);
   return row;
 }
 
-function sendFromRow(row: Row): SendBody {
+export function sendFromRow(row: Row): SendBody {
   const [type, key, sequence, command, input, reply] = row as [string, string, number, string, Plain, string | null];
   return {
     to: { type, key },

@@ -92,6 +92,7 @@ const writers: readonly PlantedBug[] = [
     owner.epoch = position.epoch;
     owner.tail = owner.cut = owner.durable = position.tail;
     owner.pendingBytes = owner.cutBytes = 0;
+    owner.cutByMs = Number.POSITIVE_INFINITY;
     this.#recovering.delete(host);`,
     ),
   ),
@@ -138,11 +139,11 @@ const outcomes: readonly PlantedBug[] = [
     "evolves before the append, and keeps that state when the append failed",
     edit(
       "runtime/shard-host.ts",
-      "    this.owner = makeOwner(this.#options, { tail, nowMs: this.#around.now() });",
-      "    const before = this.owner;\n    this.owner = makeOwner(this.#options, { tail, nowMs: this.#around.now() });\n" +
+      "    this.owner = makeOwner(this.#options, from === undefined ? { tail, nowMs } : { tail, nowMs, from });",
+      "    const before = this.owner;\n" +
+        "    this.owner = makeOwner(this.#options, from === undefined ? { tail, nowMs } : { tail, nowMs, from });\n" +
         "    for (const slot of before.slots.values()) this.owner.slots.add(slot);",
     ),
-    edit("core/replay.ts", "  if (slot !== undefined) {", "  if (slot !== undefined && at > slot.touched) {"),
   ),
   bug(
     "unknown-is-success",
@@ -193,6 +194,41 @@ const dedup: readonly PlantedBug[] = [
     "expired-runs",
     "runs a request id that is older than the window",
     edit("core/commands.ts", 'if (age === "too-old") {', "if (owner === undefined) {"),
+  ),
+];
+
+const relaxed: readonly PlantedBug[] = [
+  bug(
+    "relaxed-late",
+    "lets a relaxed record wait until its window is over",
+    edit("core/step.ts", "facts.nowMs + windowMs * relaxedShare.wait;", "facts.nowMs + windowMs + 50;"),
+  ),
+  bug(
+    "relaxed-while-behind",
+    "answers relaxed commands early however long the log does not answer",
+    edit(
+      "core/relaxed.ts",
+      "  if (appendMs > windowMs * relaxedShare.append || !answersEarly(owner, nowMs)) return 0;",
+      "",
+    ),
+  ),
+  bug(
+    "relaxed-never-cut",
+    "does not say that relaxed records wait, so that they go only with others",
+    edit(
+      "core/owner-state.ts",
+      "  if (byMs >= owner.cutByMs) return;",
+      "  if (byMs >= owner.cutByMs || byMs > 0) return;",
+    ),
+  ),
+  bug(
+    "relaxed-is-durable",
+    "answers durable commands early too",
+    edit(
+      "core/relaxed.ts",
+      'if (durability === undefined || durability === "durable") return 0;',
+      'if (typeof durability !== "object") durability = { relaxed: { windowMs: 400 } };',
+    ),
   ),
 ];
 
@@ -309,4 +345,12 @@ const disk: readonly PlantedBug[] = [
   ),
 ];
 
-export const bugs: readonly PlantedBug[] = [...writers, ...outcomes, ...dedup, ...timersAndSends, ...formerly, ...disk];
+export const bugs: readonly PlantedBug[] = [
+  ...writers,
+  ...outcomes,
+  ...dedup,
+  ...relaxed,
+  ...timersAndSends,
+  ...formerly,
+  ...disk,
+];

@@ -1,0 +1,4 @@
+/** stub */
+export async function verifyPages(_path: string): Promise<boolean> {
+  return true;
+}

@@ -1,0 +1,220 @@
+/**
+ * Checkpoints: brings what changed in memory into the state store and into snapshots, in small slices while commands go
+ * on, forgets entities that are not used, and trims the log behind the snapshots.
+ *
+ *   changed slots --collect--> images --durable?--> state store --all of them--> stamp --> snapshot --> trim
+ *
+ * Invariants: one shard is worked on at a time; after each slice the work rests longer than it took. The log is trimmed
+ * only below a snapshot that was read back, and never where a remembered request id still points.
+ */
+import type { Offset, ShardId } from "../model/ids.ts";
+import type { ShardImage } from "../model/images.ts";
+import type { Limits } from "../model/limits.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { LogPosition, ShardLog } from "../ports/log.ts";
+import { Abandoned, isStateDamaged, type Keep } from "./keep.ts";
+import type { Origins } from "./recovery.ts";
+import type { ShardHost } from "./shard-host.ts";
+
+/** Between looks at what is due. */
+const lookMs = 250;
+/** After a slice the work rests for this many times as long as it took. */
+const restFactor = 4;
+/** So many times more entities in memory than there may be, and the work does not rest any more. */
+const pressedFactor = 1.1;
+/** So many times more, and commands are refused: the store is slower than the entities come. */
+const crowdedFactor = 2;
+/** Entities that are looked through for eviction in one go: about a millisecond. */
+const evictSlice = 2_000;
+/** Between looks whether the records of a slice are durable. */
+const durableMs = 1;
+/** What replaying a record costs until a recovery has measured it. */
+const replayMicrosGuess = 4;
+
+export interface CheckpointerOptions {
+  readonly keeps: readonly Keep[];
+  readonly log: ShardLog;
+  readonly clock: Clock;
+  readonly limits: Limits;
+  /** Something outside the node does not work; the next checkpoint tries again. */
+  readonly report: (where: string, error: unknown) => void;
+}
+
+export class Checkpointer implements Origins {
+  readonly #options: CheckpointerOptions;
+  readonly #byShard: ReadonlyMap<ShardId, Keep>;
+  #cancelLook: () => void = () => {};
+  #working: Promise<void> | undefined;
+  #closed = false;
+  /** The work is the last before the end: it does not rest. */
+  #hurry = false;
+
+  constructor(options: CheckpointerOptions) {
+    this.#options = options;
+    this.#byShard = new Map(options.keeps.map((keep) => [keep.host.shard, keep]));
+  }
+
+  restore(host: ShardHost, position: LogPosition): Promise<void> {
+    return this.#keepOf(host).restore(position);
+  }
+
+  distrust(host: ShardHost): Promise<boolean> {
+    return this.#keepOf(host).distrust();
+  }
+
+  /** Before the shards are served nothing has to go on meanwhile: no rest is taken. */
+  relieve(): Promise<void> | undefined {
+    if (this.hot <= this.#options.limits.residentEntitiesMax) return undefined;
+    this.#hurry = true;
+    return this.#makeRoom().finally(() => {
+      this.#hurry = false;
+    });
+  }
+
+  /** Begins to look for what is due. */
+  start(): void {
+    if (this.#closed) return;
+    this.#cancelLook = this.#options.clock.after(lookMs, () => {
+      this.#working = this.#look().finally(() => {
+        this.#working = undefined;
+        this.start();
+      });
+    });
+  }
+
+  /** A last checkpoint of everything that changed, so that the next start has nothing to replay; then no more. */
+  async close(complete: boolean): Promise<void> {
+    this.#closed = true;
+    this.#hurry = true;
+    this.#cancelLook();
+    await this.#working;
+    if (!complete) return;
+    for (const keep of this.#options.keeps) if (keep.host.owner.durable > keep.checkpointAt) await this.#try(keep);
+  }
+
+  /** Memory is so full of entities that no more commands may be taken until there is room. */
+  get crowded(): boolean {
+    return this.hot > this.#options.limits.residentEntitiesMax * crowdedFactor;
+  }
+
+  get #pressed(): boolean {
+    return this.#hurry || this.hot > this.#options.limits.residentEntitiesMax * pressedFactor;
+  }
+
+  /** Entities in memory. */
+  get hot(): number {
+    let count = 0;
+    for (const { host } of this.#options.keeps) count += host.owner.slots.size;
+    return count;
+  }
+
+  /** Images of entities in the state store. */
+  get stored(): number {
+    let count = 0;
+    for (const { images } of this.#options.keeps) count += images.count;
+    return count;
+  }
+
+  async #look(): Promise<void> {
+    await this.#makeRoom();
+    for (const keep of this.#options.keeps) {
+      if (this.#closed) return;
+      if (this.#due(keep)) await this.#try(keep);
+    }
+  }
+
+  /** By cost: when replaying what came since would take this shard's share of the budget; by age, if anything came. */
+  #due(keep: Keep): boolean {
+    const { limits, clock, keeps } = this.#options;
+    const records = keep.host.owner.durable - keep.checkpointAt;
+    if (records <= 0 || keep.host.owner.phase !== "serving") return false;
+    if ((records * replayMicrosGuess) / 1_000 >= limits.replayBudgetMs / keeps.length) return true;
+    return clock.monotonic() - keep.checkpointMs >= limits.checkpointMs;
+  }
+
+  async #try(keep: Keep): Promise<void> {
+    try {
+      await this.#checkpoint(keep);
+    } catch (error) {
+      if (isStateDamaged(error)) keep.host.abandon(error);
+      else if (!(error instanceof Abandoned)) this.#options.report(`checkpoint of shard ${keep.host.shard}`, error);
+    }
+    keep.checkpointMs = this.#options.clock.monotonic();
+  }
+
+  async #checkpoint(keep: Keep): Promise<void> {
+    const image = keep.present();
+    await this.#writeBack(keep, keep.host.owner.dirty.size);
+    await keep.stamp(image);
+    if (!keep.hasSnapshots) return;
+    const trimBelow = await keep.snapshot(image, () => this.#rest(1));
+    if (trimBelow !== undefined) await this.#trim(keep, image, trimBelow);
+  }
+
+  async #trim(keep: Keep, image: ShardImage, trimBelow: Offset): Promise<void> {
+    let before = trimBelow;
+    // The outcome of a remembered id is read from its record.
+    for (const { offsets } of image.requests) if (offsets.length > 0) before = Math.min(before, offsets[0] as number);
+    if (before > 1) await this.#options.log.trim(keep.host.shard, before);
+  }
+
+  /** Forgets entities while there are more in memory than there may be; those that changed are stored first. */
+  async #makeRoom(): Promise<void> {
+    const { keeps, limits } = this.#options;
+    for (let excess = this.hot - limits.residentEntitiesMax; excess > 0 && !this.#closed; ) {
+      const before = this.hot;
+      for (const keep of keeps) await this.#makeRoomIn(keep, Math.ceil((excess * keep.host.owner.slots.size) / before));
+      excess = this.hot - limits.residentEntitiesMax;
+      if (this.hot >= before) return;
+    }
+  }
+
+  async #writeBack(keep: Keep, count: number): Promise<void> {
+    const now = () => this.#options.clock.monotonic();
+    for (let left = count; left > 0; ) {
+      const written = await keep.writeBack(left, { durable: this.#durable, now, hasty: this.#pressed });
+      if (written.count === 0) return;
+      left -= written.count;
+      await this.#rest(written.busyMs);
+    }
+  }
+
+  async #makeRoomIn(keep: Keep, count: number): Promise<void> {
+    try {
+      await this.#writeBack(keep, Math.min(keep.host.owner.dirty.size, 2 * count));
+    } catch (error) {
+      if (!(error instanceof Abandoned)) this.#options.report(`images of shard ${keep.host.shard}`, error);
+      return;
+    }
+    for (let left = count; left > 0; left -= evictSlice) {
+      const startedMs = this.#options.clock.monotonic();
+      keep.host.step({ kind: "evict", count: Math.min(left, evictSlice) });
+      await this.#rest(this.#options.clock.monotonic() - startedMs);
+    }
+  }
+
+  readonly #durable = async (host: ShardHost, below: Offset): Promise<void> => {
+    const { owner } = host;
+    while (owner.durable < below && host.owner === owner && owner.phase !== "released") {
+      await new Promise<void>((resolve) => this.#options.clock.after(durableMs, resolve));
+    }
+  };
+
+  /** Lets commands go on, for longer than the work took; unless entities come faster than they leave. */
+  async #rest(busyMs: number): Promise<void> {
+    const { clock } = this.#options;
+    const restMs = this.#pressed ? 0 : busyMs * restFactor;
+    await new Promise<void>((resolve) => (restMs > 1 ? clock.after(restMs, resolve) : clock.defer(resolve)));
+  }
+
+  #keepOf(host: ShardHost): Keep {
+    return this.#byShard.get(host.shard) as Keep;
+  }
+}
+
+/** A node that keeps nothing beside the log: every shard is replayed from its first record. */
+export const logOnly: Origins = {
+  restore: async (host, position) => host.reset(position.tail),
+  distrust: async () => false,
+  relieve: () => undefined,
+};

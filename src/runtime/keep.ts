@@ -1,0 +1,227 @@
+/**
+ * What is kept of one shard outside memory: its images in the state store, its snapshots, and how far both go.
+ *
+ * Invariants:
+ * 1. An image is stored only when every record it contains is durable, and only if its incarnation still lives.
+ * 2. A stamp or a snapshot of offset S is published only when all that changed below S is stored.
+ */
+import { requestsOf } from "../core/dedup.ts";
+import { HoldfastError, isHoldfastError } from "../model/errors.ts";
+import { type Offset, parseRef } from "../model/ids.ts";
+import type { RequestsImage, ShardImage, StoredImage } from "../model/images.ts";
+import type { LogPosition } from "../ports/log.ts";
+import type { ShardHost } from "./shard-host.ts";
+import { type Codes, type ShardImages, sameCodes } from "./shard-images.ts";
+import type { ShardSnapshots } from "./snapshots.ts";
+
+/** The incarnation that the images were of has ended; what was stored of it stays true. */
+export class Abandoned extends Error {}
+
+/** Images of one slice while commands go on: one or two milliseconds of work. */
+const sliceImages = 256;
+/** Images of one slice when memory is more urgent than latency: fewer transactions. */
+const sliceImagesHasty = 2_048;
+
+export interface KeepParts {
+  readonly host: ShardHost;
+  readonly images: ShardImages;
+  readonly snapshots: ShardSnapshots | undefined;
+  readonly codes: Codes;
+  /** Something outside is damaged; the work went on without it. */
+  readonly report: (where: string, error: unknown) => void;
+}
+
+export interface Slicing {
+  readonly durable: (host: ShardHost, below: Offset) => Promise<void>;
+  readonly now: () => number;
+  readonly hasty: boolean;
+}
+
+export class Keep {
+  readonly host: ShardHost;
+  readonly images: ShardImages;
+  readonly #snapshots: ShardSnapshots | undefined;
+  readonly #codes: Codes;
+  /** Entities that changed since the last snapshot; undefined when the state store has to be searched for them. */
+  #changed: Map<string, { readonly touched: Offset; readonly busy: boolean }> | undefined = new Map();
+  #snapshotAt: Offset = 0;
+  /** The next restore uses neither state store nor snapshot: the log did not follow them. */
+  #doubts = 0;
+  readonly #report: (where: string, error: unknown) => void;
+  checkpointAt: Offset = 1;
+  checkpointMs = 0;
+
+  constructor(parts: KeepParts) {
+    this.host = parts.host;
+    this.images = parts.images;
+    this.#snapshots = parts.snapshots;
+    this.#codes = parts.codes;
+    this.#report = parts.report;
+  }
+
+  get hasSnapshots(): boolean {
+    return this.#snapshots !== undefined;
+  }
+
+  /** Puts the host into the newest state that fits: the state store's, else a snapshot's, else none. */
+  async restore(position: LogPosition): Promise<void> {
+    if (this.host.damaged) await this.images.clear();
+    this.host.damaged = false;
+    const image = (await this.#fromStore(position)) ?? (await this.#fromSnapshot(position));
+    this.host.reset(position.tail, image);
+    this.checkpointAt = image?.at ?? 1;
+    for (const name of [...this.images.busy()]) this.host.step({ kind: "activate", entity: parseRef(name) });
+  }
+
+  /** What `restore` gave does not go with the log. @returns false if there is nothing older to try */
+  async distrust(): Promise<boolean> {
+    if (this.host.owner.replay.from === undefined) return false;
+    this.#doubts++;
+    await this.images.clear();
+    return true;
+  }
+
+  async #fromStore(position: LogPosition): Promise<ShardImage | undefined> {
+    const opened = await this.images.open(position).catch(async (error: unknown) => {
+      if (!isStateDamaged(error)) throw error;
+      await this.images.clear();
+      return undefined;
+    });
+    if (opened === undefined) return undefined;
+    this.#snapshotAt = opened.snapshotAt;
+    if (opened.snapshotAt < opened.at) this.#changed = undefined;
+    return opened;
+  }
+
+  async #fromSnapshot(position: LogPosition): Promise<ShardImage | undefined> {
+    this.#changed = new Map();
+    this.#snapshotAt = 0;
+    if (this.#snapshots === undefined || this.#doubts > 1) return undefined;
+    const { snapshot, problems } = await this.#snapshots.load();
+    for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
+    if (snapshot === undefined || snapshot.image.at < position.trimmed) return undefined;
+    const { image, manifest } = snapshot;
+    if (image.at > position.tail) {
+      const detail = `The log of shard ${this.host.shard} ends at ${position.tail}; a snapshot has records up to ${image.at}. The log has lost records, or is another one.`;
+      throw new HoldfastError("log-damaged", detail);
+    }
+    if (image.epoch > position.epoch || !sameCodes(manifest.codes, this.#codes)) return undefined;
+    let slice: StoredImage[] = [];
+    for await (const stored of snapshot.images()) {
+      if (slice.push(stored) < sliceImagesHasty) continue;
+      await this.images.write(slice);
+      slice = [];
+    }
+    await this.images.write(slice);
+    this.#snapshotAt = image.at;
+    await this.images.complete(image, image.at);
+    return image;
+  }
+
+  /**
+   * Stores the images of up to `count` entities that changed first.
+   * @param slicing `durable` resolves when the host's records below an offset are durable, `now` tells the time,
+   *                `hasty`: in large slices
+   * @returns how many it were, and for how long they kept the event loop busy
+   * @throws Abandoned
+   */
+  async writeBack(count: number, { durable, now, hasty }: Slicing): Promise<{ count: number; busyMs: number }> {
+    const { host } = this;
+    const { owner } = host;
+    let startedMs = now();
+    const images = host.collect(Math.min(count, hasty ? sliceImagesHasty : sliceImages));
+    if (images.length === 0) return { count: 0, busyMs: 0 };
+    let below = 0;
+    for (const { touched } of images) below = Math.max(below, touched + 1);
+    let busyMs = now() - startedMs;
+    if (owner.durable < below) await durable(host, below);
+    if (host.owner !== owner || owner.phase === "released") throw new Abandoned();
+    try {
+      startedMs = now();
+      const written = this.images.write(images);
+      busyMs += now() - startedMs;
+      await written;
+    } catch (error) {
+      if (host.owner === owner) for (const { name } of images) host.step({ kind: "unstored", entity: parseRef(name) });
+      throw error;
+    }
+    if (host.owner !== owner) throw new Abandoned();
+    for (const { name, touched, busy } of images) {
+      this.#changed?.set(name, { touched, busy });
+      host.step({ kind: "stored", entity: parseRef(name), touched });
+    }
+    return { count: images.length, busyMs };
+  }
+
+  /** What the shard is at its present durable offset; all that changed below is dirty or stored. */
+  present(): ShardImage {
+    const { owner, chain } = this.host;
+    const at = owner.durable;
+    return { at, chain, epoch: owner.epoch, timeMs: owner.timeMs, requests: below(requestsOf(owner.dedup), at) };
+  }
+
+  /** Everything that changed below `image.at` is stored: says so. */
+  async stamp(image: ShardImage): Promise<void> {
+    await this.images.complete(image, this.#snapshotAt);
+    this.checkpointAt = image.at;
+  }
+
+  /**
+   * Publishes a snapshot of what the state store has.
+   * @returns below which the log may be trimmed, if anywhere
+   */
+  async snapshot(image: ShardImage, rest: () => Promise<void>): Promise<Offset | undefined> {
+    if (this.#snapshots === undefined) return undefined;
+    const changed = this.#changed;
+    this.#changed = new Map();
+    try {
+      const images = (since: Offset) =>
+        changed === undefined || since !== this.#snapshotAt ? this.#search(since, rest) : this.#read(changed, rest);
+      const { trimBelow, problems } = await this.#snapshots.save({ image, images, codes: this.#codes });
+      for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
+      this.#snapshotAt = image.at;
+      await this.images.noteSnapshot(image.at);
+      while (await this.#snapshots.merge()) await rest();
+      return trimBelow;
+    } catch (error) {
+      // What changed meanwhile comes on top; without the list the store is searched.
+      this.#changed = undefined;
+      throw error;
+    }
+  }
+
+  async *#read(
+    changed: ReadonlyMap<string, { readonly touched: Offset; readonly busy: boolean }>,
+    rest: () => Promise<void>,
+  ): AsyncGenerator<StoredImage> {
+    let read = 0;
+    for (const name of [...changed.keys()].sort()) {
+      const { touched, busy } = changed.get(name) as { touched: Offset; busy: boolean };
+      const image = this.images.stored(name, touched, busy);
+      if (image !== undefined) yield image;
+      if (++read % sliceImages === 0) await rest();
+    }
+  }
+
+  async *#search(since: Offset, rest: () => Promise<void>): AsyncGenerator<StoredImage> {
+    let looked = 0;
+    for (const image of this.images.since(since)) {
+      if (image !== undefined) yield image;
+      if (++looked % sliceImages === 0) await rest();
+    }
+  }
+}
+
+/** What a state store throws for an image that is not what was written. */
+export function isStateDamaged(error: unknown): boolean {
+  return isHoldfastError(error) && error.code === "state-damaged";
+}
+
+/** Without the ids of records that may yet be lost. Offsets of a generation only grow. */
+function below(requests: readonly RequestsImage[], at: Offset): RequestsImage[] {
+  return requests.map(({ startMs, ids, offsets }) => {
+    let count = offsets.length;
+    while (count > 0 && (offsets[count - 1] as number) >= at) count--;
+    return { startMs, ids: ids.subarray(0, count * 16), offsets: offsets.subarray(0, count) };
+  });
+}

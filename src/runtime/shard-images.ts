@@ -1,0 +1,183 @@
+/**
+ * What the state store holds of one shard: images of its entities, its request ids, and the stamp that says up to which
+ * offset they are complete.
+ *
+ * Invariants:
+ * 1. Only what rests on durable records is written; the stamp's `high` is above every image before that image can be read.
+ * 2. A store that cannot be trusted is cleared before anything is read from it: stamp and log, code or chain do not fit.
+ */
+import { type EntityRef, formatRef, type Offset, type ShardId } from "../model/ids.ts";
+import type { EntityImage, RequestsImage, ShardImage, StoredImage } from "../model/images.ts";
+import type { LogPosition } from "../ports/log.ts";
+import { type StateStore, stateDamaged } from "../ports/state-store.ts";
+import { decodeIds, decodeImage, decodeStamp, encodeIds, encodeStamp, type Stamp } from "../wire/image.ts";
+
+/** Ids in one chunk: full ones are written once, the last one again with each checkpoint (400 KB). */
+const idsPerChunk = 16_384;
+
+export type Codes = Readonly<Record<string, string>>;
+
+export class ShardImages {
+  readonly #store: StateStore;
+  readonly #shard: ShardId;
+  readonly #codes: Codes;
+  #stamp: Stamp | undefined;
+  #high: Offset = 0;
+  /** Ids of each generation's chunks that the store has, by the generation's start. */
+  #written = new Map<number, { readonly number: number; count: number }>();
+
+  constructor(store: StateStore, shard: ShardId, codes: Codes) {
+    this.#store = store;
+    this.#shard = shard;
+    this.#codes = codes;
+  }
+
+  /** The image of an entity. @throws `state-damaged` it is there and cannot be read */
+  read(ref: EntityRef): EntityImage | undefined {
+    const bytes = this.#store.get(this.#shard, formatRef(ref));
+    if (bytes === undefined) return undefined;
+    const image = decodeImage(bytes);
+    if (image === undefined || image.touched >= this.#high) throw stateDamaged(this.#shard, formatRef(ref));
+    return image;
+  }
+
+  /** What is left of an earlier running, if it fits the log and the code; else the store is cleared. */
+  async open(position: LogPosition): Promise<(ShardImage & { readonly snapshotAt: Offset }) | undefined> {
+    const bytes = this.#store.stamp(this.#shard);
+    const stamp = bytes && decodeStamp(bytes);
+    const requests = stamp && this.#fits(stamp, position) ? this.#requests(stamp) : undefined;
+    if (stamp === undefined || requests === undefined) {
+      await this.clear();
+      return undefined;
+    }
+    this.#stamp = stamp;
+    this.#high = stamp.high;
+    this.#written = new Map(stamp.requests.map(({ startMs, number, count }) => [startMs, { number, count }]));
+    const { at, chain, epoch, timeMs, snapshotAt } = stamp;
+    return { at, chain, epoch, timeMs, requests, snapshotAt };
+  }
+
+  async clear(): Promise<void> {
+    this.#stamp = undefined;
+    this.#high = 0;
+    this.#written.clear();
+    await this.#store.clear(this.#shard);
+  }
+
+  /** Writes images whose records are all durable. */
+  async write(images: readonly StoredImage[]): Promise<void> {
+    for (const { touched } of images) this.#high = Math.max(this.#high, touched + 1);
+    const stamp = this.#stamp && { ...this.#stamp, high: this.#high };
+    this.#stamp = stamp;
+    const write = { shard: this.#shard, images };
+    await this.#store.write([stamp === undefined ? write : { ...write, stamp: encodeStamp(stamp) }]);
+  }
+
+  /** From now on the store is complete up to `image.at`. */
+  async complete(image: ShardImage, snapshotAt: Offset): Promise<void> {
+    const { at, chain, epoch, timeMs } = image;
+    this.#forget(image.requests);
+    const chunks: StoredImage[] = [];
+    const requests: Stamp["requests"][number][] = [];
+    for (const generation of image.requests) {
+      const { startMs, offsets } = generation;
+      const known = this.#written.get(startMs) ?? { number: this.#freeNumber(), count: 0 };
+      this.#written.set(startMs, known);
+      chunks.push(...chunksFrom(generation, known.number, known.count));
+      known.count = offsets.length;
+      requests.push({ number: known.number, startMs, count: offsets.length });
+    }
+    this.#high = Math.max(this.#high, at);
+    this.#stamp = { at, chain, epoch, timeMs, snapshotAt, high: this.#high, codes: this.#codes, requests };
+    const stamp = encodeStamp(this.#stamp);
+    await this.#store.write([{ shard: this.#shard, images: chunks, stamp }]);
+  }
+
+  /** A snapshot has everything below `snapshotAt` now. */
+  async noteSnapshot(snapshotAt: Offset): Promise<void> {
+    if (this.#stamp === undefined) return;
+    this.#stamp = { ...this.#stamp, snapshotAt };
+    await this.#store.write([{ shard: this.#shard, images: [], stamp: encodeStamp(this.#stamp) }]);
+  }
+
+  /** Names of the entities whose timers or sends wait. */
+  busy(): Iterable<string> {
+    return this.#store.busy(this.#shard);
+  }
+
+  /** One image as it stands in the store. */
+  stored(name: string, touched: Offset, busy: boolean): StoredImage | undefined {
+    const bytes = this.#store.get(this.#shard, name);
+    return bytes && { name, touched, busy, bytes };
+  }
+
+  /** Every image with a record at `since` or later. */
+  *since(since: Offset): Generator<StoredImage | undefined> {
+    const busy = new Set(this.busy());
+    for (const [name, bytes] of this.#store.images(this.#shard)) {
+      if (name.startsWith(chunkPrefix)) continue;
+      const touched = decodeImage(bytes)?.touched;
+      if (touched === undefined) throw stateDamaged(this.#shard, name);
+      yield touched >= since ? { name, touched, busy: busy.has(name), bytes } : undefined;
+    }
+  }
+
+  get count(): number {
+    return this.#store.count(this.#shard);
+  }
+
+  #fits(stamp: Stamp, { epoch, tail, trimmed }: LogPosition): boolean {
+    // What is above the tail was in the log once: the log has lost records, or is another one.
+    if (stamp.high > tail || stamp.at > tail || stamp.at < trimmed || stamp.epoch > epoch) return false;
+    return sameCodes(stamp.codes, this.#codes);
+  }
+
+  #requests(stamp: Stamp): RequestsImage[] | undefined {
+    const requests: RequestsImage[] = [];
+    for (const { number, startMs, count } of stamp.requests) {
+      const generation = { startMs, ids: new Uint8Array(count * 16), offsets: new Float64Array(count) };
+      for (let from = 0; from < count; from += idsPerChunk) {
+        const bytes = this.#store.get(this.#shard, chunkName(number, from));
+        if (bytes === undefined || !decodeIds(bytes, generation, from, Math.min(idsPerChunk, count - from)))
+          return undefined;
+      }
+      requests.push(generation);
+    }
+    return requests;
+  }
+
+  /** Generations that are past their window: their chunks are written over. */
+  #forget(requests: readonly RequestsImage[]): void {
+    const kept = new Set(requests.map(({ startMs }) => startMs));
+    for (const startMs of this.#written.keys()) if (!kept.has(startMs)) this.#written.delete(startMs);
+  }
+
+  #freeNumber(): number {
+    const taken = new Set([...this.#written.values()].map(({ number }) => number));
+    let number = 0;
+    while (taken.has(number)) number++;
+    return number;
+  }
+}
+
+const chunkPrefix = "#";
+
+function chunkName(number: number, from: number): string {
+  return `${chunkPrefix}${number}/${from / idsPerChunk}`;
+}
+
+/** The chunks of a generation that hold ids from the `from`th on. */
+function* chunksFrom({ ids, offsets }: RequestsImage, number: number, from: number): Generator<StoredImage> {
+  if (from === offsets.length) return;
+  for (let start = from - (from % idsPerChunk); start < offsets.length; start += idsPerChunk) {
+    const end = Math.min(offsets.length, start + idsPerChunk);
+    const bytes = encodeIds(ids.subarray(start * 16, end * 16), offsets.subarray(start, end));
+    yield { name: chunkName(number, start), touched: 0, busy: false, bytes };
+  }
+}
+
+/** Whether the same code evolved both. */
+export function sameCodes(left: Codes, right: Codes): boolean {
+  const names = Object.keys(left);
+  return names.length === Object.keys(right).length && names.every((name) => left[name] === right[name]);
+}

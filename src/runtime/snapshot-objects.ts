@@ -1,0 +1,127 @@
+/**
+ * Objects of one shard in the snapshot store: how they are named, written and read back.
+ *
+ *   shards/<n>/head                                        replaced by compare-and-set
+ *   shards/<n>/manifests/<epoch>-<generation>-<digest>
+ *   shards/<n>/objects/<epoch>-<generation>-<digest>       parts and chunks
+ *
+ * Invariants: a name says who wrote it, so an owner deletes nothing that a later one is writing; what is read was checked by
+ * length and SHA-256. Work between two turns of the event loop is bounded by `sliceBytes`.
+ */
+import { createHash } from "node:crypto";
+import type { Epoch, ShardId } from "../model/ids.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { SnapshotStore } from "../ports/snapshot-store.ts";
+import { damaged, type ObjectRef } from "../wire/snapshot.ts";
+
+const sliceBytes = 256 * 1024;
+/** Objects of one shard that are under way to or from the store at once. */
+const transfersMax = 4;
+
+export type Area = "manifests" | "objects";
+
+/** Who writes. */
+export interface Stamp {
+  readonly epoch: Epoch;
+  readonly generation: number;
+}
+
+export interface Uploaded {
+  readonly objects: number;
+  readonly bytes: number;
+}
+
+export class ShardObjects {
+  readonly shard: ShardId;
+  readonly headName: string;
+  readonly store: SnapshotStore;
+  readonly #clock: Clock;
+  #objects = 0;
+  #bytes = 0;
+
+  constructor(options: { readonly store: SnapshotStore; readonly shard: ShardId; readonly clock: Clock }) {
+    this.store = options.store;
+    this.shard = options.shard;
+    this.#clock = options.clock;
+    this.headName = `${this.prefix}head`;
+  }
+
+  get prefix(): string {
+    return `shards/${this.shard}/`;
+  }
+
+  /** Since the start. */
+  get uploaded(): Uploaded {
+    return { objects: this.#objects, bytes: this.#bytes };
+  }
+
+  /** Lets everything run that has arrived. */
+  turn(): Promise<void> {
+    return new Promise((done) => this.#clock.defer(done));
+  }
+
+  nameOf(area: Area, stamp: Stamp, sha256: string): string {
+    return `${this.prefix}${area}/${stamp.epoch}-${stamp.generation}-${sha256.slice(0, 32)}`;
+  }
+
+  /** Who wrote what has this name; undefined for the head and for what is not of ours. */
+  stampOf(name: string): (Stamp & { readonly area: Area }) | undefined {
+    const match = /^(manifests|objects)\/(\d+)-(\d+)-[0-9a-f]{32}$/.exec(name.slice(this.prefix.length));
+    if (match === null) return undefined;
+    return { area: match[1] as Area, epoch: Number(match[2]), generation: Number(match[3]) };
+  }
+
+  async put(name: string, bytes: Uint8Array): Promise<void> {
+    await this.store.put(name, bytes);
+    this.#objects++;
+    this.#bytes += bytes.length;
+  }
+
+  /** The object, checked. @throws `snapshot-damaged`, also if it is missing */
+  async fetch(ref: ObjectRef): Promise<Uint8Array> {
+    const found = await this.store.get(ref.name);
+    if (found === undefined) throw damaged(ref.name, "is missing");
+    await this.check(ref, found.bytes);
+    return found.bytes;
+  }
+
+  /** `checkObject`, in slices. @throws `snapshot-damaged` */
+  async check(ref: ObjectRef, bytes: Uint8Array): Promise<void> {
+    if (bytes.length !== ref.length) throw damaged(ref.name, `has ${bytes.length} bytes instead of ${ref.length}`);
+    const hash = createHash("sha256");
+    for (let from = 0; from < bytes.length; from += sliceBytes) {
+      hash.update(bytes.subarray(from, from + sliceBytes));
+      await this.turn();
+    }
+    if (hash.digest("hex") !== ref.sha256) throw damaged(ref.name, "fails its SHA-256");
+  }
+}
+
+/** Runs transfers, a few at a time. After the first failure every call throws it. */
+export class Transfers {
+  readonly #running = new Set<Promise<void>>();
+  #failure: { readonly error: unknown } | undefined;
+
+  /** Waits until there is room, then starts. */
+  async start(work: () => Promise<void>): Promise<void> {
+    while (this.#running.size >= transfersMax) await Promise.race(this.#running);
+    this.#check();
+    const run = work().catch((error: unknown) => {
+      this.#failure ??= { error };
+    });
+    const tracked = run.then(() => {
+      this.#running.delete(tracked);
+    });
+    this.#running.add(tracked);
+  }
+
+  /** Waits for all that were started. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#running);
+    this.#check();
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+}
