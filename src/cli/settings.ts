@@ -7,14 +7,14 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Command } from "commander";
-import { openSegmentLogToRead } from "../adapters/segments/reader.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { type Definitions, indexDefinitions } from "../history/replay.ts";
-import { type HistorySource, logSource, type Moment } from "../history/source.ts";
+import type { HistorySource, Moment } from "../history/source.ts";
 import type { EntityDefinition } from "../model/entity.ts";
 import { catalogue, HoldfastError } from "../model/errors.ts";
 import { type EntityRef, isKey, isTypeName } from "../model/ids.ts";
 import { ProgressBar } from "../presets/progress-bar.ts";
+import { openPast } from "../presets/snapshot-source.ts";
 
 /** It was called wrongly; exit code 2. */
 export class UsageError extends Error {}
@@ -44,8 +44,7 @@ export function withService(command: Command): Command {
 }
 
 export async function openSource({ data }: LogOptions): Promise<HistorySource & { readonly bytes: number }> {
-  const log = await openSegmentLogToRead({ directory: data });
-  return { ...logSource(log, log.shardCount), bytes: log.bytes };
+  return openPast(data);
 }
 
 /** The entities of a module: its export `entities`, or every export that is one. */

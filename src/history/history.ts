@@ -164,7 +164,19 @@ async function replayShard({ source, definitions, shard, moment, progress, only 
         slots.replayStep(offset, record);
     }
   }
+  if (moment !== undefined) checkNotAfter(slots, shard, offset);
   return { slots, offset, timeMs };
+}
+
+/** Images are taken while commands go on, so one may contain more than the moment that was asked for. */
+function checkNotAfter(slots: PastSlots, shard: ShardId, offset: Offset): void {
+  for (const { ref, touched } of slots.values()) {
+    if (touched <= offset) continue;
+    const text = `The log before offset ${offset} of shard ${shard} was trimmed, and the snapshot at hand has ${formatRef(ref)} as of ${touched}.`;
+    throw new HoldfastError("log-damaged", `${text} Ask for that moment or a later one.`, {
+      details: { shard, touched },
+    });
+  }
 }
 
 /** @throws `invalid-key` it cannot be an entity */

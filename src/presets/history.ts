@@ -5,7 +5,6 @@
  * Invariant: the directory is read and never written; a node may be running on it. What is shown is the log as it was when
  * it was opened.
  */
-import { openSegmentLogToRead } from "../adapters/segments/reader.ts";
 import { type Fork, type ForkCommand, forkEntity } from "../history/fork.ts";
 import {
   diffBetween,
@@ -19,10 +18,11 @@ import {
   stateAt,
 } from "../history/history.ts";
 import { definitionOf, indexDefinitions } from "../history/replay.ts";
-import { logSource, type Moment } from "../history/source.ts";
+import type { Moment } from "../history/source.ts";
 import { type Verification, type VerifyOptions, verifyHistory } from "../history/verify.ts";
 import type { AnyEntity } from "../model/entity.ts";
 import type { EntityRef, ShardId } from "../model/ids.ts";
+import { openPast } from "./snapshot-source.ts";
 
 export interface History {
   readonly shardCount: number;
@@ -48,11 +48,10 @@ export async function openHistory(options: {
   readonly directory: string;
   readonly entities: readonly AnyEntity[];
 }): Promise<History> {
-  const log = await openSegmentLogToRead({ directory: options.directory });
-  const source = logSource(log, log.shardCount);
+  const source = await openPast(options.directory);
   const definitions = indexDefinitions(options.entities);
   return {
-    shardCount: log.shardCount,
+    shardCount: source.shardCount,
     events: (entity, range) => eventsOf(source, entity, range),
     stateAt: (entity, moment) => stateAt(source, definitions, entity, moment),
     shardAt: (shard, moment) => shardAt(source, definitions, shard, moment),
