@@ -7,6 +7,11 @@ export { developmentAuthentication } from "./gateway/auth.ts";
 export { type JwtOptions, jwtAuthentication } from "./gateway/jwt.ts";
 export type { Authenticate, Gateway, GatewayOptions, Identity } from "./gateway/options.ts";
 export { startGateway } from "./gateway/server.ts";
+export type { Fork, ForkCommand } from "./history/fork.ts";
+export type { StateHash, StateHashes } from "./history/hash.ts";
+export type { EntityDiff, EntityPast, PastRecord, Range, ShardPast } from "./history/history.ts";
+export type { Moment } from "./history/source.ts";
+export type { Divergence, DivergenceKind, Verification } from "./history/verify.ts";
 export { callOutcome } from "./model/call-outcome.ts";
 export {
   type Access,
@@ -33,6 +38,7 @@ export type { Captured, OperatorCall, OperatorVerb, ParkedEntry, ParkWhy } from 
 export type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "./model/records.ts";
 export { sendOutcome } from "./model/send-outcome.ts";
 export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/embedded.ts";
+export { type History, openHistory } from "./presets/history.ts";
 export { type HoldfastNode, type NodeOptions, startNode } from "./runtime/node.ts";
 export type { Health, Service } from "./runtime/service.ts";
 export type { Plain } from "./std/plain.ts";

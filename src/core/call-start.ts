@@ -9,7 +9,7 @@ import { armCall } from "./alarms.ts";
 import type { Call } from "./call-state.ts";
 import type { Effect } from "./effects.ts";
 import { holdUntilDurable } from "./gate.ts";
-import type { Owner } from "./owner-state.ts";
+import type { Apart, Owner } from "./owner-state.ts";
 import type { Slot } from "./slot.ts";
 
 /** True if a record makes calls or settles one. */
@@ -18,9 +18,9 @@ export function concernsCalls(record: StepRecord): boolean {
 }
 
 /** After a record about calls: keeps the owner's list of the entities that have any. */
-export function trackCalls(owner: Owner, slot: Slot): void {
-  if (slot.calls.size > 0) owner.calling.add(slot);
-  else owner.calling.delete(slot);
+export function trackCalls(apart: Apart, slot: Slot): void {
+  if (slot.calls.size > 0) apart.calling.add(slot);
+  else apart.calling.delete(slot);
 }
 
 /** After a record that made calls. */

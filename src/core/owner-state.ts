@@ -44,7 +44,15 @@ export interface ReplayBounds {
   readonly from?: ShardImage;
 }
 
-export interface Owner {
+/** The slots that are not as most are. */
+export interface Apart {
+  /** Slots that are parked. */
+  readonly parked: Set<Slot>;
+  /** Slots that have calls. */
+  readonly calling: Set<Slot>;
+}
+
+export interface Owner extends Apart {
   readonly shard: ShardId;
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
   readonly limits: Limits;
@@ -60,8 +68,6 @@ export interface Owner {
   /** What the replay runs up to: the log's tail, and the time by which request ids are past their window. */
   readonly replay: ReplayBounds;
   readonly slots: Slots;
-  /** Slots that are parked. */
-  readonly parked: Set<Slot>;
   readonly cold: ColdImages | undefined;
   /** Slots with records that no image contains, in the order they came to be so. */
   readonly dirty: Queue<Slot>;
@@ -70,8 +76,6 @@ export interface Owner {
   readonly dedup: Dedup;
   readonly gate: Gate;
   readonly alarms: Alarms;
-  /** The slots that have calls. */
-  readonly calling: Set<Slot>;
   readonly views: Views;
   readonly pending: Queue<{ readonly record: StepRecord | MarkRecord; readonly bytes: number }>;
   /** Bytes of the records from `durable` to `tail`, and of those of them that are being appended. */

@@ -18,7 +18,7 @@ import { resumeCalls, trackCalls } from "./call-start.ts";
 import type { Effect } from "./effects.ts";
 import { holdUntilDurable } from "./gate.ts";
 import { deliverNext } from "./outbox.ts";
-import { addRecord, failure, keepSlot, type Owner, recordedNow, systemPrincipal } from "./owner-state.ts";
+import { type Apart, addRecord, failure, keepSlot, type Owner, recordedNow, systemPrincipal } from "./owner-state.ts";
 import { applyRecord, type Slot } from "./slot.ts";
 
 /** The answer to whoever asks something of a parked entity that it cannot do. */
@@ -57,11 +57,11 @@ export function park(owner: Owner, slot: Slot, culprit: Culprit, good: boolean, 
 }
 
 /** A replay could not evolve the record at `at`. */
-export function parkAtReplay(owner: Owner, slot: Slot, at: Offset, record: StepRecord, thrown: unknown): void {
+export function parkAtReplay(apart: Apart, slot: Slot, at: Offset, record: StepRecord, thrown: unknown): void {
   const captured = capture(record.command, null, null, record.cause, record.time, record.events);
   const known: Park = { why: "replay", error: describeThrown(thrown), captured, poison: at };
   slot.parked = { at: 0, sinceMs: record.time, park: known, good: false, below: at, stuck: true, version: at };
-  owner.parked.add(slot);
+  apart.parked.add(slot);
 }
 
 /** @throws `evolve-failed` a replay parked more entities than broken ones can explain */
@@ -127,20 +127,20 @@ export function addMark(owner: Owner, slot: Slot, draft: MarkDraft, nowMs: numbe
 const markCopy = { depthMax: 128, bytesMax: Number.MAX_SAFE_INTEGER };
 
 /** What a mark changes: the same for one that is made and one that is replayed. */
-export function applyMark(owner: Owner, slot: Slot, mark: MarkRecord, at: Offset): void {
+export function applyMark(apart: Apart, slot: Slot, mark: MarkRecord, at: Offset): void {
   slot.touched = at;
   if (mark.state !== null) {
     slot.state = copyPlain(mark.state.value, markCopy).value;
     slot.version = at;
     slot.stateBytes = -1;
   }
-  if (mark.verb === "park") applyPark(owner, slot, mark, at);
+  if (mark.verb === "park") applyPark(apart, slot, mark, at);
   const { parked } = slot;
   if (parked === undefined) return;
   if (mark.verb === "skip" || mark.verb === "repair") {
     if (mark.verb === "skip" && mark.park !== null) {
       leaveOut(slot, mark.park, mark.time, at);
-      trackCalls(owner, slot);
+      trackCalls(apart, slot);
     }
     if (mark.state !== null) {
       parked.good = true;
@@ -151,12 +151,12 @@ export function applyMark(owner: Owner, slot: Slot, mark: MarkRecord, at: Offset
     if (parked.stuck) parked.at = 0;
     else {
       slot.parked = undefined;
-      owner.parked.delete(slot);
+      apart.parked.delete(slot);
     }
   }
 }
 
-function applyPark(owner: Owner, slot: Slot, mark: MarkRecord, at: Offset): void {
+function applyPark(apart: Apart, slot: Slot, mark: MarkRecord, at: Offset): void {
   if (mark.park === null) return;
   slot.parked ??= {
     at,
@@ -167,7 +167,7 @@ function applyPark(owner: Owner, slot: Slot, mark: MarkRecord, at: Offset): void
     stuck: false,
     version: slot.version,
   };
-  owner.parked.add(slot);
+  apart.parked.add(slot);
   // a mark of other code about something else: what this code found gets a mark of its own
   if (slot.parked.stuck && slot.parked.park.poison !== mark.park.poison) return;
   slot.parked.at = at;

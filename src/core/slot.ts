@@ -201,15 +201,20 @@ export function upcastEvent(definition: EntityDefinition, event: EventBody): Eve
 
 /**
  * Evolves a slot by events of the log. If the author's code throws, the state is half of something.
- * @returns what it threw
+ * @returns what it threw, and at which event
  * @throws `unknown-event` as `knownEvent`
  */
-export function evolveStored(slot: Slot, events: readonly EventBody[]): { readonly thrown: unknown } | undefined {
-  try {
-    for (const event of events) evolveSlot(slot, [upcastEvent(slot.definition, event)]);
-  } catch (thrown) {
-    checkKnown(slot, events);
-    return { thrown };
+export function evolveStored(
+  slot: Slot,
+  events: readonly EventBody[],
+): { readonly event: EventBody; readonly thrown: unknown } | undefined {
+  for (const event of events) {
+    try {
+      evolveSlot(slot, [upcastEvent(slot.definition, event)]);
+    } catch (thrown) {
+      checkKnown(slot, events);
+      return { event, thrown };
+    }
   }
   return undefined;
 }

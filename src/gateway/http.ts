@@ -102,6 +102,6 @@ function sendReadiness(context: GatewayContext, response: ServerResponse): void 
   const health = context.service.health();
   const phase = context.draining && health.phase === "serving" ? "draining" : health.phase;
   if (phase !== "serving") response.setHeader("Retry-After", "1");
-  const { recovered, toRecover, readOnly } = health;
-  sendJson(response, phase === "serving" ? 200 : 503, { phase, recovered, toRecover, readOnly });
+  const { recovered, toRecover, readOnly, etaMs } = health;
+  sendJson(response, phase === "serving" ? 200 : 503, { phase, recovered, toRecover, readOnly, etaMs });
 }

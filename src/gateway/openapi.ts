@@ -358,6 +358,7 @@ function schemas(): Json {
         phase: { enum: ["starting", "recovering", "serving", "draining", "stopped"] },
         recovered: { type: "integer" },
         toRecover: { type: "integer" },
+        etaMs: { type: "integer", description: "How long the recovery will take still, if that can be told" },
         readOnly: { type: "boolean" },
       },
     },

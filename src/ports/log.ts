@@ -50,6 +50,9 @@ export interface LogFrame {
   readonly bytes: Uint8Array;
 }
 
+/** The part of a log that changes nothing: what a reader of the past needs of any engine. */
+export type LogReader = Pick<ShardLog, "tail" | "read" | "close">;
+
 export interface ShardLog {
   /** Positions of the given shards, in their order. */
   tail(shards: readonly ShardId[]): Promise<readonly LogPosition[]>;

@@ -19,6 +19,8 @@ import type { Limits } from "../model/limits.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
+import type { ProgressStream } from "./progress-bar.ts";
+import { recoverVisibly } from "./recovery-progress.ts";
 
 type DoorOptions = Pick<
   GatewayOptions,
@@ -34,6 +36,8 @@ export interface EmbeddedOptions extends DoorOptions {
   /** Size of one file of the log. Default 16 MiB. */
   readonly segmentBytes?: number;
   readonly limits?: Partial<Limits>;
+  /** Where to show how far a recovery is. Default: the error stream, if it is a terminal. False: nowhere. */
+  readonly progress?: ProgressStream | false;
   readonly onFault?: (where: string, error: unknown) => void;
   /** The node has stopped answering. Default: print it and end the process with code 70, so that a supervisor restarts it. */
   readonly onCrash?: (error: unknown) => void;
@@ -73,7 +77,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   let gateway: Gateway | undefined;
   try {
     gateway = await startGateway({ ...options, service: node, clock: systemClock, random: systemRandom });
-    await node.recover();
+    await recoverVisibly(node, progressStream(options.progress), systemClock);
   } catch (error) {
     await gateway?.close();
     await node.stop();
@@ -83,6 +87,11 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   let stopping: Promise<void> | undefined;
   const stop = () => (stopping ??= door.close().then(() => node.stop()));
   return { node, gateway: door, url: door.url, stop };
+}
+
+function progressStream(given: ProgressStream | false | undefined): ProgressStream | undefined {
+  if (given !== undefined) return given === false ? undefined : given;
+  return process.stderr.isTTY ? process.stderr : undefined;
 }
 
 /** State store and snapshots stand beside the log's files. */

@@ -21,6 +21,7 @@ import type {
   WatchCall,
   WatchNews,
 } from "../model/records.ts";
+import { etaMs } from "../std/progress.ts";
 import { Alarm } from "./alarm.ts";
 import { listCalls } from "./call-list.ts";
 import { CallRunner } from "./calls.ts";
@@ -75,6 +76,7 @@ class Node implements HoldfastNode {
   readonly #around: HostSurroundings;
   readonly #outgoing: Outgoing;
   readonly #progress = { recovered: 0, toRecover: 0 };
+  #recoveryStartMs = 0;
   readonly #recovering = new Set<ShardHost>();
   readonly #rebuilder: Rebuilder;
   #overBudget = 0;
@@ -132,7 +134,8 @@ class Node implements HoldfastNode {
 
   async recover(): Promise<void> {
     this.#phase = "recovering";
-    const { log } = this.#options;
+    const { log, clock } = this.#options;
+    this.#recoveryStartMs = clock.monotonic();
     try {
       await recoverShards(log, this.#hosts, this.#recoveryFacts());
     } catch (error) {
@@ -205,7 +208,12 @@ class Node implements HoldfastNode {
     const stored = this.#checkpointer?.stored ?? 0;
     const { readOnly } = this.#committer;
     const overBudget = this.#overBudget;
-    return { phase: this.#phase, ...this.#progress, readOnly, stored, overBudget, ...countEntities(this.#hosts) };
+    const counts = countEntities(this.#hosts);
+    const health = { phase: this.#phase, ...this.#progress, readOnly, stored, overBudget, ...counts };
+    if (this.#phase !== "recovering") return health;
+    const { recovered, toRecover } = this.#progress;
+    const leftMs = etaMs(recovered, toRecover, this.#options.clock.monotonic() - this.#recoveryStartMs);
+    return leftMs === undefined ? health : { ...health, etaMs: leftMs };
   }
 
   stop(): Promise<void> {

@@ -27,6 +27,8 @@ export interface Health {
   /** Records replayed and to be replayed, while recovering. */
   readonly recovered: number;
   readonly toRecover: number;
+  /** How long the recovery will take still, if it goes on as it went; undefined before anything is known of that. */
+  readonly etaMs?: number;
   /** The disk is full: reads work, commands are refused with `disk-full`. */
   readonly readOnly: boolean;
   /** Entities in memory, and images of entities in the state store. */

@@ -18,6 +18,7 @@ export const levels: Readonly<Record<string, number>> = {
   wire: 2,
   adapters: 3,
   runtime: 3,
+  history: 3,
   client: 3,
   gateway: 4,
   propagation: 4,
@@ -37,6 +38,7 @@ const packages: Readonly<Record<string, Readonly<Record<string, "value" | "type"
   wire: { msgpackr: "value" },
   gateway: { "@standard-schema/spec": "type", jose: "value", ws: "value" },
   sim: { "@standard-schema/spec": "type" },
+  cli: { commander: "value" },
 };
 
 /** Parts of contract suites: published, so product code, but made of tests. */

@@ -59,7 +59,13 @@ test("every export of the package exists as source, and its built files have the
     if (target["types"] !== `${built}.d.ts`) violations.push(`${name}: types are not ${built}.d.ts`);
     if (target["default"] !== `${built}.js`) violations.push(`${name}: default is not ${built}.js`);
   }
-  assertLaw(violations, "make the file, or take the entry out of `exports` in package.json.");
+  const { bin } = JSON.parse(read("package.json")) as { bin: Readonly<Record<string, string>> };
+  for (const [name, built] of Object.entries(bin)) {
+    const source = built.replace(/^dist\//, "src/").replace(/\.js$/, ".ts");
+    if (!existsSync(join(root, source))) violations.push(`the program ${name}: ${source} does not exist`);
+    else if (!read(source).startsWith("#!")) violations.push(`the program ${name}: ${source} does not begin with #!`);
+  }
+  assertLaw(violations, "make the file, or take the entry out of `exports` or `bin` in package.json.");
 });
 
 test("neither test code nor the simulator, with its planted bugs, is built or published", () => {

@@ -42,6 +42,11 @@ export async function openFileSnapshots(options: FileSnapshotsOptions): Promise<
   return store;
 }
 
+/** For who only loads: over a disk that was opened to read, beside a node that may be writing. */
+export function openFileSnapshotsToRead(options: FileSnapshotsOptions): SnapshotStore {
+  return new FileSnapshotStore(options);
+}
+
 class FileSnapshotStore implements SnapshotStore {
   readonly #disk: Disk;
   readonly #clock: Clock;

@@ -53,10 +53,11 @@ export async function writeFormat(disk: Disk, format: Format): Promise<void> {
 }
 
 /**
+ * @param shardCount what it must say; left out by a reader, who takes what it says
  * @throws `log-damaged` the file fails its checksum
  * @throws `invalid-configuration` a newer version wrote it, or it has another number of shards
  */
-export async function readFormat(disk: Disk, bytes: number, shardCount: number): Promise<Format> {
+export async function readFormat(disk: Disk, bytes: number, shardCount?: number): Promise<Format> {
   const file = await disk.open(formatName);
   const content = Buffer.alloc(bytes);
   try {
@@ -73,7 +74,7 @@ export async function readFormat(disk: Disk, bytes: number, shardCount: number):
       { details: { version: fields["version"], known: formatVersion } },
     );
   }
-  if (fields["shardCount"] !== shardCount) {
+  if (shardCount !== undefined && fields["shardCount"] !== shardCount) {
     throw new HoldfastError(
       "invalid-configuration",
       `The log in ${disk.place} was made with ${String(fields["shardCount"])} shards, but ${shardCount} are configured. ` +
@@ -81,9 +82,9 @@ export async function readFormat(disk: Disk, bytes: number, shardCount: number):
       { details: { found: fields["shardCount"], configured: shardCount } },
     );
   }
-  const { salt } = fields;
-  if (typeof salt !== "number") throw damagedFormat(disk.place);
-  return { shardCount, salt };
+  const { salt, shardCount: found } = fields;
+  if (typeof salt !== "number" || !Number.isSafeInteger(found)) throw damagedFormat(disk.place);
+  return { shardCount: found as number, salt };
 }
 
 function parse(text: string, place: string): Record<string, unknown> {

@@ -153,7 +153,7 @@ async function tidy(disk: Disk, entries: readonly DiskEntry[], segmentBytes: num
   return fits;
 }
 
-function segmentsOf(entries: readonly DiskEntry[]): { number: number; bytes: number }[] {
+export function segmentsOf(entries: readonly DiskEntry[]): { number: number; bytes: number }[] {
   return entries.flatMap(({ name, bytes }) => {
     const number = segmentNumberOf(name);
     return number === undefined ? [] : [{ number, bytes }];

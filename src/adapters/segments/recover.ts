@@ -47,7 +47,7 @@ export interface RecoverOptions {
   readonly segmentBytes: number;
 }
 
-interface FoundFile {
+export interface FoundFile {
   readonly number: number;
   readonly bytes: number;
 }
@@ -58,9 +58,28 @@ const firstBlockWindowBytes = 64 * 1024;
 /** @param files the log's segment files, at least one */
 export async function recover(options: RecoverOptions, files: readonly FoundFile[]): Promise<Recovered> {
   const { disk } = options;
+  const window = new Window();
+  const { segments, last, unbegun } = await survey(options, files, window);
+  const opened = new OpenFiles(disk);
+  try {
+    const prepared = unbegun === undefined ? undefined : await opened.open(unbegun);
+    const active = await opened.open(last);
+    return await settle(options, { segments, last, active, prepared, window });
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+/** The segments that have begun, at least one, and the one made after them, if it is there. Changes nothing. */
+export async function survey(
+  options: Pick<RecoverOptions, "disk" | "salt" | "shardCount">,
+  files: readonly FoundFile[],
+  window: Window,
+): Promise<{ readonly segments: Segment[]; readonly last: Segment; readonly unbegun: FoundFile | undefined }> {
+  const { disk } = options;
   const ordered = files.toSorted((a, b) => a.number - b.number);
   checkNumbers(disk, ordered);
-  const window = new Window();
   const segments: Segment[] = [];
   let unbegun: FoundFile | undefined;
   for (const found of ordered) {
@@ -72,15 +91,7 @@ export async function recover(options: RecoverOptions, files: readonly FoundFile
   checkTails(disk, segments);
   const last = segments.at(-1);
   if (last === undefined) throw missingStart(disk, ordered[0]?.number ?? 1);
-  const opened = new OpenFiles(disk);
-  try {
-    const prepared = unbegun === undefined ? undefined : await opened.open(unbegun);
-    const active = await opened.open(last);
-    return await settle(options, { segments, last, active, prepared, window });
-  } catch (error) {
-    await opened.close();
-    throw error;
-  }
+  return { segments, last, unbegun };
 }
 
 interface Opened {
@@ -121,7 +132,7 @@ async function settle(options: RecoverOptions, opened: Opened): Promise<Recovere
   return { positions, segments, active: state, chainEnd: end, marked, prepared };
 }
 
-async function scanActive(options: ScanOptions, positions: Positions): Promise<{ scan: Scan; marked: boolean }> {
+export async function scanActive(options: ScanOptions, positions: Positions): Promise<{ scan: Scan; marked: boolean }> {
   const scan = new Scan(options);
   let marked = false;
   let first = true;
@@ -136,7 +147,7 @@ async function scanActive(options: ScanOptions, positions: Positions): Promise<{
 
 /** Where every shard stood when the segment began; undefined if it never did. */
 async function readFirstTails(
-  options: RecoverOptions,
+  options: Pick<RecoverOptions, "disk" | "salt" | "shardCount">,
   found: FoundFile,
   window: Window,
 ): Promise<Float64Array | undefined> {
@@ -206,7 +217,7 @@ function checkTails(disk: Disk, segments: readonly Segment[]): void {
   });
 }
 
-function missingStart(disk: Disk, segment: number): HoldfastError {
+export function missingStart(disk: Disk, segment: number): HoldfastError {
   return new HoldfastError(
     "log-damaged",
     `Segment ${segment} in ${disk.place} is missing or does not begin as it must, though the log goes on behind it. ` +

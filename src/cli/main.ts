@@ -1,0 +1,48 @@
+/**
+ * The command line: which verbs there are, and how it ends.
+ *
+ * Exit codes: 0 done; 1 the answer is no (a divergence, no such entity) or an error of the catalogue; 2 it was called
+ * wrongly. Invariant: errors go to the error stream and say what to do; nothing is cut off by the end of the process.
+ */
+import { Command, CommanderError } from "commander";
+import { isHoldfastError } from "../model/errors.ts";
+import { addEvents } from "./events.ts";
+import { addFork } from "./fork.ts";
+import { addInspect } from "./inspect.ts";
+import { explain, UsageError } from "./settings.ts";
+import { addShards } from "./shards.ts";
+import { addVerify } from "./verify.ts";
+
+const after = `
+Exit codes: 0 done; 1 the answer is no, or an error that its code explains; 2 wrong usage.
+Nothing here changes a log, and a node may be running on it meanwhile.`;
+
+export async function main(argv: readonly string[]): Promise<void> {
+  // The reader of our output may have seen enough: `holdfast events table/42 | head`.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  const program = new Command("holdfast")
+    .description("Looks into the log of a Holdfast service: what is, what was, what would be.")
+    .addHelpText("after", after)
+    .exitOverride()
+    .showHelpAfterError("(holdfast --help shows what there is)");
+  for (const add of [addInspect, addEvents, addFork, addShards, addVerify]) add(program);
+  try {
+    await program.parseAsync([...argv]);
+  } catch (error) {
+    process.exitCode = fail(error);
+  }
+}
+
+function fail(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has printed it
+  if (error instanceof UsageError) {
+    console.error(`error: ${error.message}`);
+    return 2;
+  }
+  if (isHoldfastError(error)) {
+    console.error(explain(error));
+    return 1;
+  }
+  console.error(error);
+  return 1;
+}
