@@ -59,6 +59,8 @@ export const limitsDefault = {
   checkpointMs: 300_000,
   /** Bytes of the state store's file, its unused pages included: 100 million entities of 200 B. Reserves addresses, not space. */
   stateStoreBytesMax: 64 * 1024 * 1024 * 1024,
+  /** A state store's file up to this size is checked whole when it is opened: about 50 ms. Of larger ones each image is checked when it is read. */
+  stateStoreVerifyBytesMax: 64 * 1024 * 1024,
 
   // dedup
   /** How long a request id is remembered. A retry later than this is refused, never run. */
