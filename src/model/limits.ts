@@ -51,8 +51,8 @@ export const limitsDefault = {
   appendBytesMax: 4 * 1024 * 1024,
 
   // what is kept outside memory
-  /** Entities of the node in memory; others are images in the state store. At 1 KB each about 100 MB of heap. */
-  residentEntitiesMax: 100_000,
+  /** Entities of the node in memory; others are images in the state store. Small ones take 2 KB each: about 130 MB of heap. */
+  residentEntitiesMax: 65_536,
   /** What the replay after a crash may take, all shards together: a checkpoint is due when it would be more. */
   replayBudgetMs: 1_000,
   /** A checkpoint of a shard that changed at all, so that an idle one does not hold the log back. */
