@@ -36,8 +36,20 @@ new PerformanceObserver((list) => {
 
 const startedAt = performance.now();
 const log = await openSegmentLog({ directory, shardCount });
-const state = await openLmdbStateStore({ directory: `${directory}/state` });
-const node = await startNode({ entities: [account], log, state, clock: systemClock, random: systemRandom, shardCount });
+const state = await openLmdbStateStore({
+  directory: `${directory}/state`,
+  emptied: (reason) => console.error(`state store: ${reason}`),
+});
+const onFault = (where: string, error: unknown) => console.error(where, error);
+const node = await startNode({
+  onFault,
+  entities: [account],
+  log,
+  state,
+  clock: systemClock,
+  random: systemRandom,
+  shardCount,
+});
 const servingMs = performance.now() - startedAt;
 
 /** Runs `next` with `inFlight` calls at a time until it gives no more. */

@@ -81,14 +81,16 @@ export const limitsDefault = {
   callErrorCharsMax: 300,
 
   // what is kept outside memory
-  /** Entities of the node in memory; others are images in the state store. At 1 KB each about 100 MB of heap. */
-  residentEntitiesMax: 100_000,
+  /** Entities of the node in memory; others are images in the state store. Small ones take 2 KB each: about 130 MB of heap. */
+  residentEntitiesMax: 65_536,
   /** What the replay after a crash may take, all shards together: a checkpoint is due when it would be more. */
   replayBudgetMs: 1_000,
   /** A checkpoint of a shard that changed at all, so that an idle one does not hold the log back. */
   checkpointMs: 300_000,
   /** Bytes of the state store's file, its unused pages included: 100 million entities of 200 B. Reserves addresses, not space. */
   stateStoreBytesMax: 64 * 1024 * 1024 * 1024,
+  /** A state store's file up to this size is checked whole when it is opened: about 50 ms. Of larger ones each image is checked when it is read. */
+  stateStoreVerifyBytesMax: 64 * 1024 * 1024,
 
   // dedup
   /** How long a request id is remembered. A retry later than this is refused, never run. */

@@ -9,7 +9,7 @@
  * store that may have lost or mixed anything (power cut, copied from another machine, damaged) comes up empty.
  */
 
-import { HoldfastError } from "../model/errors.ts";
+import { assert, HoldfastError } from "../model/errors.ts";
 import type { ShardId } from "../model/ids.ts";
 import type { StoredImage } from "../model/images.ts";
 
@@ -18,6 +18,13 @@ export interface StateWrite {
   readonly images: readonly StoredImage[];
   /** Replaces the shard's stamp; left out it stays. Opaque bytes of any size up to 512 MiB. */
   readonly stamp?: Uint8Array;
+}
+
+const namePattern = /^[A-Za-z0-9_/-]{1,200}$/;
+
+/** Names are 1 to 200 of letters, digits, `_`, `-` and `/`. @throws `internal` another one */
+export function checkImageName(name: string): void {
+  assert(namePattern.test(name), "a name has 1 to 200 characters of letters, digits, `_`, `-` and `/`");
 }
 
 /** @returns what a store throws for an image whose bytes are not what was written */

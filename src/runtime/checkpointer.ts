@@ -29,8 +29,8 @@ const crowdedFactor = 2;
 const evictSlice = 2_000;
 /** Between looks whether the records of a slice are durable. */
 const durableMs = 1;
-/** What replaying a record costs until a recovery has measured it. */
-const replayMicrosGuess = 4;
+/** What replaying a record costs, with its entity read from the store and another one made room for. */
+const replayMicros = 25;
 
 export interface CheckpointerOptions {
   readonly keeps: readonly Keep[];
@@ -133,7 +133,7 @@ export class Checkpointer implements Origins {
     const { limits, clock, keeps } = this.#options;
     const records = keep.host.owner.durable - keep.checkpointAt;
     if (records <= 0 || keep.host.owner.phase !== "serving") return false;
-    if ((records * replayMicrosGuess) / 1_000 >= limits.replayBudgetMs / keeps.length) return true;
+    if ((records * replayMicros) / 1_000 >= limits.replayBudgetMs / keeps.length) return true;
     return clock.monotonic() - keep.checkpointMs >= limits.checkpointMs;
   }
 

@@ -167,7 +167,8 @@ export class ShardImages {
   }
 }
 
-const chunkPrefix = "#";
+/** No type name begins like this. */
+const chunkPrefix = "-/";
 
 function chunkName(number: number, from: number): string {
   return `${chunkPrefix}${number}/${from / idsPerChunk}`;

@@ -14,7 +14,6 @@ const letters = { busy: "b", image: "i", stamp: "s" } as const;
 
 /** Shards that keys have room for: four hexadecimal digits. */
 const shardsMax = 0x1_0000;
-const namePattern = /^[A-Za-z0-9_/-]{1,200}$/;
 
 /** Characters of a key before the name. */
 export const prefixLength = 6;
@@ -38,10 +37,6 @@ export function shardOfKey(key: string): ShardId {
 /** Above every key that begins with the prefix: keys are ASCII. */
 export function endOf(prefix: string): string {
   return `${prefix}\u007f`;
-}
-
-export function checkName(name: string): void {
-  assert(namePattern.test(name), "a name has 1 to 200 characters of letters, digits, `_`, `-` and `/`");
 }
 
 /** The checksum stands behind the payload: in a page the key stands before it, so both are checked by one call. */

@@ -11,9 +11,9 @@ import { statSync } from "node:fs";
 import type { RootDatabase } from "lmdb";
 import { assert, HoldfastError } from "../../model/errors.ts";
 import type { ShardId } from "../../model/ids.ts";
-import { type StateStore, type StateWrite, stateDamaged } from "../../ports/state-store.ts";
-import { checkName, endOf, openValue, prefixLength, prefixOf, sealValue, shardOfKey } from "./keys.ts";
-import { checksumOf, syncFile } from "./seal.ts";
+import { checkImageName, type StateStore, type StateWrite, stateDamaged } from "../../ports/state-store.ts";
+import { endOf, openValue, prefixLength, prefixOf, sealValue, shardOfKey } from "./keys.ts";
+import { syncFile } from "./seal.ts";
 
 /** Told of an image, or of the shard's stamp if the name is undefined. */
 export type Damaged = (shard: ShardId, name: string | undefined) => void;
@@ -24,7 +24,7 @@ export interface LmdbParts {
   readonly bytesMax: number;
   readonly damaged: Damaged;
   /** Everything is on stable storage. */
-  readonly closed: (closed: { bytes: number; crc: number }) => Promise<void>;
+  readonly closed: () => Promise<void>;
 }
 
 /** Keys of one step of an iteration: a moment's work, and no long transaction. */
@@ -132,7 +132,7 @@ export class LmdbStateStore implements StateStore {
       this.#closed = true;
       await this.#database.close();
       await syncFile(this.#parts.path);
-      await this.#parts.closed(await checksumOf(this.#parts.path));
+      await this.#parts.closed();
     })();
     return this.#closing;
   }
@@ -266,7 +266,7 @@ function encode(writes: readonly StateWrite[]): Change[] {
   for (const { shard, images, stamp } of writes) {
     const [imagePrefix, busyPrefix] = [prefixOf("image", shard), prefixOf("busy", shard)];
     for (const { name, bytes, busy } of images) {
-      checkName(name);
+      checkImageName(name);
       put(imagePrefix + name, bytes);
       if (busy) put(busyPrefix + name, nothing);
       else changes.push([busyPrefix + name, undefined]);

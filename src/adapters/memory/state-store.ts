@@ -6,7 +6,7 @@
  */
 import { HoldfastError } from "../../model/errors.ts";
 import type { ShardId } from "../../model/ids.ts";
-import { type StateStore, type StateWrite, stateDamaged } from "../../ports/state-store.ts";
+import { checkImageName, type StateStore, type StateWrite, stateDamaged } from "../../ports/state-store.ts";
 
 interface Kept {
   readonly bytes: Uint8Array;
@@ -73,6 +73,7 @@ class Store implements StateStore {
       const known = this.#shards.get(shard) ?? { images: new Map<string, Kept>(), names: [], stamp: undefined };
       this.#shards.set(shard, known);
       for (const { name, bytes, busy } of images) {
+        checkImageName(name);
         if (!known.images.has(name)) known.names = undefined;
         known.images.set(name, { bytes: bytes.slice(), busy, damaged: false });
       }
