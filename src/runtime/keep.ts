@@ -59,6 +59,8 @@ export class Keep {
   /** Entities that changed since the last snapshot; undefined when the state store has to be searched for them. */
   #changed: Map<string, { readonly touched: Offset; readonly busy: boolean }> | undefined = new Map();
   #snapshotAt: Offset = 0;
+  /** When the last snapshot was made, by the monotonic clock. */
+  snapshotMs = 0;
   /** The next restore uses neither state store nor snapshot: the log did not follow them. */
   #doubts = 0;
   /** Writes that failed, in all and until `present` was called last. */
@@ -69,6 +71,8 @@ export class Keep {
   readonly #report: (where: string, error: unknown) => void;
   checkpointAt: Offset = 1;
   checkpointMs = 0;
+  /** Entities that were brought in until the last checkpoint. */
+  activationsBefore = 0;
 
   constructor(parts: KeepParts) {
     this.host = parts.host;
@@ -78,6 +82,11 @@ export class Keep {
     this.#definitions = parts.definitions;
     this.#clock = parts.clock;
     this.#report = parts.report;
+  }
+
+  /** The newest snapshot contains everything below it. */
+  get snapshotAt(): Offset {
+    return this.#snapshotAt;
   }
 
   get hasSnapshots(): boolean {
@@ -91,6 +100,7 @@ export class Keep {
     const image = (await this.#fromStore(position)) ?? (await this.#fromSnapshot(position));
     this.host.reset(position.tail, image);
     this.checkpointAt = image?.at ?? 1;
+    this.activationsBefore = 0;
     try {
       for (const name of [...this.images.busy()]) this.host.step({ kind: "activate", entity: parseRef(name) });
     } catch (error) {
@@ -228,6 +238,7 @@ export class Keep {
       if (this.#failures !== this.#failuresBefore) throw new Abandoned();
       await this.images.complete(image, this.#snapshotAt);
       this.checkpointAt = image.at;
+      this.activationsBefore = owner.slots.activations;
     });
   }
 
@@ -247,6 +258,7 @@ export class Keep {
       const { trimBelow, problems } = await this.#snapshots.save({ image, images, codes: this.#codes });
       for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
       this.#snapshotAt = image.at;
+      this.snapshotMs = this.#clock.monotonic();
       await this.images.noteSnapshot(image.at);
       while (await this.#snapshots.merge()) await rest();
       return trimBelow;
