@@ -122,6 +122,8 @@ class Simulation {
   #checkClaims(): void {
     const { swarm, counts } = this.#world;
     if (swarm.zombies > 0 || swarm.log.unknown > 0) return;
+    // An image that turned bad does cost its shard one.
+    if (swarm.kept.damage > 0) return;
     this.#witness.shards.forEach(({ claims }, shard) => {
       if (claims > counts.restarts + 1)
         this.#world.violated("a broken entity costs no restart", `shard ${shard}: ${claims} claims`);
