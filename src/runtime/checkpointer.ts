@@ -70,7 +70,7 @@ export class Checkpointer implements Origins {
     if (this.hot <= this.#options.limits.residentEntitiesMax) return undefined;
     this.#hurry = true;
     return this.#makeRoom().finally(() => {
-      this.#hurry = false;
+      this.#hurry = this.#closed;
     });
   }
 
@@ -83,6 +83,13 @@ export class Checkpointer implements Origins {
         this.start();
       });
     });
+  }
+
+  /** Stores, publishes and trims nothing more, from this moment on. */
+  halt(): void {
+    this.#closed = true;
+    this.#cancelLook();
+    for (const keep of this.#options.keeps) keep.halted = true;
   }
 
   /** A last checkpoint of everything that changed, so that the next start has nothing to replay; then no more. */
@@ -150,11 +157,14 @@ export class Checkpointer implements Origins {
   }
 
   async #try(keep: Keep): Promise<void> {
+    const { owner } = keep.host;
     try {
       await this.#checkpoint(keep);
     } catch (error) {
-      if (isStateDamaged(error)) keep.host.abandon(error);
-      else if (!(error instanceof Abandoned)) this.#options.report(`checkpoint of shard ${keep.host.shard}`, error);
+      if (isStateDamaged(error)) {
+        // Only the incarnation that was looked at; a later one finds out for itself.
+        if (keep.host.owner === owner && owner.phase === "serving") keep.host.abandon(error);
+      } else if (!(error instanceof Abandoned)) this.#options.report(`checkpoint of shard ${keep.host.shard}`, error);
     }
     keep.checkpointMs = this.#options.clock.monotonic();
   }
@@ -174,6 +184,7 @@ export class Checkpointer implements Origins {
   }
 
   async #trim(keep: Keep, image: ShardImage, trimBelow: Offset): Promise<void> {
+    if (keep.halted) return;
     let before = trimBelow;
     // The outcome of a remembered id is read from its record.
     for (const { offsets } of image.requests) if (offsets.length > 0) before = Math.min(before, offsets[0] as number);

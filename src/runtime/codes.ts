@@ -28,8 +28,7 @@ export function sameCodes(left: Codes, right: Codes): boolean {
 }
 
 /**
- * What turns images of other code into this code's.
- * @throws `unknown-event` there is no way to; nothing was changed
+ * What turns images of other code into this code's; it throws `unknown-event` for one that it cannot.
  */
 export function converterOf(
   codes: Codes,
@@ -37,23 +36,25 @@ export function converterOf(
 ): (image: StoredImage) => StoredImage {
   const now = codesOf(definitions);
   const migrated = new Map<string, { readonly definition: EntityDefinition; readonly version: number }>();
+  /** Types of which no image can be used: as long as there is none, nothing is wrong. */
+  const lost = new Map<string, HoldfastError>();
   for (const [name, code] of Object.entries(codes)) {
     if (code === now[name]) continue;
     const definition = definitions.get(name);
     const version = Number.parseInt(code, 10);
-    if (definition === undefined)
-      throw unusable(name, "this code does not define that type. Deploy the code that wrote it");
-    if (version === definition.version) continue;
-    if (version > definition.version || definition.migrate === undefined)
-      throw unusable(
-        name,
-        `they are of version ${version}, the definition's is ${definition.version}. Give it a \`migrate\``,
-      );
-    migrated.set(name, { definition, version });
+    if (definition === undefined) {
+      lost.set(name, unusable(name, "this code does not define that type. Deploy the code that wrote it"));
+    } else if (version > definition.version || (version < definition.version && definition.migrate === undefined)) {
+      const why = `they are of version ${version}, the definition's is ${definition.version}. Give it a \`migrate\``;
+      lost.set(name, unusable(name, why));
+    } else if (version < definition.version) migrated.set(name, { definition, version });
   }
-  if (migrated.size === 0) return (image) => image;
+  if (migrated.size === 0 && lost.size === 0) return (image) => image;
   return (image) => {
-    const found = migrated.get(image.name.slice(0, image.name.indexOf("/")));
+    const type = image.name.slice(0, image.name.indexOf("/"));
+    const error = lost.get(type);
+    if (error !== undefined) throw error;
+    const found = migrated.get(type);
     return found === undefined ? image : migrate(image, found.definition, found.version);
   };
 }

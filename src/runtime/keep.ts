@@ -57,11 +57,11 @@ export class Keep {
   readonly #clock: Clock;
   readonly #definitions: ReadonlyMap<string, EntityDefinition>;
   /** Entities that changed since the last snapshot; undefined when the state store has to be searched for them. */
-  #changed: Map<string, { readonly touched: Offset; readonly busy: boolean }> | undefined = new Map();
+  #changed: Set<string> | undefined = new Set();
   #snapshotAt: Offset = 0;
   /** When the last snapshot was made, by the monotonic clock. */
   snapshotMs = 0;
-  /** The next restore uses neither state store nor snapshot: the log did not follow them. */
+  /** How often in a row the log did not follow what was restored: after the first no store is used, then no snapshot. */
   #doubts = 0;
   /** Writes that failed, in all and until `present` was called last. */
   #failures = 0;
@@ -71,6 +71,8 @@ export class Keep {
   readonly #report: (where: string, error: unknown) => void;
   checkpointAt: Offset = 1;
   checkpointMs = 0;
+  /** The node's own code is broken: what is in memory is not to be believed any more. */
+  halted = false;
   /** Entities that were brought in until the last checkpoint. */
   activationsBefore = 0;
 
@@ -95,6 +97,8 @@ export class Keep {
 
   /** Puts the host into the newest state that fits: the state store's, else a snapshot's, else none. */
   async restore(position: LogPosition): Promise<void> {
+    // What an incarnation before has under way must have landed before the store is asked how far it goes.
+    await this.#turn;
     if (this.host.damaged) await this.images.clear();
     this.host.damaged = false;
     const image = (await this.#fromStore(position)) ?? (await this.#fromSnapshot(position));
@@ -131,7 +135,7 @@ export class Keep {
   }
 
   async #fromSnapshot(position: LogPosition): Promise<ShardImage | undefined> {
-    this.#changed = new Map();
+    this.#changed = new Set();
     this.#snapshotAt = 0;
     if (this.#snapshots === undefined || this.#doubts > 1) return undefined;
     const loaded = await this.#load(this.#snapshots, position.trimmed <= 1 ? loadTriesMax : Number.POSITIVE_INFINITY);
@@ -216,8 +220,8 @@ export class Keep {
       throw error;
     }
     if (host.owner !== owner) throw new Abandoned();
-    for (const { name, touched, busy } of images) {
-      this.#changed?.set(name, { touched, busy });
+    for (const { name, touched } of images) {
+      this.#changed?.add(name);
       host.step({ kind: "stored", entity: parseRef(name), touched });
     }
     return { count: images.length, busyMs };
@@ -239,6 +243,7 @@ export class Keep {
       await this.images.complete(image, this.#snapshotAt);
       this.checkpointAt = image.at;
       this.activationsBefore = owner.slots.activations;
+      this.#doubts = 0;
     });
   }
 
@@ -249,7 +254,7 @@ export class Keep {
   async snapshot(image: ShardImage, owner: Owner, rest: () => Promise<void>): Promise<Offset | undefined> {
     if (this.#snapshots === undefined) return undefined;
     const changed = this.#changed;
-    this.#changed = new Map();
+    this.#changed = new Set();
     try {
       const images = (since: Offset) =>
         changed === undefined || since !== this.#snapshotAt
@@ -259,7 +264,7 @@ export class Keep {
       for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
       this.#snapshotAt = image.at;
       this.snapshotMs = this.#clock.monotonic();
-      await this.images.noteSnapshot(image.at);
+      await this.#inTurn(() => this.images.noteSnapshot(image.at));
       while (await this.#snapshots.merge()) await rest();
       return trimBelow;
     } catch (error) {
@@ -269,15 +274,10 @@ export class Keep {
     }
   }
 
-  async *#read(
-    changed: ReadonlyMap<string, { readonly touched: Offset; readonly busy: boolean }>,
-    owner: Owner,
-    rest: () => Promise<void>,
-  ): AsyncGenerator<StoredImage> {
+  async *#read(changed: ReadonlySet<string>, owner: Owner, rest: () => Promise<void>): AsyncGenerator<StoredImage> {
     let read = 0;
-    for (const name of [...changed.keys()].sort()) {
-      const { touched, busy } = changed.get(name) as { touched: Offset; busy: boolean };
-      const image = this.images.stored(name, touched, busy);
+    for (const name of [...changed].sort()) {
+      const image = this.images.stored(name);
       // A shard that starts over may have its store cleared meanwhile.
       this.#checkAlive(owner);
       assert(image !== undefined, "an entity that was stored is in the store");
@@ -297,7 +297,7 @@ export class Keep {
   }
 
   #checkAlive(owner: Owner): void {
-    if (this.host.owner !== owner || owner.phase === "released") throw new Abandoned();
+    if (this.halted || this.host.owner !== owner || owner.phase === "released") throw new Abandoned();
   }
 }
 

@@ -379,6 +379,7 @@ class Node implements HoldfastNode {
     this.#phase = "stopped";
     this.#outgoing.drop();
     this.#cancelIdleTick();
+    this.#checkpointer?.halt();
     this.#committer.close();
     this.#calls.close();
     this.#alarm.close();

@@ -10,7 +10,7 @@ import { type EntityRef, formatRef, type Offset, type ShardId } from "../model/i
 import type { EntityImage, RequestsImage, ShardImage, StoredImage } from "../model/images.ts";
 import type { LogPosition } from "../ports/log.ts";
 import { type StateStore, stateDamaged } from "../ports/state-store.ts";
-import { decodeIds, decodeImage, decodeStamp, encodeIds, encodeStamp, type Stamp } from "../wire/image.ts";
+import { decodeIds, decodeImage, decodeStamp, encodeIds, encodeStamp, isBusy, type Stamp } from "../wire/image.ts";
 import { type Codes, sameCodes } from "./codes.ts";
 
 /** Ids in one chunk: full ones are written once, the last one again with each checkpoint (400 KB). */
@@ -31,7 +31,7 @@ export class ShardImages {
   #stamp: Stamp | undefined;
   #high: Offset = 0;
   /** Ids of each generation's chunks that the store has, by the generation's start. */
-  #written = new Map<number, { readonly number: number; count: number }>();
+  #written = new Map<number, Chunks>();
 
   constructor(store: StateStore, shard: ShardId, codes: Codes) {
     this.#store = store;
@@ -83,21 +83,23 @@ export class ShardImages {
   /** From now on the store is complete up to `image.at`. */
   async complete(image: ShardImage, snapshotAt: Offset): Promise<void> {
     const { at, chain, epoch, timeMs } = image;
-    this.#forget(image.requests);
+    const written = this.#kept(image.requests);
     const chunks: StoredImage[] = [];
     const requests: Stamp["requests"][number][] = [];
     for (const generation of image.requests) {
       const { startMs, offsets } = generation;
-      const known = this.#written.get(startMs) ?? { number: this.#freeNumber(), count: 0 };
-      this.#written.set(startMs, known);
+      const known = written.get(startMs) ?? { number: freeNumber(written), count: 0 };
       chunks.push(...chunksFrom(generation, known.number, known.count));
-      known.count = offsets.length;
+      written.set(startMs, { number: known.number, count: offsets.length });
       requests.push({ number: known.number, startMs, count: offsets.length });
     }
-    this.#high = Math.max(this.#high, at);
-    this.#stamp = { at, chain, epoch, timeMs, snapshotAt, high: this.#high, codes: this.#codes, requests };
-    const stamp = encodeStamp(this.#stamp);
-    await this.#store.write([{ shard: this.#shard, images: chunks, stamp }]);
+    const high = Math.max(this.#high, at);
+    const stamp = { at, chain, epoch, timeMs, snapshotAt, high, codes: this.#codes, requests };
+    await this.#store.write([{ shard: this.#shard, images: chunks, stamp: encodeStamp(stamp) }]);
+    // Only now: what a write that failed would have said must not be said by the next.
+    this.#high = Math.max(this.#high, high);
+    this.#stamp = stamp;
+    this.#written = written;
   }
 
   /** A snapshot has everything below `snapshotAt` now. */
@@ -112,21 +114,25 @@ export class ShardImages {
     return this.#store.busy(this.#shard);
   }
 
-  /** One image as it stands in the store. */
-  stored(name: string, touched: Offset, busy: boolean): StoredImage | undefined {
+  /** One image as it stands in the store now, which may be newer than what was asked for. */
+  stored(name: string): StoredImage | undefined {
     const bytes = this.#store.get(this.#shard, name);
-    return bytes && { name, touched, busy, bytes };
+    return bytes && this.#asStored(name, bytes);
   }
 
-  /** Every image with a record at `since` or later. */
+  /** Every image; undefined for those without a record at `since` or later. */
   *since(since: Offset): Generator<StoredImage | undefined> {
-    const busy = new Set(this.busy());
     for (const [name, bytes] of this.#store.images(this.#shard)) {
       if (name.startsWith(chunkPrefix)) continue;
-      const touched = decodeImage(bytes)?.touched;
-      if (touched === undefined) throw stateDamaged(this.#shard, name);
-      yield touched >= since ? { name, touched, busy: busy.has(name), bytes } : undefined;
+      const image = this.#asStored(name, bytes);
+      yield image.touched >= since ? image : undefined;
     }
+  }
+
+  #asStored(name: string, bytes: Uint8Array): StoredImage {
+    const image = decodeImage(bytes);
+    if (image === undefined) throw stateDamaged(this.#shard, name);
+    return { name, touched: image.touched, busy: isBusy(image), bytes };
   }
 
   get count(): number {
@@ -153,18 +159,24 @@ export class ShardImages {
     return requests;
   }
 
-  /** Generations that are past their window: their chunks are written over. */
-  #forget(requests: readonly RequestsImage[]): void {
+  /** What is written of these generations; the chunks of others, past their window, are written over. */
+  #kept(requests: readonly RequestsImage[]): Map<number, Chunks> {
     const kept = new Set(requests.map(({ startMs }) => startMs));
-    for (const startMs of this.#written.keys()) if (!kept.has(startMs)) this.#written.delete(startMs);
+    return new Map([...this.#written].filter(([startMs]) => kept.has(startMs)));
   }
+}
 
-  #freeNumber(): number {
-    const taken = new Set([...this.#written.values()].map(({ number }) => number));
-    let number = 0;
-    while (taken.has(number)) number++;
-    return number;
-  }
+/** The chunks of one generation: the number they are named by, and how many ids they hold. */
+interface Chunks {
+  readonly number: number;
+  readonly count: number;
+}
+
+function freeNumber(written: ReadonlyMap<number, Chunks>): number {
+  const taken = new Set([...written.values()].map(({ number }) => number));
+  let number = 0;
+  while (taken.has(number)) number++;
+  return number;
 }
 
 /** No type name begins like this. */

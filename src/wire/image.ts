@@ -28,10 +28,15 @@ const version = 1;
 
 type Row = unknown[];
 
+/** Something of the entity waits: it is to be in memory when its shard is served. */
+export function isBusy({ timers, outbox, calls, parked }: EntityImage): boolean {
+  const sending = outbox.some(({ sends }) => sends.length > 0);
+  return timers.length > 0 || sending || calls.length > 0 || parked !== undefined;
+}
+
 export function encodeImage(image: EntityImage): StoredImage {
   const { entity, touched, timers, outbox, inbox, calls, parked } = image;
-  const sending = outbox.some(({ sends }) => sends.length > 0);
-  const busy = timers.length > 0 || sending || calls.length > 0 || parked !== undefined;
+  const busy = isBusy(image);
   const row: Row = [version, entity.type, entity.key, image.version, touched, image.state];
   if (busy || outbox.length > 0 || inbox.length > 0) {
     row.push(
