@@ -3,6 +3,8 @@
  *
  *     scale.ts fill <directory> <entities> <events>   brings them into being, then goes on until <events> are recorded
  *     scale.ts load <directory> <entities> <ms>       random commands over the first <entities>, latency and heap
+ *     scale.ts rate <directory> <entities> <ms> <per second>   the same at a rate of arrivals that does not depend on
+ *                                                     answers; latency counts from when a command was due
  *     scale.ts open <directory>                       how long a start takes, and the first answer
  *
  * `fill` with a fourth argument `kill` ends itself with SIGKILL instead of stopping.
@@ -74,6 +76,30 @@ function drive(inFlight: number, next: () => number | undefined, note?: (micros:
   });
 }
 
+/** Sends at a rate, whatever the answers do. @returns how many it were */
+function arrive(perSecond: number, forMs: number, note: (micros: number) => void): Promise<number> {
+  const from = performance.now();
+  let [sent, open] = [0, 0];
+  return new Promise((resolve) => {
+    const go = (): void => {
+      const now = performance.now();
+      for (let dueAt = from + (sent / perSecond) * 1_000; dueAt <= now && dueAt < from + forMs; ) {
+        sent++;
+        open++;
+        const at = dueAt;
+        credit(node, Math.floor(Math.random() * entities), () => {
+          open--;
+          note((performance.now() - at) * 1_000);
+        });
+        dueAt = from + (sent / perSecond) * 1_000;
+      }
+      if (now < from + forMs || open > 0) setTimeout(go, 1);
+      else resolve(sent);
+    };
+    go();
+  });
+}
+
 function credit(to: HoldfastNode, entity: number, done: () => void): void {
   const call = {
     entity: { type: "account", key: `a${entity}` },
@@ -135,6 +161,16 @@ if (mode === "fill") {
   );
   const [p50Ms, p99Ms, p999Ms] = [50, 99, 99.9].map((share) => histogram.percentile(share) / 1_000);
   tell({ ...facts(), perSecond: (done / amount) * 1_000, p50Ms, p99Ms, p999Ms });
+} else if (mode === "rate") {
+  const perSecond = Number(end);
+  await arrive(perSecond, 3_000, () => {});
+  const before = facts();
+  pauses.length = 0;
+  const histogram = createHistogram();
+  const sent = await arrive(perSecond, amount, (micros) => histogram.record(Math.max(1, Math.round(micros))));
+  const [p50Ms, p99Ms, p999Ms] = [50, 99, 99.9].map((share) => histogram.percentile(share) / 1_000);
+  const after = facts();
+  tell({ ...after, activations: after.activations - before.activations, sent, p50Ms, p99Ms, p999Ms });
 } else {
   await drive(
     1,

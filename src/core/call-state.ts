@@ -8,6 +8,7 @@ import type { Offset } from "../model/ids.ts";
 import type { CallImage } from "../model/images.ts";
 import type { CallBody, CallId, StepRecord } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
+import type { SmallMap } from "../std/small-map.ts";
 
 /** What an attempt came to. `final`: no further attempt can do better. */
 export type CallAnswer =
@@ -40,7 +41,7 @@ export function callName(id: CallId): string {
 }
 
 /** What a record says of calls: those it makes, and the one it is about. */
-export function applyCalls(calls: Map<string, Call>, record: StepRecord, at: Offset): void {
+export function applyCalls(calls: SmallMap<string, Call>, record: StepRecord, at: Offset): void {
   const { cause } = record;
   switch (cause.kind) {
     case "called":
@@ -56,7 +57,7 @@ export function applyCalls(calls: Map<string, Call>, record: StepRecord, at: Off
   if (record.calls.length > 0) addCalls(calls, record, at);
 }
 
-function addCalls(calls: Map<string, Call>, record: StepRecord, at: Offset): void {
+function addCalls(calls: SmallMap<string, Call>, record: StepRecord, at: Offset): void {
   for (const [index, body] of record.calls.entries()) {
     const call: Call = {
       id: { at, index },

@@ -64,14 +64,18 @@ test("an id is too old after its window and too new beyond the allowed future", 
 test("only the newest outcomes are kept decoded", () => {
   const dedup = makeDedup(limits, 1);
   for (let at = 1; at <= 50; at++) {
-    rememberOutcome(
-      dedup,
-      at,
-      { entity: { type: "t", key: "k" }, command: "c", outcome: { ok: true, value: null }, version: at },
-      10,
-    );
+    rememberOutcome(dedup, at, {
+      entity: { type: "t", key: "k" },
+      command: "c",
+      outcome: { ok: true, value: null },
+      version: at,
+      bytes: 10,
+    });
   }
-  assert.deepEqual([...dedup.outcomes.keys()], [41, 42, 43, 44, 45, 46, 47, 48, 49, 50]);
+  assert.deepEqual(
+    dedup.outcomes.keys().toSorted((one, other) => Number(one) - Number(other)),
+    [41, 42, 43, 44, 45, 46, 47, 48, 49, 50],
+  );
 });
 
 test("a restored table answers the same, and an id noted again at the same offset changes nothing", () => {

@@ -15,6 +15,7 @@ import type { RequestsImage } from "../model/images.ts";
 import type { Limits } from "../model/limits.ts";
 import type { Outcome } from "../model/records.ts";
 import { IdTable } from "../std/id-table.ts";
+import { LiveTable } from "../std/live-table.ts";
 import { Queue } from "../std/queue.ts";
 import { uuidBytesTime } from "../std/uuid-bytes.ts";
 
@@ -27,6 +28,8 @@ export interface Remembered {
   readonly outcome: Outcome;
   /** Version of the entity in that answer. */
   readonly version: Offset;
+  /** What it counts of the bytes that outcomes may take. */
+  readonly bytes: number;
   /** It was answered before it was durable. */
   readonly early?: boolean;
 }
@@ -40,13 +43,21 @@ export interface Dedup {
   readonly limits: Limits;
   readonly seed: number;
   readonly generations: Generation[];
-  readonly outcomes: Map<Offset, Remembered>;
-  readonly order: Queue<{ at: Offset; bytes: number }>;
+  readonly outcomes: LiveTable<Remembered>;
+  /** Offsets of the outcomes, oldest first. */
+  readonly order: Queue<Offset>;
   outcomesBytes: number;
 }
 
 export function makeDedup(limits: Limits, seed: number, requests: readonly RequestsImage[] = []): Dedup {
-  const dedup = { limits, seed, generations: [], outcomes: new Map(), order: new Queue<never>(), outcomesBytes: 0 };
+  const dedup = {
+    limits,
+    seed,
+    generations: [],
+    outcomes: new LiveTable<Remembered>(),
+    order: new Queue<Offset>(),
+    outcomesBytes: 0,
+  };
   restoreRequests(dedup, requests);
   return dedup;
 }
@@ -125,10 +136,10 @@ export function restoreRequests(dedup: Dedup, images: readonly RequestsImage[]):
   }
 }
 
-export function rememberOutcome(dedup: Dedup, at: Offset, remembered: Remembered, bytes: number): void {
+export function rememberOutcome(dedup: Dedup, at: Offset, remembered: Remembered): void {
   dedup.outcomes.set(at, remembered);
-  dedup.order.push({ at, bytes });
-  dedup.outcomesBytes += bytes;
+  dedup.order.push(at);
+  dedup.outcomesBytes += remembered.bytes;
   const { outcomesPerShardMax, outcomesBytesPerShardMax } = dedup.limits;
   while (
     dedup.order.size > outcomesPerShardMax ||
@@ -136,8 +147,8 @@ export function rememberOutcome(dedup: Dedup, at: Offset, remembered: Remembered
   ) {
     const oldest = dedup.order.shift();
     if (oldest === undefined) break;
-    dedup.outcomes.delete(oldest.at);
-    dedup.outcomesBytes -= oldest.bytes;
+    dedup.outcomesBytes -= dedup.outcomes.get(oldest)?.bytes ?? 0;
+    dedup.outcomes.delete(oldest);
   }
 }
 

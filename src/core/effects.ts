@@ -131,8 +131,8 @@ export type Input =
   | { readonly kind: "drain" }
   /** Give images of entities that changed, of at most so many. */
   | { readonly kind: "collect"; readonly imagesMax: number }
-  /** A store has the image that contains the entity's records up to `touched`. */
-  | { readonly kind: "stored"; readonly entity: EntityRef; readonly touched: Offset }
+  /** A store has the image that contains the entity's records up to `touched`, in so many bytes. */
+  | { readonly kind: "stored"; readonly entity: EntityRef; readonly touched: Offset; readonly bytes: number }
   /** The image of the entity could not be stored: it is to be given again. */
   | { readonly kind: "unstored"; readonly entity: EntityRef }
   /** Forget up to so many entities that a store has. */

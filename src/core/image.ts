@@ -6,13 +6,13 @@
  * 2. A slot is forgotten only if a store has its image with every record of it, and nothing of the owner points at it.
  */
 import type { EntityDefinition } from "../model/entity.ts";
-import { type EntityRef, formatRef, type Offset } from "../model/ids.ts";
+import { type EntityRef, formatRef } from "../model/ids.ts";
 import type { EntityImage, ParkedImage } from "../model/images.ts";
 import type { Plain } from "../std/plain.ts";
 import { armTimers } from "./alarms.ts";
 import { trackCalls } from "./call-start.ts";
 import { callFrom, callName, imageOfCall } from "./call-state.ts";
-import type { Effect } from "./effects.ts";
+import type { Effect, Input } from "./effects.ts";
 import type { Owner } from "./owner-state.ts";
 import { makeSlot, outboxTo, type Parked, type Slot } from "./slot.ts";
 
@@ -93,9 +93,11 @@ export function collectImages(owner: Owner, imagesMax: number, effects: Effect[]
 }
 
 /** A store has the image of the entity that contains its records up to `touched`. */
-export function noteStored(owner: Owner, entity: EntityRef, touched: Offset): void {
+export function noteStored(owner: Owner, { entity, touched, bytes }: Extract<Input, { kind: "stored" }>): void {
   const slot = owner.slots.peek(entity);
-  if (slot !== undefined) slot.stored = Math.max(slot.stored, touched);
+  if (slot === undefined) return;
+  slot.stored = Math.max(slot.stored, touched);
+  owner.slots.resize(slot, bytes);
 }
 
 /** The image that was collected is lost. */

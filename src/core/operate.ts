@@ -77,7 +77,7 @@ function carryOut(
         kind: "rebuild",
         order: {
           entity: slot.ref,
-          from: owner.cold?.(slot.ref),
+          from: owner.cold?.(slot.ref)?.image,
           below: owner.tail,
           without: parked.park.poison,
           asked: { caller: asked.caller, principal },

@@ -34,7 +34,13 @@ export interface OwnerOptions {
 }
 
 /** Where images are kept. Answers at once; `undefined` means that there is no such entity. */
-export type ColdImages = (ref: EntityRef) => EntityImage | undefined;
+export type ColdImages = (ref: EntityRef) => ColdImage | undefined;
+
+export interface ColdImage {
+  readonly image: EntityImage;
+  /** Size of the image as it is stored. */
+  readonly bytes: number;
+}
 
 /** What a replay begins with, and how far it goes. */
 export interface ReplayBounds {
@@ -126,8 +132,11 @@ export function makeOwner(options: OwnerOptions, replay: ReplayBounds = { tail: 
 export const systemPrincipal: Principal = { kind: "system", id: "holdfast" };
 function activate(definitions: Owner["definitions"], cold: ColdImages, ref: EntityRef): Slot | undefined {
   const definition = definitions.get(ref.type);
-  const image = definition && cold(ref);
-  return image && slotFrom(image, definition);
+  const found = definition && cold(ref);
+  if (definition === undefined || found === undefined) return undefined;
+  const slot = slotFrom(found.image, definition);
+  slot.imageBytes = found.bytes;
+  return slot;
 }
 
 /** Answers everybody who waits at the gate; records, sends and views that wait stay. */

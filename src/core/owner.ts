@@ -73,7 +73,7 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
       collectImages(owner, input.imagesMax, effects);
       break;
     case "stored":
-      noteStored(owner, input.entity, input.touched);
+      noteStored(owner, input);
       break;
     case "unstored":
       noteUnstored(owner, input.entity);

@@ -103,7 +103,7 @@ function markParked(owner: Owner, slot: Slot, nowMs: number, effects: Effect[]):
 }
 
 function orderRebuild(owner: Owner, slot: Slot, effects: Effect[]): void {
-  const from = owner.cold?.(slot.ref);
+  const from = owner.cold?.(slot.ref)?.image;
   const order = { entity: slot.ref, from, below: slot.parked?.below ?? 0, without: undefined, asked: undefined };
   holdUntilDurable(owner.gate, slot.touched, owner.durable, { kind: "rebuild", order }, effects);
 }

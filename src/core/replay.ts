@@ -67,7 +67,8 @@ function rememberStep(owner: Owner, at: Offset, record: StepRecord, cause: Reque
   if (record.time < replay.nowMs - limits.dedupWindowMs - 2 * limits.requestIdFutureMs) return;
   rememberRequest(dedup, cause.column ?? cause.idBytes, at, record.time, cause.place);
   if (at < replay.tail - limits.outcomesPerShardMax) return;
-  rememberOutcome(dedup, at, { entity: record.entity, command: record.command, outcome: record.outcome, version }, 64);
+  const { entity, command, outcome } = record;
+  rememberOutcome(dedup, at, { entity, command, outcome, version, bytes: 64 });
 }
 
 /** A rejection of an entity that does not exist leaves no slot. */

@@ -12,6 +12,7 @@ import type { Park } from "../model/marks.ts";
 import type { EventBody, Outcome, SendBody, StepRecord } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 import { Queue } from "../std/queue.ts";
+import { SmallMap } from "../std/small-map.ts";
 import { applyCalls, type Call } from "./call-state.ts";
 
 export interface Timer {
@@ -73,11 +74,13 @@ export interface Slot {
   /** Bytes of the state when it was measured last, of events since, and when to measure again. See `state-size.ts`. */
   stateBytes: number;
   grownBytes: number;
-  readonly timers: Map<string, Timer>;
-  readonly outbox: Map<string, Outbox>;
-  readonly inbox: Map<string, Inbox>;
+  /** Size of its image when it was encoded or decoded last, and of the events since: what it costs to have it in memory. */
+  imageBytes: number;
+  readonly timers: SmallMap<string, Timer>;
+  readonly outbox: SmallMap<string, Outbox>;
+  readonly inbox: SmallMap<string, Inbox>;
   /** Calls that are not settled. */
-  readonly calls: Map<string, Call>;
+  readonly calls: SmallMap<string, Call>;
 
   /** Offset up to which a store has the slot's records; 0 if it has no image. */
   stored: Offset;
@@ -101,10 +104,11 @@ export function makeSlot(ref: EntityRef, definition: EntityDefinition): Slot {
     parked: undefined,
     stateBytes: -1,
     grownBytes: 0,
-    timers: new Map(),
-    outbox: new Map(),
-    inbox: new Map(),
-    calls: new Map(),
+    imageBytes: 0,
+    timers: new SmallMap(),
+    outbox: new SmallMap(),
+    inbox: new SmallMap(),
+    calls: new SmallMap(),
     stored: 0,
     dirty: false,
     used: true,

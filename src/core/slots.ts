@@ -5,16 +5,18 @@
  * that a lookup makes no string: it is done for every command and for every record of a replay.
  */
 import { type EntityRef, formatRef } from "../model/ids.ts";
+import { LiveTable } from "../std/live-table.ts";
 import type { Slot } from "./slot.ts";
 
 /** The slot of an entity that is not in memory, made from its image; undefined if there is none. */
 export type Activate = (ref: EntityRef) => Slot | undefined;
 
 export class Slots {
-  readonly #byType = new Map<string, Map<string, Slot>>();
+  readonly #byType = new Map<string, LiveTable<Slot>>();
   readonly #activate: Activate | undefined;
   readonly #ring: Slot[] = [];
   #hand = 0;
+  #bytes = 0;
   /** Lookups that found the slot in memory, and those that brought it in. */
   hits = 0;
   activations = 0;
@@ -25,6 +27,17 @@ export class Slots {
 
   get size(): number {
     return this.#ring.length;
+  }
+
+  /** Of the slots' images, as far as they are known. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The slot's image would have so many bytes. */
+  resize(slot: Slot, imageBytes: number): void {
+    if (slot.place !== -1) this.#bytes += imageBytes - slot.imageBytes;
+    slot.imageBytes = imageBytes;
   }
 
   get(ref: EntityRef): Slot | undefined {
@@ -48,10 +61,14 @@ export class Slots {
 
   add(slot: Slot): void {
     const { type, key } = slot.ref;
-    const ofType = this.#byType.get(type);
-    if (ofType === undefined) this.#byType.set(type, new Map([[key, slot]]));
-    else ofType.set(key, slot);
+    let ofType = this.#byType.get(type);
+    if (ofType === undefined) {
+      ofType = new LiveTable();
+      this.#byType.set(type, ofType);
+    }
+    ofType.set(key, slot);
     slot.place = this.#ring.push(slot) - 1;
+    this.#bytes += slot.imageBytes;
   }
 
   /**
@@ -76,10 +93,13 @@ export class Slots {
 
   #remove(slot: Slot): void {
     this.#byType.get(slot.ref.type)?.delete(slot.ref.key);
+    this.#bytes -= slot.imageBytes;
     const last = this.#ring.pop() as Slot;
-    if (last === slot) return;
-    this.#ring[slot.place] = last;
-    last.place = slot.place;
+    if (last !== slot) {
+      this.#ring[slot.place] = last;
+      last.place = slot.place;
+    }
+    slot.place = -1;
   }
 
   values(): readonly Slot[] {

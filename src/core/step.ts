@@ -102,6 +102,7 @@ export function recordStep(
   const record: StepRecord = { ...draft, outcome: answered };
   if (creates) keepSlot(owner, slot);
   applyRecord(slot, record, at);
+  if (decision.bytes > 0) owner.slots.resize(slot, slot.imageBytes + decision.bytes);
   const windowMs = facts.windowMs ?? 0;
   const byMs = windowMs === 0 ? 0 : facts.nowMs + windowMs * relaxedShare.wait;
   addRecord(owner, { slot, record, bytes: decision.bytes + replyBytes + 96, byMs }, effects);
@@ -157,12 +158,14 @@ function noteRequest(
   bytes: number,
 ): void {
   rememberRequest(owner.dedup, id, at, record.time);
-  rememberOutcome(
-    owner.dedup,
-    at,
-    { entity: record.entity, command: record.command, outcome: record.outcome, version, early },
-    bytes + 64,
-  );
+  rememberOutcome(owner.dedup, at, {
+    entity: record.entity,
+    command: record.command,
+    outcome: record.outcome,
+    version,
+    early,
+    bytes: bytes + 64,
+  });
 }
 
 /** The reply is computed from the state after the events; one that cannot be made fails the reply, not the command. */

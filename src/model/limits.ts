@@ -83,6 +83,8 @@ export const limitsDefault = {
   // what is kept outside memory
   /** Entities of the node in memory; others are images in the state store. Small ones take 2 KB each: about 130 MB of heap. */
   residentEntitiesMax: 65_536,
+  /** Bytes of their images. Live objects take two to five times as much. */
+  residentBytesMax: 64 * 1024 * 1024,
   /** What the replay after a crash may take, all shards together: a checkpoint is due when it would be more. */
   replayBudgetMs: 1_000,
   /** A checkpoint of a shard that changed at all, so that an idle one does not hold the log back. */
@@ -166,6 +168,7 @@ export function limitsWith(changes: Partial<Limits> = {}): Limits {
     limits.stateBytesMax + limits.recordBytesMax <= limits.appendBytesMax,
     "a mark with a state and a captured command fits in an append",
   );
+  assert(limits.stateBytesMax <= limits.residentBytesMax, "an entity fits in memory");
   assert(limits.callResultBytesMax <= limits.inputBytesMax, "a call's result fits in a command's input");
   assert(limits.callAttempts <= limits.callAttemptsMax, "the usual attempts may be asked for");
   assert(limits.callTimeoutMs <= limits.callTimeoutMaxMs, "the usual timeout may be asked for");

@@ -10,6 +10,7 @@ import { openLmdbStateStore } from "../adapters/lmdb/open.ts";
 import { openSegmentLog } from "../adapters/segments/open.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { openDirectory } from "../adapters/system/disk.ts";
+import { systemHeap } from "../adapters/system/heap.ts";
 import { systemRandom } from "../adapters/system/random.ts";
 import type { Gateway, GatewayOptions } from "../gateway/options.ts";
 import { startGateway } from "../gateway/server.ts";
@@ -69,6 +70,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
     ...kept,
     clock: systemClock,
     random: systemRandom,
+    heap: systemHeap,
     shardCount,
     onCrash: options.onCrash ?? endProcess,
     ...(limits === undefined ? {} : { limits }),

@@ -15,16 +15,13 @@ import type { Clock } from "../ports/clock.ts";
 import type { LogPosition, ShardLog } from "../ports/log.ts";
 import { Abandoned, isStateDamaged, type Keep } from "./keep.ts";
 import type { Origins } from "./recovery.ts";
+import type { Residents } from "./residents.ts";
 import type { ShardHost } from "./shard-host.ts";
 
 /** Between looks at what is due. */
 const lookMs = 250;
 /** After a slice the work rests for this many times as long as it took. */
 const restFactor = 4;
-/** So many times more entities in memory than there may be, and the work does not rest any more. */
-const pressedFactor = 1.1;
-/** So many times more, and commands are refused: the store is slower than the entities come. */
-const crowdedFactor = 2;
 /** Entities that are looked through for eviction in one go: about a millisecond. */
 const evictSlice = 2_000;
 /** Between looks whether the records of a slice are durable. */
@@ -39,6 +36,7 @@ export interface CheckpointerOptions {
   readonly log: ShardLog;
   readonly clock: Clock;
   readonly limits: Limits;
+  readonly residents: Residents;
   /** Something outside the node does not work; the next checkpoint tries again. */
   readonly report: (where: string, error: unknown) => void;
 }
@@ -67,7 +65,9 @@ export class Checkpointer implements Origins {
 
   /** Before the shards are served nothing has to go on meanwhile: no rest is taken. */
   relieve(): Promise<void> | undefined {
-    if (this.hot <= this.#options.limits.residentEntitiesMax) return undefined;
+    const { residents } = this.#options;
+    residents.look();
+    if (residents.excess === 0) return undefined;
     this.#hurry = true;
     return this.#makeRoom().finally(() => {
       this.#hurry = this.#closed;
@@ -108,18 +108,11 @@ export class Checkpointer implements Origins {
 
   /** Memory is so full of entities that no more commands may be taken until there is room. */
   get crowded(): boolean {
-    return this.hot > this.#options.limits.residentEntitiesMax * crowdedFactor;
+    return this.#options.residents.crowded;
   }
 
   get #pressed(): boolean {
-    return this.#hurry || this.hot > this.#options.limits.residentEntitiesMax * pressedFactor;
-  }
-
-  /** Entities in memory. */
-  get hot(): number {
-    let count = 0;
-    for (const { host } of this.#options.keeps) count += host.owner.slots.size;
-    return count;
+    return this.#hurry || this.#options.residents.pressed;
   }
 
   /** Images of entities in the state store. */
@@ -193,12 +186,13 @@ export class Checkpointer implements Origins {
 
   /** Forgets entities while there are more in memory than there may be; those that changed are stored first. */
   async #makeRoom(): Promise<void> {
-    const { keeps, limits } = this.#options;
-    for (let excess = this.hot - limits.residentEntitiesMax; excess > 0 && !this.#closed; ) {
-      const before = this.hot;
-      for (const keep of keeps) await this.#makeRoomIn(keep, Math.ceil((excess * keep.host.owner.slots.size) / before));
-      excess = this.hot - limits.residentEntitiesMax;
-      if (this.hot >= before) return;
+    const { keeps, residents } = this.#options;
+    residents.look();
+    while (residents.excess > 0 && !this.#closed) {
+      const { count, excess } = residents;
+      for (const keep of keeps) await this.#makeRoomIn(keep, Math.ceil((excess * keep.host.owner.slots.size) / count));
+      residents.look();
+      if (residents.count >= count) return;
     }
   }
 
@@ -236,7 +230,8 @@ export class Checkpointer implements Origins {
 
   /** Lets commands go on, for longer than the work took; unless entities come faster than they leave. */
   async #rest(busyMs: number): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, residents } = this.#options;
+    residents.look();
     const restMs = this.#pressed ? 0 : busyMs * restFactor;
     await new Promise<void>((resolve) => (restMs > 1 ? clock.after(restMs, resolve) : clock.defer(resolve)));
   }

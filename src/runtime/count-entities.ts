@@ -8,10 +8,11 @@ import type { ShardHost } from "./shard-host.ts";
 
 export function countEntities(
   hosts: readonly ShardHost[],
-): Pick<Health, "hot" | "lookups" | "activations" | "quarantined"> {
-  const counts = { hot: 0, lookups: 0, activations: 0, quarantined: 0 };
+): Pick<Health, "hot" | "hotBytes" | "lookups" | "activations" | "quarantined"> {
+  const counts = { hot: 0, hotBytes: 0, lookups: 0, activations: 0, quarantined: 0 };
   for (const { owner } of hosts) {
     counts.hot += owner.slots.size;
+    counts.hotBytes += owner.slots.bytes;
     counts.lookups += owner.slots.hits + owner.slots.activations;
     counts.activations += owner.slots.activations;
     counts.quarantined += owner.parked.size;

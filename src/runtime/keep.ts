@@ -23,8 +23,8 @@ import type { ShardSnapshots } from "./snapshots.ts";
 /** The incarnation that the images were of has ended; what was stored of it stays true. */
 export class Abandoned extends Error {}
 
-/** Images of one slice while commands go on: one or two milliseconds of work. */
-const sliceImages = 256;
+/** Images of one slice while commands go on: half a millisecond of work. */
+const sliceImages = 64;
 /** Images of one slice when memory is more urgent than latency: fewer transactions. */
 const sliceImagesHasty = 2_048;
 
@@ -220,9 +220,9 @@ export class Keep {
       throw error;
     }
     if (host.owner !== owner) throw new Abandoned();
-    for (const { name, touched } of images) {
+    for (const { name, touched, bytes } of images) {
       this.#changed?.add(name);
-      host.step({ kind: "stored", entity: parseRef(name), touched });
+      host.step({ kind: "stored", entity: parseRef(name), touched, bytes: bytes.length });
     }
     return { count: images.length, busyMs };
   }

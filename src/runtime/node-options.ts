@@ -7,6 +7,7 @@ import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { Limits } from "../model/limits.ts";
 import type { Clock, Random } from "../ports/clock.ts";
+import type { HeapGauge } from "../ports/heap.ts";
 import type { ShardLog } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
@@ -25,6 +26,8 @@ export interface NodeOptions {
   readonly snapshots?: SnapshotStore;
   readonly clock: Clock;
   readonly random: Random;
+  /** Left out, only counts and bytes bound what is in memory. */
+  readonly heap?: HeapGauge;
   /** Must be the one the log was made with. Default 256. */
   readonly shardCount?: number;
   readonly limits?: Partial<Limits>;

@@ -124,6 +124,7 @@ class Node implements HoldfastNode {
         state: options.state,
         snapshots: options.snapshots,
         clock,
+        heap: options.heap,
         report: (where, error) => options.onFault?.(where, error),
       },
       this.#around,

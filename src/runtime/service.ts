@@ -34,6 +34,8 @@ export interface Health {
   /** Entities in memory, and images of entities in the state store. */
   readonly hot: number;
   readonly stored: number;
+  /** Bytes that the images of the entities in memory would have, as far as they are known. */
+  readonly hotBytes: number;
   /** Lookups of entities since the start, and those of them that had to read the state store. */
   readonly lookups: number;
   readonly activations: number;

@@ -6,8 +6,9 @@
  * 1. Only what rests on durable records is written; the stamp's `high` is above every image before that image can be read.
  * 2. A store that cannot be trusted is cleared before anything is read from it: stamp and log, code or chain do not fit.
  */
+import type { ColdImage } from "../core/owner-state.ts";
 import { type EntityRef, formatRef, type Offset, type ShardId } from "../model/ids.ts";
-import type { EntityImage, RequestsImage, ShardImage, StoredImage } from "../model/images.ts";
+import type { RequestsImage, ShardImage, StoredImage } from "../model/images.ts";
 import type { LogPosition } from "../ports/log.ts";
 import { type StateStore, stateDamaged } from "../ports/state-store.ts";
 import { decodeIds, decodeImage, decodeStamp, encodeIds, encodeStamp, isBusy, type Stamp } from "../wire/image.ts";
@@ -40,12 +41,12 @@ export class ShardImages {
   }
 
   /** The image of an entity. @throws `state-damaged` it is there and cannot be read */
-  read(ref: EntityRef): EntityImage | undefined {
+  read(ref: EntityRef): ColdImage | undefined {
     const bytes = this.#store.get(this.#shard, formatRef(ref));
     if (bytes === undefined) return undefined;
     const image = decodeImage(bytes);
     if (image === undefined || image.touched >= this.#high) throw stateDamaged(this.#shard, formatRef(ref));
-    return image;
+    return { image, bytes: bytes.length };
   }
 
   /** What is left of an earlier running, if it fits the log and the code; else the store is cleared. */

@@ -8,12 +8,14 @@ import type { OwnerOptions } from "../core/owner-state.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { EntityRef } from "../model/ids.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { HeapGauge } from "../ports/heap.ts";
 import type { ShardLog } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { codesOf } from "./codes.ts";
 import { Keep } from "./keep.ts";
+import { Residents } from "./residents.ts";
 import { type HostSurroundings, ShardHost } from "./shard-host.ts";
 import { ShardImages } from "./shard-images.ts";
 import { ShardSnapshots } from "./snapshots.ts";
@@ -25,6 +27,7 @@ export interface ShardsOptions {
   readonly state: StateStore | undefined;
   readonly snapshots: SnapshotStore | undefined;
   readonly clock: Clock;
+  readonly heap: HeapGauge | undefined;
   readonly report: (where: string, error: unknown) => void;
 }
 
@@ -35,7 +38,7 @@ export interface Shards {
 
 /** @throws `invalid-configuration` snapshots are made of what a state store holds, so they need one */
 export function makeShards(options: ShardsOptions, around: HostSurroundings): Shards {
-  const { count, owner, log, state, snapshots: store, clock, report } = options;
+  const { count, owner, log, state, snapshots: store, clock, heap, report } = options;
   if (state === undefined && store !== undefined)
     throw new HoldfastError(
       "invalid-configuration",
@@ -56,5 +59,7 @@ export function makeShards(options: ShardsOptions, around: HostSurroundings): Sh
     keeps.push(new Keep({ host, images, snapshots, codes, clock, definitions: owner.definitions, report }));
   }
   if (state === undefined) return { hosts, checkpointer: undefined };
-  return { hosts, checkpointer: new Checkpointer({ keeps, log, clock, limits: owner.limits, report }) };
+  const { limits } = owner;
+  const residents = new Residents(hosts, limits, heap);
+  return { hosts, checkpointer: new Checkpointer({ keeps, log, clock, limits, residents, report }) };
 }
