@@ -1,184 +1,132 @@
 /**
- * State at scale: many entities on one node, most of them outside memory.
+ * `npm run bench:scale`: state at scale. Millions of entities on one node, most of them outside memory; restarts; snapshots.
  *
- *     scale.ts fill <directory> <entities> <events>   brings them into being, then goes on until <events> are recorded
- *     scale.ts load <directory> <entities> <ms>       random commands over the first <entities>, latency and heap
- *     scale.ts rate <directory> <entities> <ms> <per second>   the same at a rate of arrivals that does not depend on
- *                                                     answers; latency counts from when a command was due
- *     scale.ts open <directory>                       how long a start takes, and the first answer
- *
- * `fill` with a fourth argument `kill` ends itself with SIGKILL instead of stopping.
+ * Each row is a process of its own (`scale-node.ts`). Latencies that are compared are taken in turns, at the same rate of
+ * arrivals, and their medians are compared, because the machine is shared. `--entities`, `--events`, `--per-second`,
+ * `--rounds`, `--ms` set the size; `--directory` uses (and keeps) a directory that was filled before.
  */
-import { createHistogram, PerformanceObserver } from "node:perf_hooks";
-import { type HoldfastNode, startNode } from "holdfast";
-import { openLmdbStateStore } from "../src/adapters/lmdb/open.ts";
-import { openSegmentLog } from "../src/adapters/segments/open.ts";
-import { systemClock } from "../src/adapters/system/clock.ts";
-import { systemRandom } from "../src/adapters/system/random.ts";
-import { shardCountEmbedded } from "../src/model/ids.ts";
-import { uuidV7 } from "./uuid.ts";
-import { account } from "./wallet.ts";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { cpus, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { endProcess, startProcess } from "./process.ts";
 
-const [mode, directory, entitiesText = "0", amountText = "0", end = "stop"] = process.argv.slice(2) as [
-  string,
-  string,
-  string?,
-  string?,
-  string?,
+const { values: options } = parseArgs({
+  options: {
+    entities: { type: "string", default: "2000000" },
+    events: { type: "string", default: "10000000" },
+    "per-second": { type: "string", default: "3000" },
+    rounds: { type: "string", default: "3" },
+    ms: { type: "string", default: "8000" },
+    directory: { type: "string" },
+  },
+});
+const { entities, events } = options;
+const rounds = Number(options.rounds);
+const few = "10000";
+const directory = options.directory ?? mkdtempSync(join(tmpdir(), "holdfast-scale-"));
+
+type Row = Partial<Record<string, number>>;
+
+/** What the process says, after it has ended; undefined if it ended before it said anything. */
+function run(mode: string, ...parameters: string[]): Promise<Row> {
+  const child = startProcess("scale-node.ts", [mode, directory, ...parameters]);
+  return new Promise((resolve, reject) => {
+    let said: Row | undefined;
+    child.on("message", (message) => {
+      said = message as Row;
+    });
+    child.once("exit", (code) => {
+      void endProcess(child);
+      if (said === undefined) reject(new Error(`${mode} ended with ${code} before it said anything`));
+      else resolve(said);
+    });
+  });
+}
+
+const shown = (value: number | undefined) =>
+  value === undefined ? "" : value.toLocaleString("en", { maximumFractionDigits: value < 100 ? 1 : 0 });
+
+const columns = [
+  "servingMs",
+  "firstAnswerMs",
+  "recovered",
+  "perSecond",
+  "p50Ms",
+  "p99Ms",
+  "hot",
+  "activations",
+  "heapPeakMb",
+  "rssMb",
+  "pausesOver20Ms",
+  "longestPauseMs",
 ];
-const entities = Number(entitiesText);
-const amount = Number(amountText);
-const shardCount = shardCountEmbedded;
 
-/** Pauses of the collector in ms. */
-const pauses: number[] = [];
-new PerformanceObserver((list) => {
-  for (const entry of list.getEntries()) pauses.push(entry.duration);
-}).observe({ entryTypes: ["gc"] });
-
-const startedAt = performance.now();
-const log = await openSegmentLog({ directory, shardCount });
-const state = await openLmdbStateStore({
-  directory: `${directory}/state`,
-  emptied: (reason) => console.error(`state store: ${reason}`),
-});
-const onFault = (where: string, error: unknown) => console.error(where, error);
-const node = await startNode({
-  onFault,
-  entities: [account],
-  log,
-  state,
-  clock: systemClock,
-  random: systemRandom,
-  shardCount,
-});
-const servingMs = performance.now() - startedAt;
-
-/** Runs `next` with `inFlight` calls at a time until it gives no more. */
-function drive(inFlight: number, next: () => number | undefined, note?: (micros: number) => void): Promise<void> {
-  let open = 0;
-  return new Promise((resolve) => {
-    const go = (): void => {
-      const entity = next();
-      if (entity === undefined) {
-        if (open === 0) resolve();
-        return;
-      }
-      open++;
-      const at = performance.now();
-      credit(node, entity, () => {
-        open--;
-        note?.((performance.now() - at) * 1_000);
-        go();
-      });
-    };
-    for (let index = 0; index < inFlight; index++) go();
-  });
+function head(): void {
+  console.log(`| | ${columns.join(" | ")} |`);
+  console.log(`|${"---|".repeat(columns.length + 1)}`);
 }
 
-/** Sends at a rate, whatever the answers do. @returns how many it were */
-function arrive(perSecond: number, forMs: number, note: (micros: number) => void): Promise<number> {
-  const from = performance.now();
-  let [sent, open] = [0, 0];
-  return new Promise((resolve) => {
-    const go = (): void => {
-      const now = performance.now();
-      for (let dueAt = from + (sent / perSecond) * 1_000; dueAt <= now && dueAt < from + forMs; ) {
-        sent++;
-        open++;
-        const at = dueAt;
-        credit(node, Math.floor(Math.random() * entities), () => {
-          open--;
-          note((performance.now() - at) * 1_000);
-        });
-        dueAt = from + (sent / perSecond) * 1_000;
-      }
-      if (now < from + forMs || open > 0) setTimeout(go, 1);
-      else resolve(sent);
-    };
-    go();
-  });
+function row(name: string, measured: Row): Row {
+  console.log(`| ${name} | ${columns.map((column) => shown(measured[column])).join(" | ")} |`);
+  return measured;
 }
 
-function credit(to: HoldfastNode, entity: number, done: () => void): void {
-  const call = {
-    entity: { type: "account", key: `a${entity}` },
-    command: "credit",
-    input: { amount: 5 },
-    requestId: uuidV7(),
-    principal: { kind: "service", id: "bench" },
-  } as const;
-  to.execute(call, (result) => {
-    if (result.ok) done();
-    else if (result.code === "overloaded") setTimeout(() => credit(to, entity, done), 5);
-    else throw new Error(`${result.code}: ${result.detail}`);
-  });
+const median = (values: readonly number[]) => values.toSorted((one, other) => one - other)[values.length >> 1] ?? 0;
+
+/** p99 of one against the other, in turns. */
+async function compare(what: string, one: [string, string[]], other: [string, string[]]): Promise<void> {
+  const p99s: [number[], number[]] = [[], []];
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, [name, parameters]] of [one, other].entries()) {
+      const measured = row(
+        name,
+        await run("rate", "--per-second", options["per-second"], "--ms", options.ms, ...parameters),
+      );
+      (p99s[index] as number[]).push(measured["p99Ms"] ?? 0);
+    }
+  }
+  const [first, second] = p99s.map(median) as [number, number];
+  console.log(`\n${what}: p99 ${shown(first)} ms against ${shown(second)} ms: ${(first / second).toFixed(2)} x\n`);
+  head();
 }
 
-function facts() {
-  const { heapUsed, rss, external } = process.memoryUsage();
-  const { hot, stored, lookups, activations, recovered } = node.health();
-  const long = pauses.filter((ms) => ms > 20);
-  return {
-    servingMs,
-    recovered,
-    hot,
-    stored,
-    lookups,
-    activations,
-    heapMb: heapUsed / 1e6,
-    externalMb: external / 1e6,
-    rssMb: rss / 1e6,
-    pausesOver20Ms: long.length,
-    longestPauseMs: Math.max(0, ...pauses),
-  };
+const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
+const cpu = cpus();
+console.log(
+  `${cpu.length} x ${cpu[0]?.model}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}, commit ${commit}`,
+);
+console.log(
+  `${entities} entities of about 200 bytes, ${events} events, 16 shards, every append on the disk before it is answered\n`,
+);
+head();
+const all = ["--entities", entities];
+if (!existsSync(join(directory, "state"))) {
+  row("fill, with snapshots", await run("fill", ...all, "--events", events, "--snapshots"));
 }
-
-/** To whoever started this as a part of a benchmark, else to the terminal. */
-function tell(what: object): void {
-  if (process.send === undefined) console.log(JSON.stringify(what));
-  else process.send(what);
-}
-
-if (mode === "fill") {
-  let sent = 0;
-  const from = performance.now();
-  await drive(2_048, () => (sent < amount ? (sent++ * 7_919) % entities : undefined));
-  tell({ ...facts(), perSecond: amount / ((performance.now() - from) / 1_000) });
-  if (end === "kill") process.kill(process.pid, "SIGKILL");
-} else if (mode === "load") {
-  const histogram = createHistogram();
-  const until = performance.now() + amount;
-  pauses.length = 0;
-  let done = 0;
-  await drive(
-    32,
-    () => (performance.now() < until ? Math.floor(Math.random() * entities) : undefined),
-    (micros) => {
-      done++;
-      histogram.record(Math.max(1, Math.round(micros)));
-    },
-  );
-  const [p50Ms, p99Ms, p999Ms] = [50, 99, 99.9].map((share) => histogram.percentile(share) / 1_000);
-  tell({ ...facts(), perSecond: (done / amount) * 1_000, p50Ms, p99Ms, p999Ms });
-} else if (mode === "rate") {
-  const perSecond = Number(end);
-  await arrive(perSecond, 3_000, () => {});
-  const before = facts();
-  pauses.length = 0;
-  const histogram = createHistogram();
-  const sent = await arrive(perSecond, amount, (micros) => histogram.record(Math.max(1, Math.round(micros))));
-  const [p50Ms, p99Ms, p999Ms] = [50, 99, 99.9].map((share) => histogram.percentile(share) / 1_000);
-  const after = facts();
-  tell({ ...after, activations: after.activations - before.activations, sent, p50Ms, p99Ms, p999Ms });
-} else {
-  await drive(
-    1,
-    (() => {
-      let left = 1;
-      return () => (left-- > 0 ? 0 : undefined);
-    })(),
-  );
-  tell({ ...facts(), firstAnswerMs: performance.now() - startedAt });
-}
-await node.stop();
+row("start after a clean stop", await run("open", "--snapshots"));
+row("32 in flight, few entities", await run("load", "--entities", few, "--ms", options.ms, "--snapshots"));
+row("32 in flight, all entities", await run("load", ...all, "--ms", options.ms, "--snapshots"));
+await compare(
+  `all ${entities} entities against ${few}, ${options["per-second"]} commands/s`,
+  ["at a rate, all entities", [...all, "--snapshots"]],
+  ["at a rate, few entities", ["--entities", few, "--snapshots"]],
+);
+const often = ["--checkpoint-ms", "3000"];
+await compare(
+  "a snapshot of every shard every 3 s against checkpoints alone",
+  ["at a rate, snapshots", [...all, ...often, "--snapshots"]],
+  ["at a rate, no snapshots", [...all, ...often]],
+);
+await run("load", ...all, "--ms", "20000", "--snapshots", "--kill");
+row("start after kill -9 under load", await run("open", "--snapshots"));
+rmSync(join(directory, "state"), { recursive: true });
+const fetched = await run("download");
+row("start from snapshots alone", await run("open", "--snapshots"));
+const log = Number(execFileSync("du", ["-sb", directory], { encoding: "utf8" }).split("\t")[0]);
+console.log(
+  `\nReading the snapshots' ${shown((fetched["bytes"] ?? 0) / 1e6)} MB alone took ${shown(fetched["ms"])} ms. All files: ${shown(log / 1e6)} MB, ` +
+    `of it the state store ${shown(statSync(join(directory, "state", "state.mdb")).size / 1e6)} MB.`,
+);
+if (options.directory === undefined) rmSync(directory, { recursive: true });
