@@ -47,8 +47,9 @@ export async function writeLayers(objects: ShardObjects, stamp: Stamp, images: I
   return layers.filter((layer) => layer.parts.length > 0);
 }
 
-/** In ascending order, each name once: the image that was touched last. */
+/** In ascending order, each name once: the image that was touched last. A run that comes so is not sorted again. */
 function sortRun(run: StoredImage[]): StoredImage[] {
+  if (run.every(({ name }, index) => index === 0 || (run[index - 1] as StoredImage).name < name)) return run;
   const before = (one: StoredImage, other: StoredImage) =>
     one.name < other.name ? -1 : one.name > other.name ? 1 : other.touched - one.touched;
   const sorted = run.sort(before);

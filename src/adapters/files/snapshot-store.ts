@@ -19,6 +19,7 @@ import {
   type SnapshotStore,
   type StoredObject,
 } from "../../ports/snapshot-store.ts";
+import { Permits } from "./permits.ts";
 
 export interface FileSnapshotsOptions {
   readonly disk: Disk;
@@ -51,6 +52,7 @@ class FileSnapshotStore implements SnapshotStore {
   readonly #disk: Disk;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #permits = new Permits(operationsMax);
   /** Those of this opening take the lock one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -68,8 +70,11 @@ class FileSnapshotStore implements SnapshotStore {
   async put(name: string, bytes: Uint8Array): Promise<void> {
     checkObjectName(name);
     const file = fileOf(name);
-    if (await this.#exists(file)) return this.#disk.syncDirectory(); // its writer may not have come to that
-    await this.#write(file, bytes);
+    await this.#permits.use(async () => {
+      if (await this.#exists(file))
+        await this.#disk.syncDirectory(); // its writer may not have come to that
+      else await this.#write(file, bytes);
+    });
   }
 
   async replace(name: string, bytes: Uint8Array, expected: ObjectTag | undefined): Promise<PutResult> {
@@ -84,7 +89,7 @@ class FileSnapshotStore implements SnapshotStore {
 
   async get(name: string): Promise<StoredObject | undefined> {
     checkObjectName(name);
-    return await this.#read(fileOf(name));
+    return await this.#permits.use(() => this.#read(fileOf(name)));
   }
 
   async *list(prefix: string): AsyncIterable<string> {
@@ -97,8 +102,10 @@ class FileSnapshotStore implements SnapshotStore {
   async delete(names: readonly string[]): Promise<void> {
     for (const name of names) checkObjectName(name);
     if (names.length === 0) return;
-    for (const name of names) await this.#disk.remove(fileOf(name));
-    await this.#disk.syncDirectory();
+    await this.#permits.use(async () => {
+      for (const name of names) await this.#disk.remove(fileOf(name));
+      await this.#disk.syncDirectory();
+    });
   }
 
   async close(): Promise<void> {
@@ -134,7 +141,13 @@ class FileSnapshotStore implements SnapshotStore {
         if (filled < readBytes) break;
       }
       const bytes = pieces.length === 1 ? (pieces[0] as Uint8Array).slice() : Buffer.concat(pieces);
-      return { bytes, tag: digestOf(bytes) };
+      // Most readers want the bytes alone, and a digest of megabytes takes milliseconds.
+      return {
+        bytes,
+        get tag() {
+          return digestOf(bytes);
+        },
+      };
     } finally {
       await opened.close();
     }
@@ -170,7 +183,7 @@ class FileSnapshotStore implements SnapshotStore {
     const run = this.#turn.then(async () => {
       const lock = await this.#lock();
       try {
-        return await work();
+        return await this.#permits.use(work);
       } finally {
         await lock.release();
       }
@@ -195,6 +208,8 @@ class FileSnapshotStore implements SnapshotStore {
 }
 
 const readBytes = 1024 * 1024;
+/** Operations on the directory at once: two of Node's four threads stay free for the log. */
+const operationsMax = 2;
 
 /** The tag of a file is that of its content, whoever wrote it and when. */
 function digestOf(bytes: Uint8Array): ObjectTag {
