@@ -49,6 +49,8 @@ export class Checkpointer implements Origins {
   #closed = false;
   /** The work is the last before the end: it does not rest. */
   #hurry = false;
+  /** An import that is not done by then is given up; the next start begins with the snapshot again. */
+  #importUntilMs = Number.POSITIVE_INFINITY;
 
   constructor(options: CheckpointerOptions) {
     this.#options = options;
@@ -97,6 +99,8 @@ export class Checkpointer implements Origins {
     this.#closed = true;
     this.#hurry = true;
     this.#cancelLook();
+    const { clock, limits } = this.#options;
+    this.#importUntilMs = clock.monotonic() + limits.drainMs;
     await this.#working;
     if (!complete) return;
     for (const keep of this.#options.keeps) {
@@ -134,7 +138,9 @@ export class Checkpointer implements Origins {
   #due(keep: Keep): boolean {
     const { limits, clock, keeps } = this.#options;
     const records = keep.host.owner.durable - keep.checkpointAt;
-    if (records <= 0 || keep.host.owner.phase !== "serving") return false;
+    if (keep.host.owner.phase !== "serving") return false;
+    if (keep.isImporting) return true;
+    if (records <= 0) return false;
     const activations = keep.host.owner.slots.activations - keep.activationsBefore;
     const micros = records * replayMicros + activations * activationMicros;
     if (micros / 1_000 >= limits.replayBudgetMs / keeps.length) return true;
@@ -163,8 +169,14 @@ export class Checkpointer implements Origins {
   }
 
   async #checkpoint(keep: Keep): Promise<void> {
-    const image = keep.present();
     const { owner } = keep.host;
+    if (keep.isImporting) {
+      await keep.import(owner, (busyMs) => {
+        if (this.#options.clock.monotonic() > this.#importUntilMs) throw new Abandoned();
+        return this.#rest(busyMs);
+      });
+    }
+    const image = keep.present();
     const { withheld } = owner;
     const whole = allWhole(owner);
     await this.#writeBack(keep, owner.dirty.size);
@@ -192,7 +204,7 @@ export class Checkpointer implements Origins {
       const { count, excess } = residents;
       for (const keep of keeps) await this.#makeRoomIn(keep, Math.ceil((excess * keep.host.owner.slots.size) / count));
       residents.look();
-      if (residents.count >= count) return;
+      if (residents.count >= count) return residents.pin();
     }
   }
 

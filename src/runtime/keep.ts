@@ -18,6 +18,7 @@ import { sortInSlices } from "../std/sort-in-slices.ts";
 import { type Codes, converterOf, sameCodes } from "./codes.ts";
 import type { ShardHost } from "./shard-host.ts";
 import type { ShardImages } from "./shard-images.ts";
+import { highOf, SnapshotImport } from "./snapshot-import.ts";
 import type { LoadResult } from "./snapshot-load.ts";
 import type { ShardSnapshots } from "./snapshots.ts";
 
@@ -63,6 +64,7 @@ export class Keep {
   /** Entities that changed since the last snapshot; undefined when the state store has to be searched for them. */
   #changed: Set<string> | undefined = new Set();
   #snapshotAt: Offset = 0;
+  #importing: SnapshotImport | undefined;
   /** When the last snapshot was made, by the monotonic clock. */
   snapshotMs = 0;
   /** How often in a row the log did not follow what was restored: after the first no store is used, then no snapshot. */
@@ -103,6 +105,7 @@ export class Keep {
   async restore(position: LogPosition): Promise<void> {
     // What an incarnation before has under way must have landed before the store is asked how far it goes.
     await this.#turn;
+    this.#importing = undefined;
     if (this.host.damaged) await this.images.clear();
     this.host.damaged = false;
     const image = (await this.#fromStore(position)) ?? (await this.#fromSnapshot(position));
@@ -148,25 +151,46 @@ export class Keep {
     for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
     if (snapshot === undefined || snapshot.image.at < position.trimmed) return undefined;
     const { image, manifest } = snapshot;
-    if (image.at > position.tail) {
-      const detail = `The log of shard ${this.host.shard} ends at ${position.tail}; a snapshot has records up to ${image.at}. The log has lost records, or is another one.`;
+    const high = highOf(manifest);
+    if (high > position.tail) {
+      const detail = `The log of shard ${this.host.shard} ends at ${position.tail}; a snapshot has records up to ${high}. The log has lost records, or is another one.`;
       throw new HoldfastError("log-damaged", detail);
     }
     if (image.epoch > position.epoch) return undefined;
     const same = sameCodes(manifest.codes, this.#codes);
     // The log tells it all again, by the code that there is now.
     if (!same && position.trimmed <= 1) return undefined;
-    const convert = converterOf(manifest.codes, this.#definitions);
-    let slice: StoredImage[] = [];
-    for await (const stored of snapshot.images()) {
-      if (slice.push(convert(stored)) < sliceImagesHasty) continue;
-      await this.images.write(slice);
-      slice = [];
-    }
-    await this.images.write(slice);
+    const importing = new SnapshotImport(snapshot, converterOf(manifest.codes, this.#definitions), this.images);
     this.#snapshotAt = image.at;
-    await this.images.complete(image, image.at);
+    // What other code evolved is converted before it is served: an author's `migrate` that throws refuses the start.
+    if (same && (await importing.begin())) this.#importing = importing;
+    else {
+      await importing.all();
+      await this.images.complete(image, image.at);
+    }
     return image;
+  }
+
+  /** The state store does not have all of the snapshot yet that the shard was restored from. */
+  get isImporting(): boolean {
+    return this.#importing !== undefined;
+  }
+
+  /** Brings the rest of the snapshot into the state store. Before that there is nothing to stamp. @throws Abandoned */
+  async import(owner: Owner, rest: (busyMs: number) => Promise<void>): Promise<void> {
+    const importing = this.#importing;
+    if (importing === undefined) return;
+    for await (const slice of importing.slices(sliceImages)) {
+      const startedMs = this.#clock.monotonic();
+      await this.#inTurn(async () => {
+        this.#checkAlive(owner);
+        if (this.#importing === importing) await this.images.import(slice);
+      });
+      await rest(this.#clock.monotonic() - startedMs);
+    }
+    if (this.#importing !== importing) throw new Abandoned();
+    this.images.imported();
+    this.#importing = undefined;
   }
 
   /** Asks a store that does not answer again. What the log can tell alone it tells after some tries. */

@@ -23,6 +23,7 @@ const note = defineEntity("note", {
     write: command(z.string(), (_state, text, ctx) => ctx.emit("written", { text })),
   }),
   queries: { length: (state) => state.text.length },
+  views: { text: (state) => state.text },
   access: () => true,
 });
 
@@ -107,4 +108,22 @@ test("entities leave when the heap is nearly full, and commands are refused when
 test("the gauge of V8's heap gives a share", () => {
   const share = systemHeap.usedShare();
   assert.ok(share > 0 && share < 1);
+});
+
+test("entities that cannot leave, more than there may be, do not make the node refuse commands for ever", async () => {
+  await using node = await start({ residentEntitiesMax: 2 });
+  const stops = Array.from({ length: 12 }, (_, index) =>
+    node.watch({ entity: entityOf(index), view: "text", principal }, () => {}),
+  );
+  for (let index = 0; index < 12; index++) {
+    let result = await write(node, index, "x");
+    while (!result.ok) {
+      assert.equal(result.code, "overloaded");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      result = await write(node, index, "x");
+    }
+  }
+  assert.equal(node.health().hot, 12);
+  for (const stop of stops) stop();
+  await until(() => node.health().hot <= 2);
 });

@@ -27,6 +27,8 @@ export class Residents {
   /** How many times as much as there may be that is. */
   #fullness = 0;
   #heapCrowded = false;
+  /** Fullness when nothing more could leave: entities whose timers, sends or watchers wait. Refusing commands would not help. */
+  #pinned = 0;
 
   constructor(hosts: readonly ShardHost[], limits: Limits, heap: HeapGauge | undefined) {
     this.#hosts = hosts;
@@ -53,11 +55,16 @@ export class Residents {
     return this.#fullness <= 1 ? 0 : Math.ceil(this.count * (1 - 1 / this.#fullness));
   }
 
+  /** No more can leave, as it is now. */
+  pin(): void {
+    this.#pinned = this.#fullness;
+  }
+
   get pressed(): boolean {
-    return this.#fullness > pressedFactor;
+    return this.#fullness > Math.max(1, this.#pinned) * pressedFactor;
   }
 
   get crowded(): boolean {
-    return this.#heapCrowded || this.#fullness > crowdedFactor;
+    return this.#heapCrowded || this.#fullness > Math.max(1, this.#pinned) * crowdedFactor;
   }
 }

@@ -25,12 +25,21 @@ export interface OpenedImages {
   readonly high: Offset;
 }
 
+/** Images that the store does not have yet. */
+export interface Behind {
+  find(name: string): StoredImage | undefined;
+  /** Names of those that are busy, and of others perhaps. */
+  readonly busy: Iterable<string>;
+}
+
 export class ShardImages {
   readonly #store: StateStore;
   readonly #shard: ShardId;
   readonly #codes: Codes;
   #stamp: Stamp | undefined;
   #high: Offset = 0;
+  /** Where images are that the store does not have yet. */
+  #behind: Behind | undefined;
   /** Ids of each generation's chunks that the store has, by the generation's start. */
   #written = new Map<number, Chunks>();
 
@@ -42,10 +51,14 @@ export class ShardImages {
 
   /** The image of an entity. @throws `state-damaged` it is there and cannot be read */
   read(ref: EntityRef): ColdImage | undefined {
-    const bytes = this.#store.get(this.#shard, formatRef(ref));
+    const name = formatRef(ref);
+    const stored = this.#store.get(this.#shard, name);
+    const bytes = stored ?? this.#behind?.find(name)?.bytes;
     if (bytes === undefined) return undefined;
     const image = decodeImage(bytes);
-    if (image === undefined || image.touched >= this.#high) throw stateDamaged(this.#shard, formatRef(ref));
+    // What a snapshot has was checked when it was fetched; older ones do not say how far their images reach.
+    const known = stored === undefined || (image?.touched ?? 0) < this.#high;
+    if (image === undefined || !known) throw stateDamaged(this.#shard, name);
     return { image, bytes: bytes.length };
   }
 
@@ -68,8 +81,29 @@ export class ShardImages {
   async clear(): Promise<void> {
     this.#stamp = undefined;
     this.#high = 0;
+    this.#behind = undefined;
     this.#written.clear();
     await this.#store.clear(this.#shard);
+  }
+
+  /** The store is empty; until `imported` what it does not have is asked of `behind`, and it has no stamp. */
+  begin(behind: Behind, high: Offset): void {
+    this.#behind = behind;
+    this.#high = high;
+  }
+
+  get isComplete(): boolean {
+    return this.#behind === undefined;
+  }
+
+  /** Writes those of these that the store does not have: what it has is newer. */
+  import(images: readonly StoredImage[]): Promise<void> {
+    return this.write(images.filter(({ name }) => this.#store.get(this.#shard, name) === undefined));
+  }
+
+  /** All of what was behind is in the store. */
+  imported(): void {
+    this.#behind = undefined;
   }
 
   /** Writes images whose records are all durable. */
@@ -112,7 +146,7 @@ export class ShardImages {
 
   /** Names of the entities whose timers or sends wait. */
   busy(): Iterable<string> {
-    return this.#store.busy(this.#shard);
+    return this.#behind?.busy ?? this.#store.busy(this.#shard);
   }
 
   /** One image as it stands in the store now, which may be newer than what was asked for. */

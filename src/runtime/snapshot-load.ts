@@ -12,6 +12,7 @@ import { readPart } from "../wire/snapshot-part.ts";
 import { decodeRequests, joinRequests } from "../wire/snapshot-requests.ts";
 import { type FoundHead, fetchManifest, findHead, isDamage, problemOf, type SnapshotProblem } from "./snapshot-head.ts";
 import { readLayers } from "./snapshot-layers.ts";
+import { SnapshotLookup } from "./snapshot-lookup.ts";
 import { type ShardObjects, Transfers } from "./snapshot-objects.ts";
 
 /** Of one shard, compressed. Recovering some shards at a time, a node holds that many times this. */
@@ -102,6 +103,17 @@ export class LoadedSnapshot {
       (sum, { parts }) => sum + parts.reduce((count, part) => count + part.images, 0),
       0,
     );
+  }
+
+  /** Answers for single entities at once; undefined if the snapshot is too large to be held in memory. */
+  lookup(): SnapshotLookup | undefined {
+    const { layers } = this.manifest;
+    if (!layers.every(({ parts }) => parts.every(({ name }) => this.#held.has(name)))) return undefined;
+    return new SnapshotLookup(layers, ({ name }) => this.#held.get(name) as Uint8Array);
+  }
+
+  turn(): Promise<void> {
+    return this.#objects.turn();
   }
 
   /** All entities in ascending order of their names. Bytes share larger buffers: copy those that are kept. */

@@ -24,6 +24,8 @@ export class Operator {
   #turn = 0;
   /** What was skipped, by the mark that parked it: it can be resumed without breaking at once again. */
   readonly #skipped = new Set<string>();
+  /** What cannot be skipped, since the log before it was trimmed after an earlier repair. */
+  readonly #unskippable = new Set<string>();
 
   constructor(world: World, server: Server, witness: Witness) {
     this.#world = world;
@@ -42,8 +44,9 @@ export class Operator {
   #treat(entry: ParkedEntry): void {
     const { prng, faulty } = this.#world;
     if (faulty && prng.chance(0.6)) return;
-    const treated = this.#skipped.has(`${formatRef(entry.entity)}@${entry.parkedAt}`);
-    const verb = faulty ? prng.pick(operatorVerbs) : treated ? "resume" : "skip";
+    const parked = `${formatRef(entry.entity)}@${entry.parkedAt}`;
+    const skips = this.#unskippable.has(parked) ? "repair" : "skip";
+    const verb = faulty ? prng.pick(operatorVerbs) : this.#skipped.has(parked) ? "resume" : skips;
     // the state of others than `fragile` is counted by the model and by the ledger: it is not made up
     if (verb === "repair" && entry.entity.type !== "fragile") return;
     const state = { good: 1_000 + this.#turn, half: 0 };
@@ -65,9 +68,10 @@ export class Operator {
         this.#world.violated("answers make sense", `${verb} of ${name} was answered ${result.code}: ${result.detail}`);
       // what was skipped under one deployment was not what this one cannot evolve
       if (result.reason === "poisoned") this.#skipped.delete(`${name}@${entry.parkedAt}`);
+      if (result.reason === "poisoned" && verb === "skip") this.#unskippable.add(`${name}@${entry.parkedAt}`);
       return;
     }
-    if (verb === "skip") this.#skipped.add(`${name}@${entry.parkedAt}`);
+    if (verb === "skip" || verb === "repair") this.#skipped.add(`${name}@${entry.parkedAt}`);
     const told = result.value as { readonly readable: boolean; readonly version: number; readonly state?: unknown };
     if (verb !== "inspect" || !told.readable) return;
     const known = this.#witness.entity(name).states.get(told.version);

@@ -44,6 +44,8 @@ export class PartWriter {
   #stored = 0;
   #raw = 0;
   #count = 0;
+  #busy = 0;
+  #high = 0;
   #first: string | undefined;
   #last = "";
 
@@ -58,6 +60,8 @@ export class PartWriter {
     this.#stored = header.length;
     this.#raw = 0;
     this.#count = 0;
+    this.#busy = 0;
+    this.#high = 0;
     this.#first = undefined;
   }
 
@@ -68,6 +72,8 @@ export class PartWriter {
     this.#last = image.name;
     this.#images.push(image);
     this.#count++;
+    if (image.busy) this.#busy++;
+    this.#high = Math.max(this.#high, image.touched + 1);
     this.#rawBlock += imageHeaderBytes + image.name.length + image.bytes.length;
     if (this.#rawBlock < blockBytes) return false;
     this.#endBlock();
@@ -106,6 +112,8 @@ export class PartWriter {
       images: this.#count,
       first: this.#first,
       last: this.#last,
+      busy: this.#busy,
+      high: this.#high,
     };
     this.#begin();
     return { bytes, ref };
@@ -183,6 +191,54 @@ export function* readPart(ref: PartRef, stored: Uint8Array): Generator<StoredIma
     yield images;
   }
   if (count !== ref.images) throw damaged(ref.name, `has ${count} images instead of ${ref.images}`);
+}
+
+/** A part in memory of which single images are asked. `checkObject` has passed it. */
+export class PartLookup {
+  readonly ref: PartRef;
+  readonly #bytes: Buffer;
+  /** Where each block begins, and the name of its first image once that was read. */
+  readonly #blocks: { readonly position: number; first: string | undefined }[] = [];
+
+  constructor(ref: PartRef, stored: Uint8Array) {
+    this.ref = ref;
+    this.#bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
+    for (let position = partHeaderBytes; position + blockHeaderBytes <= stored.length; ) {
+      this.#blocks.push({ position, first: undefined });
+      position += blockHeaderBytes + this.#bytes.readUInt32LE(position + 5);
+    }
+    const [block] = this.#blocks;
+    if (block !== undefined) block.first = ref.first;
+  }
+
+  /** Its bytes are the caller's. @throws `snapshot-damaged` */
+  find(name: string): StoredImage | undefined {
+    // The last block that does not begin above the name.
+    let [low, high] = [0, this.#blocks.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.#firstOf(middle) <= name) low = middle;
+      else high = middle - 1;
+    }
+    const image = this.#images(low).find((one) => one.name === name);
+    return image && { ...image, bytes: Uint8Array.from(image.bytes) };
+  }
+
+  *blocks(): Generator<StoredImage[]> {
+    for (let block = 0; block < this.#blocks.length; block++) yield this.#images(block);
+  }
+
+  #firstOf(index: number): string {
+    const block = this.#blocks[index] as { first: string | undefined };
+    block.first ??= this.#images(index)[0]?.name ?? this.ref.last;
+    return block.first;
+  }
+
+  #images(index: number): StoredImage[] {
+    const block = this.#blocks[index];
+    if (block === undefined) throw damaged(this.ref.name, "has no block");
+    return decodeImages(this.ref.name, decodeBlock(this.ref.name, this.#bytes, block.position).raw);
+  }
 }
 
 function decodeImages(object: string, raw: Buffer): StoredImage[] {

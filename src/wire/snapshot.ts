@@ -39,6 +39,10 @@ export interface PartRef extends ObjectRef {
   readonly images: number;
   readonly first: string;
   readonly last: string;
+  /** How many of them are busy; undefined in manifests from before this was written down. */
+  readonly busy?: number;
+  /** Above the last record that any of them contains; undefined in such manifests too. */
+  readonly high?: Offset;
 }
 
 /** Request ids of one generation of the dedup window; see `snapshot-requests.ts`. */
@@ -158,7 +162,17 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 }
 
 function partRow(part: PartRef): Plain[] {
-  return [part.rawLength, part.images, part.first, part.last, part.name, part.length, part.sha256];
+  return [
+    part.rawLength,
+    part.images,
+    part.first,
+    part.last,
+    part.name,
+    part.length,
+    part.sha256,
+    part.busy ?? null,
+    part.high ?? null,
+  ];
 }
 
 /** @throws `snapshot-damaged` */
@@ -184,7 +198,9 @@ export function decodeManifest(bytes: Uint8Array, name: string, shard: ShardId):
 }
 
 function readPart(row: Row): PartRef {
-  return { rawLength: row.number(), images: row.number(), first: row.text(), last: row.text(), ...row.ref() };
+  const part = { rawLength: row.number(), images: row.number(), first: row.text(), last: row.text(), ...row.ref() };
+  const [busy, high] = row.isAtEnd ? [] : [row.optionalNumber(), row.optionalNumber()];
+  return busy === undefined || high === undefined ? part : { ...part, busy, high };
 }
 
 /** An array of the body, read value by value with its type checked. */
@@ -205,6 +221,11 @@ export class Row {
 
   #refuse(): never {
     throw damaged(this.#name, "has a body of another form");
+  }
+
+  /** What was written before there was more. */
+  get isAtEnd(): boolean {
+    return this.#next >= this.#values.length;
   }
 
   number(): number {
