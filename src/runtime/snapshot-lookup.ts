@@ -2,21 +2,24 @@
  * The images of a snapshot that is held in memory as it was fetched: asked one by one, before they are in the state store.
  *
  * A shard is served from its snapshot as soon as the log's tail is replayed. An entity that is asked for is looked up in the
- * compressed parts (a block of each layer is read for it: some tenths of a millisecond); meanwhile all of them go into the
- * state store.
+ * parts, of which blocks are decompressed when they are needed first; meanwhile all of them go into the state store.
  *
  * Invariant: it answers what the snapshot's images are, of several of one entity the one that was touched last.
  */
 import type { StoredImage } from "../model/images.ts";
 import type { Layer, PartRef } from "../wire/snapshot.ts";
-import { PartLookup } from "../wire/snapshot-part.ts";
+import { PartLookup } from "../wire/snapshot-part-lookup.ts";
+
+/** Of one shard, until it is imported: 200,000 entities of 300 bytes. What is over that is decompressed each time. */
+const decompressedBytesMax = 64 * 1024 * 1024;
 
 export class SnapshotLookup {
   /** Of each layer, in the order of their names; they do not overlap. */
   readonly #layers: readonly (readonly PartLookup[])[];
 
   constructor(layers: readonly Layer[], bytesOf: (part: PartRef) => Uint8Array) {
-    this.#layers = layers.map(({ parts }) => parts.map((part) => new PartLookup(part, bytesOf(part))));
+    const lent = { bytes: decompressedBytesMax };
+    this.#layers = layers.map(({ parts }) => parts.map((part) => new PartLookup(part, bytesOf(part), lent)));
   }
 
   /** @throws `snapshot-damaged` */
@@ -35,8 +38,8 @@ export class SnapshotLookup {
     for (const parts of this.#layers) {
       for (const part of parts) {
         if (part.ref.busy === 0) continue;
-        for (const images of part.blocks()) {
-          for (const { name, busy } of images) if (busy) names.add(name);
+        for (const busy of part.busy()) {
+          for (const name of busy) names.add(name);
           await turn();
         }
       }

@@ -17,8 +17,8 @@ import { damaged, type PartRef } from "./snapshot.ts";
 
 const magic = [0x48, 0x46, 0x53, 0x50];
 const partVersion = 1;
-const partHeaderBytes = 5;
-const blockHeaderBytes = 9;
+export const partHeaderBytes = 5;
+export const blockHeaderBytes = 9;
 const imageHeaderBytes = 2 + 8 + 1 + 4;
 /** Level 1: four fifths of what level 3 saves, at half its time. */
 const compression = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
@@ -193,67 +193,40 @@ export function* readPart(ref: PartRef, stored: Uint8Array): Generator<StoredIma
   if (count !== ref.images) throw damaged(ref.name, `has ${count} images instead of ${ref.images}`);
 }
 
-/** A part in memory of which single images are asked. `checkObject` has passed it. */
-export class PartLookup {
-  readonly ref: PartRef;
-  readonly #bytes: Buffer;
-  /** Where each block begins, and the name of its first image once that was read. */
-  readonly #blocks: { readonly position: number; first: string | undefined }[] = [];
-
-  constructor(ref: PartRef, stored: Uint8Array) {
-    this.ref = ref;
-    this.#bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
-    for (let position = partHeaderBytes; position + blockHeaderBytes <= stored.length; ) {
-      this.#blocks.push({ position, first: undefined });
-      position += blockHeaderBytes + this.#bytes.readUInt32LE(position + 5);
-    }
-    const [block] = this.#blocks;
-    if (block !== undefined) block.first = ref.first;
-  }
-
-  /** Its bytes are the caller's. @throws `snapshot-damaged` */
-  find(name: string): StoredImage | undefined {
-    // The last block that does not begin above the name.
-    let [low, high] = [0, this.#blocks.length - 1];
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (this.#firstOf(middle) <= name) low = middle;
-      else high = middle - 1;
-    }
-    const image = this.#images(low).find((one) => one.name === name);
-    return image && { ...image, bytes: Uint8Array.from(image.bytes) };
-  }
-
-  *blocks(): Generator<StoredImage[]> {
-    for (let block = 0; block < this.#blocks.length; block++) yield this.#images(block);
-  }
-
-  #firstOf(index: number): string {
-    const block = this.#blocks[index] as { first: string | undefined };
-    block.first ??= this.#images(index)[0]?.name ?? this.ref.last;
-    return block.first;
-  }
-
-  #images(index: number): StoredImage[] {
-    const block = this.#blocks[index];
-    if (block === undefined) throw damaged(this.ref.name, "has no block");
-    return decodeImages(this.ref.name, decodeBlock(this.ref.name, this.#bytes, block.position).raw);
-  }
+function decodeImages(object: string, raw: Buffer): StoredImage[] {
+  return Array.from(imageStarts(object, raw), (start) => imageAt(raw, start));
 }
 
-function decodeImages(object: string, raw: Buffer): StoredImage[] {
-  const images: StoredImage[] = [];
+/** Where the images of a block begin. @throws `snapshot-damaged` */
+export function imageStarts(object: string, raw: Buffer): Uint32Array {
+  const starts: number[] = [];
   for (let position = 0; position < raw.length; ) {
+    starts.push(position);
     const nameLength = position + 2 <= raw.length ? raw.readUInt16LE(position) : raw.length;
     const afterName = position + 2 + nameLength;
     if (afterName + 13 > raw.length) throw damaged(object, "ends within an image");
-    const name = raw.toString("latin1", position + 2, afterName);
-    const touched = raw.readDoubleLE(afterName);
-    const busy = raw.readUInt8(afterName + 8) === 1;
-    const start = afterName + 13;
-    position = start + raw.readUInt32LE(afterName + 9);
+    position = afterName + 13 + raw.readUInt32LE(afterName + 9);
     if (position > raw.length) throw damaged(object, "ends within an image");
-    images.push({ name, touched, busy, bytes: raw.subarray(start, position) });
   }
-  return images;
+  return Uint32Array.from(starts);
+}
+
+export function nameAt(raw: Buffer, start: number): string {
+  return raw.toString("latin1", start + 2, start + 2 + raw.readUInt16LE(start));
+}
+
+export function busyAt(raw: Buffer, start: number): boolean {
+  return raw.readUInt8(start + 2 + raw.readUInt16LE(start) + 8) === 1;
+}
+
+/** Its bytes share the block's. */
+export function imageAt(raw: Buffer, start: number): StoredImage {
+  const afterName = start + 2 + raw.readUInt16LE(start);
+  const from = afterName + 13;
+  return {
+    name: nameAt(raw, start),
+    touched: raw.readDoubleLE(afterName),
+    busy: busyAt(raw, start),
+    bytes: raw.subarray(from, from + raw.readUInt32LE(afterName + 9)),
+  };
 }
