@@ -31,7 +31,7 @@ export function writeReport(file: string, { campaign, planted, from }: Results):
 }
 
 function campaignLines(campaign: CampaignResult, from: number): string[] {
-  const { seeds, byEngine, failures, elapsedMs } = campaign;
+  const { seeds, byEngine, failures, elapsedMs, counts } = campaign;
   const hours = (campaign.simulatedMs / 3_600_000).toFixed(0);
   return [
     `## Campaign: \`npm run sim -- --seeds ${seeds} --from ${from}\``,
@@ -40,8 +40,10 @@ function campaignLines(campaign: CampaignResult, from: number): string[] {
     "|---|---|",
     `| seeds | ${from} to ${from + seeds - 1}: ${byEngine.log} on the faulty log, ${byEngine.disk} on the segment log over the simulated disk |`,
     `| violated | ${failures.length === 0 ? "nothing" : failures.map(({ seed, engine, promise }) => `${engine} ${seed}: ${promise}`).join("; ")} |`,
-    `| calls, records | ${campaign.calls}, ${campaign.records} |`,
-    `| planned faults, restarts | ${campaign.faults}, ${campaign.restarts} |`,
+    `| calls, records | ${counts.calls}, ${counts.records} |`,
+    `| planned faults, restarts | ${counts.faults}, ${counts.restarts} |`,
+    `| snapshots, trims | ${counts.snapshots}, ${counts.trims} |`,
+    `| starts of older code, refused | ${counts.refusals} |`,
     `| time | ${(elapsedMs / 1000).toFixed(0)} s for ${hours} h of simulated time, ${(seeds / (elapsedMs / 1000)).toFixed(0)} seeds/s |`,
     "",
   ];

@@ -82,7 +82,7 @@ class Simulation {
     for (let index = 0; index < world.swarm.clients; index++) this.#startClient(index);
     for (let index = 0; index < world.swarm.watchers; index++) this.#startWatcher(index);
     new Operator(world, this.#server, this.#witness).begin();
-    planFaults(world, this.#server, this.#engine);
+    planFaults(world, this.#server, this.#engine, this.#witness);
     world.outside.crash = () => this.#server.crash("process");
     if (world.swarm.couriers > 0) startCallOperator(world, this.#server);
     await this.#until(() => world.timeline.nowMs >= world.swarm.faultsMs);
@@ -154,7 +154,9 @@ class Simulation {
 
   #startWatcher(index: number): void {
     const world = this.#world;
-    const entity = drawEntity(world, world.prng);
+    const drawn = drawEntity(world, world.prng);
+    // of saplings there is no view: what it shows depends on the deployment
+    const entity = drawn.type === "sapling" ? { type: "wallet", key: "till" } : drawn;
     const watcher = new Watcher(world, this.#server, { entity, viewer: `watcher-${index}` });
     this.#watchers.push(watcher);
     world.timeline.after(world.prng.integer(world.swarm.faultsMs), () => watcher.begin());
@@ -207,6 +209,7 @@ class Simulation {
       counter: ["add", { amount: 1 }],
       alarm: ["arm", { name: "probe", afterMs: 10, repeat: 0 }],
       fragile: ["poke", { how: "fine" }],
+      sapling: ["grow", { by: 1 }],
       courier: ["order", { failure: "settle", attempts: 2, timeoutMs: 500, quiet: false }],
     };
     for (const entity of allEntities(this.#world.swarm)) {

@@ -4,6 +4,7 @@
  * Invariant: it answers every seed it is given, in order; whoever waits too long for one knows that it hangs.
  */
 import { runSeed } from "./run.ts";
+import type { Counts } from "./world.ts";
 
 export interface Order {
   readonly from: number;
@@ -13,19 +14,13 @@ export interface Order {
   readonly untilFound: boolean;
 }
 
-export interface SeedReport {
+export interface SeedReport extends Readonly<Counts> {
   readonly kind: "seed";
   readonly seed: number;
   readonly engine: "log" | "disk";
   readonly traceHash: string;
   readonly promise: string | undefined;
   readonly detail: string | undefined;
-  readonly records: number;
-  readonly calls: number;
-  readonly restarts: number;
-  readonly faults: number;
-  readonly early: number;
-  readonly lost: number;
   readonly simulatedMs: number;
 }
 
