@@ -57,9 +57,14 @@ export class Deployments {
     return this.#trimmed.has(shard);
   }
 
+  /** Whether the present code knows every event of the shard's whole log. */
+  knows(shard: ShardId): boolean {
+    return (this.#needed.get(shard) ?? 0) <= this.generation;
+  }
+
   served(): void {
     for (const [shard, needed] of this.#needed) {
-      if (needed <= this.generation || this.#trimmed.has(shard)) continue;
+      if (this.knows(shard) || this.#trimmed.has(shard)) continue;
       this.#world.violated(
         "older code refuses what it does not know",
         `generation ${this.generation} serves shard ${shard}, whose log needs ${needed}`,

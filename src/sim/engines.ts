@@ -106,6 +106,8 @@ class LogEngine implements Engine {
     const epoch = state.epoch + 1;
     const at = state.tail;
     const last = state.frames.at(-1);
+    // the chain of what is trimmed is not known here
+    if (last === undefined && at > 1) return;
     const before = last === undefined ? undefined : decodeFrame(last.bytes, shard, last.at, undefined);
     const time = before?.records.at(-1)?.time ?? 0;
     const chain = before?.chain ?? 0;

@@ -74,6 +74,15 @@ export class Kept {
     if (kept.snapshots && world.unlucky(kept.spoilt)) this.#spoilNewest();
   }
 
+  /** Before the last start, when no other fault comes any more: without its state store, and then on the snapshot before. */
+  loseAtLast(): void {
+    const { prng, swarm } = this.#world;
+    if (!swarm.kept.state || !prng.chance(0.5)) return;
+    this.#world.note("the state store is lost");
+    this.state.lose();
+    if (swarm.kept.snapshots && prng.chance(0.5)) this.#spoilNewest();
+  }
+
   #turnBits(): void {
     const { prng } = this.#world;
     for (const { images } of this.state.shards.values()) {

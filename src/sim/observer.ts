@@ -6,6 +6,7 @@
  */
 import { catalogue } from "../model/errors.ts";
 import { type EntityRef, formatRef, shardOf } from "../model/ids.ts";
+import { limitsWith } from "../model/limits.ts";
 import type { CallResult, CommandCall, QueryCall, WatchNews } from "../model/records.ts";
 import { mayBeParked } from "./entities.ts";
 import { viewFrom } from "./model.ts";
@@ -61,11 +62,25 @@ export class Observer {
     } else if (result.code === "decide-failed") {
       if (recorded !== undefined && (recorded.outcome.ok || recorded.outcome.code !== "decide-failed"))
         this.#world.violated("replies are the log's state", `${what} failed, but its record says otherwise`);
+    } else if (result.code === "request-expired") {
+      this.#checkExpired(call.requestId, what);
     } else if (result.code === "quarantined") {
       this.#checkParked(call.entity.type, what);
     } else if (catalogue[result.code].recovery !== "retry" && !expected.has(result.code)) {
       this.#world.violated("answers make sense", `${what} was answered ${result.code}: ${result.detail}`);
     }
+  }
+
+  /** What was recorded is remembered for its window; clocks that are off may tell otherwise. */
+  #checkExpired(requestId: string, what: string): void {
+    const { swarm, wallMs } = this.#world;
+    if (swarm.skewMs > 0 || swarm.clockJumps > 0 || !this.#witness.requests.has(requestId)) return;
+    const ageMs = wallMs - Number.parseInt(requestId.replace("-", "").slice(0, 12), 16);
+    if (ageMs < limitsWith(swarm.limits).dedupWindowMs)
+      this.#world.violated(
+        "ids are remembered for their window",
+        `${what} was answered request-expired after ${ageMs} ms`,
+      );
   }
 
   /** Only those that break are parked: their neighbours are served. */

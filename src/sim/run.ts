@@ -97,6 +97,7 @@ class Simulation {
     const before = await this.#readAll();
     replayAfresh(world, this.#witness);
     this.#server.crash(world.swarm.engine === "disk" && world.prng.chance(0.5) ? "power" : "process");
+    this.#server.kept.loseAtLast();
     this.#server.start();
     if (!(await this.#rest("after the last restart"))) return;
     const after = await this.#readAll();
