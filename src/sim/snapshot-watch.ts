@@ -53,19 +53,25 @@ function headOf(objects: MemoryObjects, shard: ShardId): Head | undefined {
  */
 export function exclusiveObjects(objects: MemoryObjects, shard: ShardId, spoilt: ReadonlySet<string>): string[] {
   const [newest, ...older] = headOf(objects, shard)?.generations ?? [];
-  if (newest === undefined || spoilt.has(newest.name)) return [];
-  const good = older.map(({ name }) => namesOf(objects, shard, name, spoilt)).find((names) => names.length > 0);
-  if (good === undefined) return [];
-  const needed = new Set(good);
-  return namesOf(objects, shard, newest.name, spoilt).filter((name) => !needed.has(name));
+  if (newest === undefined) return [];
+  const good = older.map(({ name }) => namesOf(objects, shard, name)).find((names) => isGood(names, spoilt));
+  const own = namesOf(objects, shard, newest.name);
+  if (good === undefined || !isGood(own, spoilt)) return [];
+  return own.filter((name) => !good.includes(name) && objects.objects.has(name));
 }
 
-/** Everything that a generation needs; nothing if any of it is bad. */
-function namesOf(objects: MemoryObjects, shard: ShardId, manifest: string, spoilt: ReadonlySet<string>): string[] {
+/** Nothing was done to it here: whatever else happened to it is the node's doing. */
+function isGood(names: readonly string[], spoilt: ReadonlySet<string>): boolean {
+  return names.every((name) => !spoilt.has(name));
+}
+
+/** Everything that a generation needs, as far as that can be known. */
+function namesOf(objects: MemoryObjects, shard: ShardId, manifest: string): string[] {
   const found = objects.objects.get(manifest);
-  if (found === undefined || spoilt.has(manifest)) return [];
-  const { layers, requests } = decodeManifest(found.bytes, manifest, shard);
-  const refs = [...layers.flatMap(({ parts }) => parts), ...requests];
-  const names = [manifest, ...refs.map(({ name }) => name)];
-  return names.every((name) => objects.objects.has(name) && !spoilt.has(name)) ? names : [];
+  try {
+    const { layers, requests } = decodeManifest(found?.bytes ?? new Uint8Array(0), manifest, shard);
+    return [manifest, ...[...layers.flatMap(({ parts }) => parts), ...requests].map(({ name }) => name)];
+  } catch {
+    return [manifest];
+  }
 }
