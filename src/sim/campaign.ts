@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { systemClock } from "../adapters/system/clock.ts";
+import { addDamage, type DamageCounts } from "./damage.ts";
 import type { Order, SeedReport, WorkerMessage } from "./worker.ts";
 import { type Counts, noCounts } from "./world.ts";
 
@@ -26,6 +27,7 @@ export interface CampaignResult {
   readonly failures: readonly SeedReport[];
   readonly byEngine: Readonly<Record<"log" | "disk", number>>;
   readonly counts: Readonly<Counts>;
+  readonly damage: DamageCounts;
   readonly simulatedMs: number;
 }
 
@@ -37,6 +39,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   const startMs = systemClock.monotonic();
   const sum = { seeds: 0, simulatedMs: 0 };
   const counts = noCounts();
+  const damage: DamageCounts = {};
   const byEngine = { log: 0, disk: 0 };
   const failures: SeedReport[] = [];
   let next = options.from;
@@ -49,6 +52,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   };
   const note = (report: SeedReport) => {
     sum.seeds++;
+    addDamage(damage, report.damage);
     for (const name of Object.keys(counts) as (keyof Counts)[]) counts[name] += report[name];
     sum.simulatedMs += report.simulatedMs;
     byEngine[report.engine]++;
@@ -57,7 +61,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   };
   const workers = Array.from({ length: options.workers }, () => employ(options, take, note));
   await Promise.all(workers);
-  return { ...sum, counts, byEngine, failures, elapsedMs: systemClock.monotonic() - startMs };
+  return { ...sum, counts, damage, byEngine, failures, elapsedMs: systemClock.monotonic() - startMs };
 }
 
 /** One worker after the other, until there is nothing left to do. */
@@ -129,6 +133,6 @@ function start(planted: string | undefined): ChildProcess {
 }
 
 function failed(seed: number, engine: "log" | "disk", detail: string): SeedReport {
-  const counts = { ...noCounts(), simulatedMs: 0 };
+  const counts = { ...noCounts(), damage: {}, simulatedMs: 0 };
   return { kind: "seed", seed, engine, traceHash: "", promise: "a run comes to an end", detail, ...counts };
 }

@@ -10,6 +10,7 @@ import { MemoryState, openMemoryStateStore } from "../adapters/memory/state-stor
 import { HoldfastError } from "../model/errors.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
+import type { CopiesParts } from "./damage-kinds.ts";
 import { sealStateStore } from "./sealed-state.ts";
 import { exclusiveObjects, SnapshotWatch } from "./snapshot-watch.ts";
 import type { World } from "./world.ts";
@@ -41,6 +42,18 @@ export class Kept {
     return kept.snapshots ? { state, snapshots: this.openSnapshots(holder) } : { state };
   }
 
+  /** What is stored now and what was once, for itself. */
+  copies(): Pick<CopiesParts, "state" | "objects" | "uses" | "olderState" | "olderHeads"> {
+    const { state, snapshots } = this.#world.swarm.kept;
+    return {
+      state: this.state.copy(),
+      objects: this.objects.copy(),
+      uses: { state, snapshots: state && snapshots },
+      olderState: this.#older?.copy(),
+      olderHeads: this.#watch.older,
+    };
+  }
+
   openSnapshots(holder: Holder): SnapshotStore {
     const answer = async () => {
       await this.#pause(holder);
@@ -67,7 +80,7 @@ export class Kept {
       world.note("the state store is an older copy of itself");
       this.state.become(this.#older);
     }
-    if (kept.stale > 0) this.#older = this.state.copy();
+    if (this.#older === undefined || this.#world.prng.chance(0.5)) this.#older = this.state.copy();
     if (!world.unlucky(kept.lost)) return;
     world.note("the state store is lost");
     this.state.lose();

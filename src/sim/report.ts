@@ -8,6 +8,7 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { systemClock } from "../adapters/system/clock.ts";
 import type { CampaignResult } from "./campaign.ts";
+import type { DamageCounts } from "./damage.ts";
 import type { PlantedResult } from "./planted/hunt.ts";
 
 export interface Results {
@@ -25,6 +26,7 @@ export function writeReport(file: string, { campaign, planted, from }: Results):
       `Node ${process.version}, ${availableParallelism()} cores.`,
     "",
     ...(campaign === undefined ? [] : campaignLines(campaign, from)),
+    ...(campaign === undefined ? [] : damageLines(campaign.damage)),
     ...(planted === undefined ? [] : plantedLines(planted)),
   ];
   writeFileSync(file, `${lines.join("\n").trimEnd()}\n`);
@@ -45,6 +47,27 @@ function campaignLines(campaign: CampaignResult, from: number): string[] {
     `| snapshots, trims | ${counts.snapshots}, ${counts.trims} |`,
     `| starts of older code, refused | ${counts.refusals} |`,
     `| time | ${(elapsedMs / 1000).toFixed(0)} s for ${hours} h of simulated time, ${(seeds / (elapsedMs / 1000)).toFixed(0)} seeds/s |`,
+    "",
+  ];
+}
+
+function damageLines(damage: DamageCounts): string[] {
+  if (Object.keys(damage).length === 0) return [];
+  return [
+    "## Damage, in the same campaign",
+    "",
+    "At the end of some runs one thing of what is stored was damaged on a copy, and a node started over it, twice. Detected: it refused",
+    "to start, or told what it did without. Harmless: it shows what the log said. Shorter: the log's end is gone, and nothing else on the",
+    "node had ever held it; it shows what the shorter log says. Wrong: anything else.",
+    "",
+    "| damage | injected | detected | harmless | shorter | wrong |",
+    "|---|---|---|---|---|---|",
+    ...Object.entries(damage)
+      .sort(([one], [other]) => (one < other ? -1 : 1))
+      .map(([kind, { detected, harmless, shorter }]) => {
+        const injected = detected + harmless + shorter;
+        return `| ${kind} | ${injected} | ${detected} | ${harmless} | ${shorter} | 0 |`;
+      }),
     "",
   ];
 }

@@ -10,7 +10,9 @@ import type { CallResult, Principal } from "../model/records.ts";
 import { Prng } from "../std/prng.ts";
 import { startCallOperator } from "./call-operator.ts";
 import { allEntities, drawCall, drawEntity, startCall, type Wanted } from "./client.ts";
-import { type Engine, makeEngine } from "./engines.ts";
+import { type DamageCounts, damageCopies } from "./damage.ts";
+import { Copies } from "./damage-kinds.ts";
+import { type Engine, makeEngine, simulatedSegmentBytes } from "./engines.ts";
 import { planFaults, stopFaults } from "./faults.ts";
 import { replayAfresh } from "./fresh-replay.ts";
 import { Operator } from "./operator.ts";
@@ -26,6 +28,7 @@ export interface RunResult {
   readonly traceHash: string;
   readonly violations: readonly Violation[];
   readonly counts: World["counts"];
+  readonly damage: DamageCounts;
   readonly simulatedMs: number;
 }
 
@@ -52,12 +55,13 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
   process.on("uncaughtException", broken);
   try {
     await simulation.run();
+    if (world.violations.length === 0) await simulation.damage();
   } finally {
     process.off("unhandledRejection", broken);
     process.off("uncaughtException", broken);
   }
-  const { violations, counts, timeline, traceHash } = world;
-  return { seed, engine: swarm.engine, traceHash, violations, counts, simulatedMs: timeline.nowMs };
+  const { violations, counts, damage, timeline, traceHash } = world;
+  return { damage, seed, engine: swarm.engine, traceHash, violations, counts, simulatedMs: timeline.nowMs };
 }
 
 class Simulation {
@@ -105,6 +109,20 @@ class Simulation {
     this.#witness.ledger.checkMoney("at the end");
     this.#witness.ledger.checkRest();
     this.#checkClaims();
+  }
+
+  /** Damages copies of what this run has stored. */
+  async damage(): Promise<void> {
+    const prng = new Prng(this.#world.swarm.seed ^ 0x64616d61);
+    if (!prng.chance(0.3)) return;
+    this.#server.crash("process");
+    const parts = () => ({
+      ...this.#server.kept.copies(),
+      log: this.#engine.copy(),
+      shardCount: this.#world.swarm.shardCount,
+      segmentBytes: simulatedSegmentBytes,
+    });
+    await damageCopies(this.#world, this.#witness, () => new Copies(parts()), prng);
   }
 
   /** Whatever the faults made of the run, its log is replayed once by code that cannot evolve all of it. */

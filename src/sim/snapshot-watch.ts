@@ -13,6 +13,9 @@ const headName = /^shards\/(\d+)\/head$/;
 export class SnapshotWatch {
   readonly #world: World;
   readonly #objects: MemoryObjects;
+  /** The head before the last, by name. */
+  readonly older = new Map<string, Uint8Array>();
+  readonly #last = new Map<string, Uint8Array>();
   readonly #heads = new Map<ShardId, Head>();
 
   constructor(world: World, objects: MemoryObjects) {
@@ -29,6 +32,9 @@ export class SnapshotWatch {
     const before = this.#heads.get(shard);
     if (head === undefined) return;
     this.#heads.set(shard, head);
+    const bytes = this.#last.get(name);
+    if (bytes !== undefined) this.older.set(name, bytes);
+    this.#last.set(name, Uint8Array.from(this.#objects.objects.get(name)?.bytes ?? []));
     const [newest] = head.generations;
     if (before !== undefined && head.epoch < before.epoch)
       this.#world.violated(

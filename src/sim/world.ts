@@ -6,6 +6,7 @@
 import { wallDefaultMs } from "../adapters/virtual/clock.ts";
 import { Timeline } from "../adapters/virtual/timeline.ts";
 import { Prng } from "../std/prng.ts";
+import type { DamageCounts } from "./damage.ts";
 import { Deployments } from "./deployments.ts";
 import { Outside } from "./outside.ts";
 import type { Swarm } from "./swarm.ts";
@@ -54,6 +55,8 @@ export class World {
   readonly outside: Outside;
   readonly violations: Violation[] = [];
   readonly counts = noCounts();
+  /** What came of damage, by its kind. */
+  readonly damage: DamageCounts = {};
   readonly deployments: Deployments;
   /** Faults may come: false in the last phase, in which everything must come to rest. */
   faulty = true;

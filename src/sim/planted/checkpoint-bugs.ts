@@ -109,8 +109,8 @@ const belief: readonly PlantedBug[] = [
     "takes a state store whose stamp does not fit the log",
     edit(
       "runtime/shard-images.ts",
-      "    if (stamp.high > tail || stamp.at > tail || stamp.at < trimmed || stamp.epoch > epoch) return false;\n",
-      "    void [tail, trimmed, epoch];\n",
+      "    if (stamp.at < trimmed || stamp.epoch > epoch) return false;\n",
+      "    void [trimmed, epoch];\n",
     ),
     edit(
       "runtime/recovery.ts",
