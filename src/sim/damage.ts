@@ -64,7 +64,7 @@ async function judge(world: World, witness: Witness, damage: Case): Promise<Dama
   };
   const known = copies.known();
   const first = await liveOver(world, copies, { work: true });
-  if (first.refused !== undefined) return isRefusal(first.refused) ? "detected" : wrong(String(first.refused));
+  if (first.refused !== undefined) return isRefusal(first.refused) ? "detected" : wrong(tell(first.refused));
   const { shorter, problem } = compare(world, witness, first, kind.endsLog);
   if (problem !== undefined) return wrong(problem);
   for (const [shard, end] of known) {
@@ -75,11 +75,15 @@ async function judge(world: World, witness: Witness, damage: Case): Promise<Dama
   // what was built on top of the damage must be as good
   if (prng.chance(0.5)) copies.state.lose();
   const second = await liveOver(world, copies, { work: false });
-  if (second.refused !== undefined) return isRefusal(second.refused) ? "detected" : wrong(String(second.refused));
+  if (second.refused !== undefined) return isRefusal(second.refused) ? "detected" : wrong(tell(second.refused));
   if (shorter) return "shorter";
   const changed = first.after.findIndex((state, index) => state !== second.before[index]);
   if (changed >= 0) return wrong(`after one more restart ${second.before[changed]}, before it ${first.after[changed]}`);
   return first.told + second.told > 0 ? "detected" : "harmless";
+}
+
+function tell(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : "something that is no error";
 }
 
 function isRefusal(error: unknown): boolean {
