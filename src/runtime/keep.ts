@@ -59,6 +59,8 @@ export class Keep {
   /** Entities that changed since the last snapshot; undefined when the state store has to be searched for them. */
   #changed: Set<string> | undefined = new Set();
   #snapshotAt: Offset = 0;
+  /** The log was trimmed up to there by this incarnation; nothing below is kept for a restart. */
+  trimmedAt: Offset = 0;
   /** When the last snapshot was made, by the monotonic clock. */
   snapshotMs = 0;
   /** How often in a row the log did not follow what was restored: after the first no store is used, then no snapshot. */
@@ -105,6 +107,7 @@ export class Keep {
     this.host.reset(position.tail, image);
     this.checkpointAt = image?.at ?? 1;
     this.activationsBefore = 0;
+    this.trimmedAt = 0;
     try {
       for (const name of [...this.images.busy()]) this.host.step({ kind: "activate", entity: parseRef(name) });
     } catch (error) {
@@ -260,7 +263,12 @@ export class Keep {
         changed === undefined || since !== this.#snapshotAt
           ? this.#search(since, owner, rest)
           : this.#read(changed, owner, rest);
-      const { trimBelow, problems } = await this.#snapshots.save({ image, images, codes: this.#codes });
+      const { trimBelow, problems } = await this.#snapshots.save({
+        image,
+        images,
+        codes: this.#codes,
+        again: this.#snapshotAt === image.at,
+      });
       for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
       this.#snapshotAt = image.at;
       this.snapshotMs = this.#clock.monotonic();

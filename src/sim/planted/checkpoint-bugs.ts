@@ -131,8 +131,8 @@ const snapshots: readonly PlantedBug[] = [
     ),
     edit(
       "runtime/snapshots.ts",
-      "    if (newest !== undefined && newest.at > image.at) throw this.#ahead(newest.at, image.at);\n",
-      "    void [newest, image];\n",
+      "    if (newest !== undefined && newest.at > at) throw this.#ahead(newest.at, at);\n",
+      "    void newest;\n",
     ),
   ),
   bug(
