@@ -259,16 +259,21 @@ export class Keep {
     const changed = this.#changed;
     this.#changed = new Set();
     try {
-      const images = (since: Offset) =>
-        changed === undefined || since !== this.#snapshotAt
+      let taken = false;
+      const images = (since: Offset) => {
+        taken = true;
+        return changed === undefined || since !== this.#snapshotAt
           ? this.#search(since, owner, rest)
           : this.#read(changed, owner, rest);
+      };
       const { trimBelow, problems } = await this.#snapshots.save({
         image,
         images,
         codes: this.#codes,
         again: this.#snapshotAt === image.at,
       });
+      // There was one of this offset: what changed since is for the next.
+      if (!taken) this.#keepChanged(changed);
       for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
       this.#snapshotAt = image.at;
       this.snapshotMs = this.#clock.monotonic();
@@ -280,6 +285,11 @@ export class Keep {
       this.#changed = undefined;
       throw error;
     }
+  }
+
+  #keepChanged(changed: ReadonlySet<string> | undefined): void {
+    if (changed === undefined) this.#changed = undefined;
+    else for (const name of changed) this.#changed?.add(name);
   }
 
   async *#read(changed: ReadonlySet<string>, owner: Owner, rest: () => Promise<void>): AsyncGenerator<StoredImage> {

@@ -175,6 +175,11 @@ const snapshots: readonly PlantedBug[] = [
     edit("runtime/keep.ts", "changed === undefined || since !== this.#snapshotAt", "changed === undefined"),
   ),
   bug(
+    "snapshot-drops-changes",
+    "forgets what changed when there was a snapshot of this offset (ours, until the simulator found it)",
+    edit("runtime/keep.ts", "      if (!taken) this.#keepChanged(changed);\n", "      void taken;\n"),
+  ),
+  bug(
     "sweep-takes-too-much",
     "deletes objects that older listed generations need",
     edit(
