@@ -2,11 +2,12 @@
  * The start of attempts at calls.
  *
  * Invariant: an attempt leaves only when every record it rests on is durable: the one that made the call, the one of the
- * failure before, the operator's. Those of one shard leave in the order of these records. A parked entity starts none.
+ * failure before, the operator's; and only while its call stands. Those of one shard leave in the order of these records. A
+ * parked entity starts none.
  */
 import type { StepRecord } from "../model/records.ts";
 import { armCall } from "./alarms.ts";
-import type { Call } from "./call-state.ts";
+import { type Call, callName } from "./call-state.ts";
 import type { Effect } from "./effects.ts";
 import { holdUntilDurable } from "./gate.ts";
 import type { Apart, Owner } from "./owner-state.ts";
@@ -57,4 +58,11 @@ export function startCall(owner: Owner, slot: Slot, call: Call, effects: Effect[
   const { id, body, madeMs } = call;
   const effect: Effect = { kind: "call", entity: slot.ref, id, body, madeMs, attempt: call.failed + 1 };
   holdUntilDurable(owner.gate, call.touched, owner.durable, effect, effects);
+}
+
+/** False of an attempt whose call a later record has settled while it waited to leave: an operator dropped it. */
+export function isWanted(owner: Owner, effect: Effect): boolean {
+  if (effect.kind !== "call") return true;
+  const call = owner.slots.peek(effect.entity)?.calls.get(callName(effect.id));
+  return call?.underway === true && effect.attempt === call.failed + 1;
 }

@@ -28,10 +28,10 @@ export function holdUntilDurable(gate: Gate, at: Offset, durable: Offset, effect
   }
 }
 
-/** Lets through what rests on offsets below `durable`. */
-export function openGate(gate: Gate, durable: Offset, effects: Effect[]): void {
+/** Lets through what rests on offsets below `durable` and is `wanted` still. */
+export function openGate(gate: Gate, durable: Offset, effects: Effect[], wanted: (effect: Effect) => boolean): void {
   for (let first = gate.waiting.peek(); first !== undefined && first.at < durable; first = gate.waiting.peek()) {
-    if (first.effect !== undefined) effects.push(first.effect);
+    if (first.effect !== undefined && wanted(first.effect)) effects.push(first.effect);
     gate.waiting.shift();
   }
 }

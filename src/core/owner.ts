@@ -15,7 +15,7 @@
 import { assert } from "../model/errors.ts";
 import type { Offset } from "../model/ids.ts";
 import type { LogRecord } from "../model/records.ts";
-import { startCalls } from "./call-start.ts";
+import { isWanted, startCalls } from "./call-start.ts";
 import { listCalls, operateCall } from "./call-verbs.ts";
 import { takeCalled } from "./calls.ts";
 import { takeCommand } from "./commands.ts";
@@ -210,7 +210,7 @@ function noteAppended(owner: Owner, tail: Offset, effects: Effect[]): void {
   owner.pendingBytes -= owner.cutBytes;
   owner.cutBytes = 0;
   noteDurable(owner.relaxed);
-  openGate(owner.gate, owner.durable, effects);
+  openGate(owner.gate, owner.durable, effects, (effect) => isWanted(owner, effect));
   if (owner.pending.size > 0) effects.push({ kind: "pending", byMs: owner.cutByMs });
 }
 

@@ -150,6 +150,21 @@ test("after its last attempt a call is parked and shown with its error; an opera
   await node.stop();
 });
 
+test("a retry that is dropped before it is durable makes no attempt", async () => {
+  const { outside, shop, node, log } = await start();
+  await node.execute(shop, "s", "order", { amount: 5, attempts: 1 });
+  outside.last.fail("down");
+  await pump(node);
+  const [parked] = await node.node.listCalls();
+  assert.ok(parked);
+  const { entity, id } = parked;
+  const done = [operate(node, { entity, id, verb: "retry" }), operate(node, { entity, id, verb: "drop" })];
+  for (const result of await Promise.all(done)) assert.ok(result.ok);
+  assert.equal(outside.seen.length, 1);
+  assert.deepEqual(await log(), ["ordered 5", "charged 5: dropped: Error: down"]);
+  await node.stop();
+});
+
 test("a parked call that an operator drops is told to the entity, once", async () => {
   const { outside, shop, node, log } = await start();
   await node.execute(shop, "s", "order", { amount: 5, attempts: 1 });
@@ -230,6 +245,19 @@ test("at most so many handlers run as the limit says; the others wait in order",
   await pump(node);
   assert.equal(outside.last.input.amount, 4);
   assert.equal((await log()).length, 6);
+  await node.stop();
+});
+
+test("a call that is dropped while its attempt waits for a handler to end is not attempted", async () => {
+  const { outside, shop, node } = await start({ callsRunningMax: 1 });
+  await node.execute(shop, "s", "twice", null);
+  const [, waiting] = await node.node.listCalls();
+  assert.ok(waiting);
+  assert.equal((await operate(node, { entity: waiting.entity, id: waiting.id, verb: "drop" })).ok, true);
+  outside.last.succeed({ receipt: "r1" });
+  await pump(node);
+  assert.equal(outside.seen.length, 1);
+  assert.deepEqual(await node.node.listCalls(), []);
   await node.stop();
 });
 

@@ -5,10 +5,11 @@
  * 1. What an attempt comes to is handed back once: its result, its error, or that its time is up. Of an incarnation that
  *    ended nothing is handed back: its attempts are aborted, and its successor makes them again.
  * 2. At most `callsRunningMax` run. The others wait in the order in which they came, which is that of the log per shard.
- *    What waits is bounded by what the entities hold.
+ *    What waits is bounded by what the entities hold. An attempt whose call was dropped meanwhile is not made.
  * 3. A handler gets a copy of its input; what it returns is copied and checked before the core sees it.
  */
 import { createHash } from "node:crypto";
+import { isWanted } from "../core/call-start.ts";
 import type { CallAnswer } from "../core/call-state.ts";
 import type { Effect, Input } from "../core/effects.ts";
 import type { CallAttempt, EntityDefinition } from "../model/entity.ts";
@@ -151,7 +152,7 @@ export class CallRunner {
     while (!this.#closed && this.#running.size < this.#options.limits.callsRunningMax) {
       const attempt = this.#waiting.shift();
       if (attempt === undefined) return;
-      this.#run(attempt);
+      if (isWanted(attempt.host.owner, attempt.effect)) this.#run(attempt);
     }
   }
 }

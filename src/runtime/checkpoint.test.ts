@@ -153,15 +153,37 @@ test("timers and sends of entities that are not in memory go on after a restart"
   }
 });
 
-test("a store of another log, or ahead of its log, is not used", async () => {
+test("a store of another log is not used", async () => {
   const memory = new MemoryState();
   {
     await using node = await start(createMemoryStore(4), memory);
     for (let index = 0; index < 20; index++) await execute(node, `w${index}`, "credit", { amount: 10 });
   }
   const store = createMemoryStore(4);
+  {
+    await using node = await start(store, new MemoryState());
+    for (let index = 0; index < 40; index++) await execute(node, `w${index}`, "credit", { amount: 7 });
+  }
   await using node = await start(store, memory);
-  for (let index = 0; index < 20; index++) assert.deepEqual(await stateOf(node, `w${index}`), { balance: 0, woken: 0 });
+  for (let index = 0; index < 20; index++) assert.deepEqual(await stateOf(node, `w${index}`), { balance: 7, woken: 0 });
+});
+
+test("a log that ends before the state store does is refused: it has lost records", async () => {
+  const [store, memory] = [createMemoryStore(4), new MemoryState()];
+  {
+    await using node = await start(store, memory);
+    for (let index = 0; index < 50; index++) await execute(node, `w${index}`, "credit", { amount: 1 });
+  }
+  const [shard] = store.shards;
+  const last = shard?.frames.pop();
+  assert.ok(shard && last);
+  shard.tail = last.at;
+  await assert.rejects(
+    start(store, memory),
+    (error) => isHoldfastError(error) && error.code === "log-damaged" && /ends at/.test(error.message),
+  );
+  await using node = await start(store, new MemoryState());
+  assert.ok((await query(node, "w1")).ok, "without the state store nothing tells");
 });
 
 test("an image that cannot be read costs a recovery and nothing else", async () => {

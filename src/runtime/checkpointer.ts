@@ -140,11 +140,13 @@ export class Checkpointer implements Origins {
     const records = keep.host.owner.durable - keep.checkpointAt;
     if (keep.host.owner.phase !== "serving") return false;
     if (keep.isImporting) return true;
-    if (records <= 0) return false;
+    const old = clock.monotonic() - keep.checkpointMs >= limits.checkpointMs;
+    // A shard that fell silent is seen to until its whole log may go, or it would keep everybody's oldest segment.
+    if (records <= 0) return old && keep.hasSnapshots && keep.trimmedAt < keep.checkpointAt;
     const activations = keep.host.owner.slots.activations - keep.activationsBefore;
     const micros = records * replayMicros + activations * activationMicros;
     if (micros / 1_000 >= limits.replayBudgetMs / keeps.length) return true;
-    return clock.monotonic() - keep.checkpointMs >= limits.checkpointMs;
+    return old;
   }
 
   /** By cost as well; but entities that were read are not counted, since uploads cost more than stamps. */
@@ -194,6 +196,7 @@ export class Checkpointer implements Origins {
     // The outcome of a remembered id is read from its record.
     for (const { offsets } of image.requests) if (offsets.length > 0) before = Math.min(before, offsets[0] as number);
     if (before > 1) await this.#options.log.trim(keep.host.shard, before);
+    keep.trimmedAt = before;
   }
 
   /** Forgets entities while there are more in memory than there may be; those that changed are stored first. */

@@ -65,6 +65,8 @@ export class Keep {
   #changed: Set<string> | undefined = new Set();
   #snapshotAt: Offset = 0;
   #importing: SnapshotImport | undefined;
+  /** The log was trimmed up to there by this incarnation; nothing below is kept for a restart. */
+  trimmedAt: Offset = 0;
   /** When the last snapshot was made, by the monotonic clock. */
   snapshotMs = 0;
   /** How often in a row the log did not follow what was restored: after the first no store is used, then no snapshot. */
@@ -112,6 +114,7 @@ export class Keep {
     this.host.reset(position.tail, image);
     this.checkpointAt = image?.at ?? 1;
     this.activationsBefore = 0;
+    this.trimmedAt = 0;
     try {
       for (const name of [...this.images.busy()]) this.host.step({ kind: "activate", entity: parseRef(name) });
     } catch (error) {
@@ -284,11 +287,21 @@ export class Keep {
     const changed = this.#changed;
     this.#changed = new Set();
     try {
-      const images = (since: Offset) =>
-        changed === undefined || since !== this.#snapshotAt
+      let taken = false;
+      const images = (since: Offset) => {
+        taken = true;
+        return changed === undefined || since !== this.#snapshotAt
           ? this.#search(since, owner, rest)
           : this.#read(changed, owner, rest);
-      const { trimBelow, problems } = await this.#snapshots.save({ image, images, codes: this.#codes });
+      };
+      const { trimBelow, problems } = await this.#snapshots.save({
+        image,
+        images,
+        codes: this.#codes,
+        again: this.#snapshotAt === image.at,
+      });
+      // There was one of this offset: what changed since is for the next.
+      if (!taken) this.#keepChanged(changed);
       for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
       this.#snapshotAt = image.at;
       this.snapshotMs = this.#clock.monotonic();
@@ -300,6 +313,11 @@ export class Keep {
       this.#changed = undefined;
       throw error;
     }
+  }
+
+  #keepChanged(changed: ReadonlySet<string> | undefined): void {
+    if (changed === undefined) this.#changed = undefined;
+    else for (const name of changed) this.#changed?.add(name);
   }
 
   async *#read(changed: ReadonlySet<string>, owner: Owner, rest: () => Promise<void>): AsyncGenerator<StoredImage> {

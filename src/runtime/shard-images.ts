@@ -7,6 +7,7 @@
  * 2. A store that cannot be trusted is cleared before anything is read from it: stamp and log, code or chain do not fit.
  */
 import type { ColdImage } from "../core/owner-state.ts";
+import { HoldfastError } from "../model/errors.ts";
 import { type EntityRef, formatRef, type Offset, type ShardId } from "../model/ids.ts";
 import type { RequestsImage, ShardImage, StoredImage } from "../model/images.ts";
 import type { LogPosition } from "../ports/log.ts";
@@ -62,10 +63,14 @@ export class ShardImages {
     return { image, bytes: bytes.length };
   }
 
-  /** What is left of an earlier running, if it fits the log and the code; else the store is cleared. */
+  /**
+   * What is left of an earlier running, if it fits the log and the code; else the store is cleared.
+   * @throws `log-damaged` the log ends before records that the store contains
+   */
   async open(position: LogPosition): Promise<OpenedImages | undefined> {
     const bytes = this.#store.stamp(this.#shard);
     const stamp = bytes && decodeStamp(bytes);
+    if (stamp !== undefined) this.#checkTail(stamp, position);
     const requests = stamp && this.#fits(stamp, position) ? this.#requests(stamp) : undefined;
     if (stamp === undefined || requests === undefined) {
       await this.clear();
@@ -174,9 +179,18 @@ export class ShardImages {
     return this.#store.count(this.#shard);
   }
 
-  #fits(stamp: Stamp, { epoch, tail, trimmed }: LogPosition): boolean {
-    // What is above the tail was in the log once: the log has lost records, or is another one.
-    if (stamp.high > tail || stamp.at > tail || stamp.at < trimmed || stamp.epoch > epoch) return false;
+  /** Only what was durable is stored: what is above the tail was in the log once. */
+  #checkTail(stamp: Stamp, { tail }: LogPosition): void {
+    const end = Math.max(stamp.high, stamp.at);
+    if (end <= tail) return;
+    const detail =
+      `The log of shard ${this.#shard} ends at ${tail}; the state store has records up to ${end}. The log has lost records, or is ` +
+      "another one. Restore the log; or, if it is right, remove the state store.";
+    throw new HoldfastError("log-damaged", detail, { details: { shard: this.#shard, tail, end } });
+  }
+
+  #fits(stamp: Stamp, { epoch, trimmed }: LogPosition): boolean {
+    if (stamp.at < trimmed || stamp.epoch > epoch) return false;
     return sameCodes(stamp.codes, this.#codes);
   }
 

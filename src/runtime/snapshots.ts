@@ -27,6 +27,7 @@ import {
   type PartRef,
   sha256,
 } from "../wire/snapshot.ts";
+import { sameCodes } from "./codes.ts";
 import { fetchManifest, findHead, generationsMax, isDamage, problemOf, type SnapshotProblem } from "./snapshot-head.ts";
 import { type Images, readLayers, writeLayers } from "./snapshot-layers.ts";
 import { type LoadOptions, type LoadResult, loadSnapshot } from "./snapshot-load.ts";
@@ -47,6 +48,11 @@ export interface SaveInput {
    * record below `image.at` and none that is not durable. In ascending order of their names if that is cheap. Called once.
    */
   readonly images: (since: Offset) => Images;
+  /**
+   * Where the newest generation is of the same offset, make another one that does not share with it what came since the one
+   * before: then the log, which nothing comes to any more, may be trimmed up to there.
+   */
+  readonly again?: boolean;
   /** Hash of the code of each entity type. If one is another than the base's, the save is whole. */
   readonly codes: Readonly<Record<string, string>>;
 }
@@ -150,11 +156,15 @@ export class ShardSnapshots {
     return run;
   }
 
-  async #save({ image, images, codes }: SaveInput): Promise<SavedSnapshot> {
+  async #save({ image, images, codes, again }: SaveInput): Promise<SavedSnapshot> {
     const before = this.#objects.uploaded;
     const known = await this.#announce(image.epoch);
-    const base = await this.#findBase(known.head, image, codes);
-    if (base?.listed.at === image.at) return this.#result(known, base, before, false);
+    let base = await this.#findBase(known.head, image.at, codes);
+    if (base?.listed.at === image.at) {
+      const twice = known.head.generations.filter((one) => one.at === image.at && this.#isUsable(one)).length > 1;
+      if (again !== true || twice) return this.#result(known, base, before, false);
+      base = await this.#findBase(known.head, image.at, codes, image.at - 1);
+    }
     const generation = 1 + known.head.generations.reduce((most, one) => Math.max(most, one.generation), 0);
     const stamp = { epoch: image.epoch, generation };
     const added = await writeLayers(this.#objects, stamp, images(base?.listed.at ?? 1));
@@ -198,11 +208,12 @@ export class ShardSnapshots {
     );
   }
 
-  /** The newest listed generation on which another may rest. */
-  async #findBase(head: Head, image: ShardImage, codes: SaveInput["codes"]): Promise<Base | undefined> {
+  /** The newest listed generation, not above `atMost`, on which another of offset `at` may rest. */
+  async #findBase(head: Head, at: Offset, codes: SaveInput["codes"], atMost = at): Promise<Base | undefined> {
     const newest = head.generations[0];
-    if (newest !== undefined && newest.at > image.at) throw this.#ahead(newest.at, image.at);
+    if (newest !== undefined && newest.at > at) throw this.#ahead(newest.at, at);
     for (const listed of head.generations) {
+      if (listed.at > atMost) continue;
       const manifest = await this.#manifestOf(listed);
       if (manifest === undefined || objectsOf(manifest).some(({ name }) => this.#bad.has(name))) continue;
       return sameCodes(manifest.codes, codes) ? { listed, manifest } : undefined;
@@ -382,9 +393,4 @@ function bytesOf(layer: Layer): number {
 /** Everything that a manifest needs beside itself. */
 function objectsOf(manifest: Manifest): readonly ObjectRef[] {
   return [...manifest.layers.flatMap((layer) => layer.parts), ...manifest.requests];
-}
-
-function sameCodes(one: Readonly<Record<string, string>>, other: Readonly<Record<string, string>>): boolean {
-  const names = new Set([...Object.keys(one), ...Object.keys(other)]);
-  return [...names].every((name) => one[name] === other[name]);
 }

@@ -5,7 +5,9 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { systemClock } from "../adapters/system/clock.ts";
+import { addDamage, type DamageCounts } from "./damage.ts";
 import type { Order, SeedReport, WorkerMessage } from "./worker.ts";
+import { type Counts, noCounts } from "./world.ts";
 
 export interface CampaignOptions {
   readonly from: number;
@@ -24,10 +26,8 @@ export interface CampaignResult {
   readonly elapsedMs: number;
   readonly failures: readonly SeedReport[];
   readonly byEngine: Readonly<Record<"log" | "disk", number>>;
-  readonly records: number;
-  readonly calls: number;
-  readonly restarts: number;
-  readonly faults: number;
+  readonly counts: Readonly<Counts>;
+  readonly damage: DamageCounts;
   readonly simulatedMs: number;
 }
 
@@ -37,7 +37,9 @@ const silentMsMax = 60_000;
 
 export async function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
   const startMs = systemClock.monotonic();
-  const sum = { seeds: 0, records: 0, calls: 0, restarts: 0, faults: 0, simulatedMs: 0 };
+  const sum = { seeds: 0, simulatedMs: 0 };
+  const counts = noCounts();
+  const damage: DamageCounts = {};
   const byEngine = { log: 0, disk: 0 };
   const failures: SeedReport[] = [];
   let next = options.from;
@@ -50,10 +52,8 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   };
   const note = (report: SeedReport) => {
     sum.seeds++;
-    sum.records += report.records;
-    sum.calls += report.calls;
-    sum.restarts += report.restarts;
-    sum.faults += report.faults;
+    addDamage(damage, report.damage);
+    for (const name of Object.keys(counts) as (keyof Counts)[]) counts[name] += report[name];
     sum.simulatedMs += report.simulatedMs;
     byEngine[report.engine]++;
     if (report.promise !== undefined) failures.push(report);
@@ -61,7 +61,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   };
   const workers = Array.from({ length: options.workers }, () => employ(options, take, note));
   await Promise.all(workers);
-  return { ...sum, byEngine, failures, elapsedMs: systemClock.monotonic() - startMs };
+  return { ...sum, counts, damage, byEngine, failures, elapsedMs: systemClock.monotonic() - startMs };
 }
 
 /** One worker after the other, until there is nothing left to do. */
@@ -133,6 +133,6 @@ function start(planted: string | undefined): ChildProcess {
 }
 
 function failed(seed: number, engine: "log" | "disk", detail: string): SeedReport {
-  const counts = { records: 0, calls: 0, restarts: 0, faults: 0, early: 0, lost: 0, simulatedMs: 0 };
+  const counts = { ...noCounts(), damage: {}, simulatedMs: 0 };
   return { kind: "seed", seed, engine, traceHash: "", promise: "a run comes to an end", detail, ...counts };
 }

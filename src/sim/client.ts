@@ -84,6 +84,9 @@ export function drawCall(world: World, prng: Prng, floorOf: (entity: string) => 
   const walletKey = () => `w${prng.integer(swarm.wallets)}`;
   const counterKey = () => `c${prng.integer(swarm.counters)}`;
   if (swarm.couriers > 0 && prng.chance(0.25)) return drawOrder(swarm.couriers, prng, command);
+  const { saplings } = swarm.evolution;
+  if (saplings > 0 && prng.chance(0.3))
+    return command("sapling", `s${prng.integer(saplings)}`, "grow", { by: prng.between(1, 9) });
   const relaxed = () => swarm.relaxed > 0 && prng.chance(swarm.relaxed);
   const draw = prng.integer(100);
   if (draw < 14) return command("wallet", walletKey(), "grant", { amount: prng.between(10, 60) });
@@ -145,5 +148,6 @@ export function allEntities(swarm: World["swarm"]): EntityRef[] {
     ...named("alarm", "a", swarm.alarms),
     ...named("fragile", "f", swarm.fragiles),
     ...named("courier", "d", swarm.couriers),
+    ...named("sapling", "s", swarm.evolution.saplings),
   ];
 }

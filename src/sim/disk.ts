@@ -99,6 +99,14 @@ export class SimDisk {
     this.#need(name).flip(bit);
   }
 
+  /** A file that is there, on stable storage. */
+  place(name: string, bytes: Uint8Array): void {
+    const file = new SimFile(0);
+    file.write(bytes, 0);
+    this.change(file, name);
+    this.syncNames();
+  }
+
   /** What a read would show. */
   content(name: string): Uint8Array {
     return this.#need(name).content();

@@ -8,6 +8,7 @@ import { createMemoryStore, type MemoryStore } from "../adapters/memory/log.ts";
 import { openSegmentLog } from "../adapters/segments/open.ts";
 import type { ShardLog } from "../ports/log.ts";
 import { decodeFrame, encodeFrame } from "../wire/frame.ts";
+import type { LogCopy } from "./damage-kinds.ts";
 import { SimDisk, type SimProcess } from "./disk.ts";
 import { type Fate, SimLog } from "./log.ts";
 import type { World } from "./world.ts";
@@ -29,6 +30,8 @@ export interface Engine {
   breakNext(): void;
   /** Another node claims a shard. */
   claimElsewhere(shard: number): void;
+  /** What is stored now, for itself. */
+  copy(): LogCopy;
 }
 
 export function makeEngine(world: World): Engine {
@@ -92,6 +95,14 @@ class LogEngine implements Engine {
 
   cutPower(): void {}
 
+  copy(): LogCopy {
+    const copyShard = (shard: MemoryStore["shards"][number]) => ({
+      ...shard,
+      frames: shard.frames.map((frame) => ({ ...frame, bytes: frame.bytes.slice() })),
+    });
+    return { engine: "log", store: { shards: this.#store.shards.map(copyShard) } };
+  }
+
   setFull(full: boolean): void {
     this.#full = full;
   }
@@ -106,6 +117,8 @@ class LogEngine implements Engine {
     const epoch = state.epoch + 1;
     const at = state.tail;
     const last = state.frames.at(-1);
+    // the chain of what is trimmed is not known here
+    if (last === undefined && at > 1) return;
     const before = last === undefined ? undefined : decodeFrame(last.bytes, shard, last.at, undefined);
     const time = before?.records.at(-1)?.time ?? 0;
     const chain = before?.chain ?? 0;
@@ -116,6 +129,9 @@ class LogEngine implements Engine {
     this.#world.note(`another node claimed shard ${shard} at ${at} with epoch ${epoch}`);
   }
 }
+
+/** As small as they may be. */
+export const simulatedSegmentBytes = 64 * 1024;
 
 /** Bytes that a full disk has left: too few for another segment. */
 const diskSlack = 16;
@@ -143,7 +159,7 @@ class DiskEngine implements Engine {
     const process: SimProcess = this.#disk.attach();
     const breaksBefore = this.#breaks;
     const random = { bytes: (count: number) => prng.bytes(count) };
-    const log = openSegmentLog({ disk: process.disk, shardCount, segmentBytes: 64 * 1024, random });
+    const log = openSegmentLog({ disk: process.disk, shardCount, segmentBytes: simulatedSegmentBytes, random });
     const breaks = () => this.#breaks;
     return {
       log,
@@ -186,4 +202,9 @@ class DiskEngine implements Engine {
   }
 
   claimElsewhere(): void {}
+
+  copy(): LogCopy {
+    const files = this.#disk.list().map(({ name }) => [name, this.#disk.content(name)] as const);
+    return { engine: "disk", files: new Map(files) };
+  }
 }

@@ -5,9 +5,11 @@
  */
 import type { Engine } from "./engines.ts";
 import type { Server } from "./server.ts";
+import type { Witness } from "./witness.ts";
 import type { World } from "./world.ts";
+import { saveAsZombie } from "./zombie-snapshots.ts";
 
-export function planFaults(world: World, server: Server, engine: Engine): void {
+export function planFaults(world: World, server: Server, engine: Engine, witness: Witness): void {
   const { swarm, prng, timeline } = world;
   const plan = (count: number, fault: () => void) => {
     for (let index = 0; index < count; index++) {
@@ -22,6 +24,7 @@ export function planFaults(world: World, server: Server, engine: Engine): void {
   plan(swarm.powerCuts, () => server.crash("power"));
   plan(swarm.stops, () => server.stop());
   plan(swarm.zombies, () => engine.claimElsewhere(prng.integer(swarm.shardCount)));
+  if (swarm.kept.snapshots) plan(swarm.kept.zombies, () => void saveAsZombie(world, server.kept, witness));
   plan(swarm.ioErrors, () => engine.breakNext());
   plan(swarm.fullPhases, () => {
     server.setFull(true);

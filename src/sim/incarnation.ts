@@ -12,6 +12,7 @@ import { type Deliver, makeCourier, type Parcel } from "./courier.ts";
 import type { Engine, Opening } from "./engines.ts";
 import { brokenEntities, entities } from "./entities.ts";
 import type { Holder, Kept } from "./kept.ts";
+import { saplingOf } from "./sapling.ts";
 import type { Witness } from "./witness.ts";
 import type { World } from "./world.ts";
 
@@ -34,6 +35,7 @@ export class Incarnation {
   failed = false;
   readonly #options: IncarnationOptions;
   readonly #opening: Opening;
+  readonly #generation: number;
   readonly #sawFull: () => boolean;
 
   constructor(options: IncarnationOptions, sawFull: () => boolean) {
@@ -49,6 +51,7 @@ export class Incarnation {
     this.#opening = engine.open((ms, run) => void this.clock.after(ms, run));
     world.brokenCode = world.deployBroken || world.unlucky(swarm.brokenCode);
     if (world.brokenCode) world.note("this deployment is broken");
+    this.#generation = world.deployments.deploy();
     void this.#start(world.brokenCode ? brokenEntities : entities);
   }
 
@@ -57,7 +60,11 @@ export class Incarnation {
     try {
       const log = witness.watch(this.#guard(await this.#opening.log));
       this.node = await startNode({
-        entities: [...deployed, makeCourier((parcel, attempt) => this.#deliver(parcel, attempt))],
+        entities: [
+          ...deployed,
+          saplingOf(this.#generation),
+          makeCourier((parcel, attempt) => this.#deliver(parcel, attempt)),
+        ],
         log,
         ...this.#options.kept.open(this.#holder()),
         clock: this.clock,
@@ -73,6 +80,7 @@ export class Incarnation {
     }
     if (!this.alive || this.failed) return;
     world.note(`node ${number} serves`);
+    world.deployments.served();
     onServing();
   }
 
@@ -135,6 +143,7 @@ export class Incarnation {
     const { swarm, timeline } = this.#options.world;
     if (code === "log-failed") return this.#opening.broke;
     if (code === "disk-full") return this.#sawFull();
+    if (code === "unknown-event") return this.#options.world.deployments.refused();
     // a start that faults delayed may give up a little after the last of them
     const late = timeline.nowMs > swarm.faultsMs + startMsMax;
     return code === "fenced" && !late && (swarm.zombies > 0 || swarm.log.unknown > 0);

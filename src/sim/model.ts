@@ -81,6 +81,8 @@ export class ModelEntity {
         return "null";
       case "order":
         return JSON.stringify({ ordered: state["ordered"] });
+      case "grow":
+        return JSON.stringify({ days: state["days"] });
       case "poke":
         return JSON.stringify({ good: state["good"] });
       default:
@@ -95,6 +97,7 @@ const initial: Readonly<Record<string, State>> = {
   alarm: { armed: 0, rang: 0, cancelled: 0, last: "" },
   fragile: { good: 0, half: 0 },
   courier: { ordered: 0, delivered: 0, told: 0, given: 0 },
+  sapling: { height: 0, days: 0, tallest: 0, watered: 0 },
 };
 
 function interpret(state: State, event: EventBody): void {
@@ -131,6 +134,12 @@ function interpret(state: State, event: EventBody): void {
       return add("told", 1);
     case "givenUp":
       return add("given", 1);
+    case "grew":
+      add("height", Number(payload["by"]));
+      state["tallest"] = Math.max(Number(state["tallest"]), Number(payload["by"]));
+      return add("days", 1);
+    case "watered":
+      return add("watered", 1);
     case "cancelled":
       return add("cancelled", 1);
     case "done":

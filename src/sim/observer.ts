@@ -5,10 +5,12 @@
  * entity once bounds from below what may be told of it later.
  */
 import { catalogue } from "../model/errors.ts";
-import { formatRef } from "../model/ids.ts";
+import { type EntityRef, formatRef, shardOf } from "../model/ids.ts";
+import { limitsWith } from "../model/limits.ts";
 import type { CallResult, CommandCall, QueryCall, WatchNews } from "../model/records.ts";
 import { mayBeParked } from "./entities.ts";
 import { viewFrom } from "./model.ts";
+import { type SaplingFacts, saplingStates } from "./sapling.ts";
 import type { Recorded, Witness } from "./witness.ts";
 import type { World } from "./world.ts";
 
@@ -60,11 +62,25 @@ export class Observer {
     } else if (result.code === "decide-failed") {
       if (recorded !== undefined && (recorded.outcome.ok || recorded.outcome.code !== "decide-failed"))
         this.#world.violated("replies are the log's state", `${what} failed, but its record says otherwise`);
+    } else if (result.code === "request-expired") {
+      this.#checkExpired(call.requestId, what);
     } else if (result.code === "quarantined") {
       this.#checkParked(call.entity.type, what);
     } else if (catalogue[result.code].recovery !== "retry" && !expected.has(result.code)) {
       this.#world.violated("answers make sense", `${what} was answered ${result.code}: ${result.detail}`);
     }
+  }
+
+  /** What was recorded is remembered for its window; clocks that are off may tell otherwise. */
+  #checkExpired(requestId: string, what: string): void {
+    const { swarm, wallMs } = this.#world;
+    if (swarm.skewMs > 0 || swarm.clockJumps > 0 || !this.#witness.requests.has(requestId)) return;
+    const ageMs = wallMs - Number.parseInt(requestId.replace("-", "").slice(0, 12), 16);
+    if (ageMs < limitsWith(swarm.limits).dedupWindowMs)
+      this.#world.violated(
+        "ids are remembered for their window",
+        `${what} was answered request-expired after ${ageMs} ms`,
+      );
   }
 
   /** Only those that break are parked: their neighbours are served. */
@@ -108,12 +124,20 @@ export class Observer {
     if (known === undefined) {
       return this.#world.violated("reads show durable states", `a query on ${entity} shows version ${version}`);
     }
-    if (JSON.stringify(value) !== known) {
+    if (!this.#isShown(call.entity, JSON.stringify(value), known)) {
       const detail = `a query on ${entity} at ${version} shows ${JSON.stringify(value)}, the log says ${known}`;
       return this.#world.violated("reads show durable states", detail);
     }
     this.#checkAge(`a query on ${entity}`, entity, version, floor);
     this.#raise(entity, version);
+  }
+
+  /** A sapling's state is what the code that runs makes of its log, or what it kept where the log is trimmed. */
+  #isShown(entity: EntityRef, shown: string, known: string): boolean {
+    if (entity.type !== "sapling") return shown === known;
+    const { deployments, swarm } = this.#world;
+    const trimmed = deployments.isTrimmed(shardOf(entity.type, entity.key, swarm.shardCount));
+    return saplingStates(deployments.generation, JSON.parse(known) as SaplingFacts, trimmed).includes(shown);
   }
 
   /** Between the version that is shown and what was told before there must be no other version. */

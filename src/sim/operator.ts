@@ -24,8 +24,8 @@ export class Operator {
   #turn = 0;
   /** What was skipped, by the mark that parked it: it can be resumed without breaking at once again. */
   readonly #skipped = new Set<string>();
-  /** What cannot be skipped, since the log before it was trimmed after an earlier repair. */
-  readonly #unskippable = new Set<string>();
+  /** What cannot be skipped any more, by the same. */
+  readonly #contained = new Set<string>();
 
   constructor(world: World, server: Server, witness: Witness) {
     this.#world = world;
@@ -44,9 +44,8 @@ export class Operator {
   #treat(entry: ParkedEntry): void {
     const { prng, faulty } = this.#world;
     if (faulty && prng.chance(0.6)) return;
-    const parked = `${formatRef(entry.entity)}@${entry.parkedAt}`;
-    const skips = this.#unskippable.has(parked) ? "repair" : "skip";
-    const verb = faulty ? prng.pick(operatorVerbs) : this.#skipped.has(parked) ? "resume" : skips;
+    const treated = this.#skipped.has(`${formatRef(entry.entity)}@${entry.parkedAt}`);
+    const verb = faulty ? prng.pick(operatorVerbs) : treated ? "resume" : this.#cure(entry);
     // the state of others than `fragile` is counted by the model and by the ledger: it is not made up
     if (verb === "repair" && entry.entity.type !== "fragile") return;
     const state = { good: 1_000 + this.#turn, half: 0 };
@@ -61,6 +60,12 @@ export class Operator {
     this.#server.operate(call, (result) => this.#check(entry, verb, result));
   }
 
+  /** A record that is trimmed cannot be skipped: then the state that has it is good, or another one is put in its place. */
+  #cure({ entity, parkedAt }: ParkedEntry): OperatorVerb {
+    if (!this.#contained.has(`${formatRef(entity)}@${parkedAt}`)) return "skip";
+    return this.#world.prng.chance(0.5) ? "resume" : "repair";
+  }
+
   #check(entry: ParkedEntry, verb: OperatorVerb, result: CallResult): void {
     const name = formatRef(entry.entity);
     if (!result.ok) {
@@ -68,10 +73,10 @@ export class Operator {
         this.#world.violated("answers make sense", `${verb} of ${name} was answered ${result.code}: ${result.detail}`);
       // what was skipped under one deployment was not what this one cannot evolve
       if (result.reason === "poisoned") this.#skipped.delete(`${name}@${entry.parkedAt}`);
-      if (result.reason === "poisoned" && verb === "skip") this.#unskippable.add(`${name}@${entry.parkedAt}`);
+      if (result.reason === "poisoned" && verb === "skip") this.#contained.add(`${name}@${entry.parkedAt}`);
       return;
     }
-    if (verb === "skip" || verb === "repair") this.#skipped.add(`${name}@${entry.parkedAt}`);
+    if (verb === "skip") this.#skipped.add(`${name}@${entry.parkedAt}`);
     const told = result.value as { readonly readable: boolean; readonly version: number; readonly state?: unknown };
     if (verb !== "inspect" || !told.readable) return;
     const known = this.#witness.entity(name).states.get(told.version);

@@ -8,6 +8,7 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { systemClock } from "../adapters/system/clock.ts";
 import type { CampaignResult } from "./campaign.ts";
+import type { DamageCounts } from "./damage.ts";
 import type { PlantedResult } from "./planted/hunt.ts";
 
 export interface Results {
@@ -25,13 +26,14 @@ export function writeReport(file: string, { campaign, planted, from }: Results):
       `Node ${process.version}, ${availableParallelism()} cores.`,
     "",
     ...(campaign === undefined ? [] : campaignLines(campaign, from)),
+    ...(campaign === undefined ? [] : damageLines(campaign.damage)),
     ...(planted === undefined ? [] : plantedLines(planted)),
   ];
   writeFileSync(file, `${lines.join("\n").trimEnd()}\n`);
 }
 
 function campaignLines(campaign: CampaignResult, from: number): string[] {
-  const { seeds, byEngine, failures, elapsedMs } = campaign;
+  const { seeds, byEngine, failures, elapsedMs, counts } = campaign;
   const hours = (campaign.simulatedMs / 3_600_000).toFixed(0);
   return [
     `## Campaign: \`npm run sim -- --seeds ${seeds} --from ${from}\``,
@@ -40,9 +42,32 @@ function campaignLines(campaign: CampaignResult, from: number): string[] {
     "|---|---|",
     `| seeds | ${from} to ${from + seeds - 1}: ${byEngine.log} on the faulty log, ${byEngine.disk} on the segment log over the simulated disk |`,
     `| violated | ${failures.length === 0 ? "nothing" : failures.map(({ seed, engine, promise }) => `${engine} ${seed}: ${promise}`).join("; ")} |`,
-    `| calls, records | ${campaign.calls}, ${campaign.records} |`,
-    `| planned faults, restarts | ${campaign.faults}, ${campaign.restarts} |`,
+    `| calls, records | ${counts.calls}, ${counts.records} |`,
+    `| planned faults, restarts | ${counts.faults}, ${counts.restarts} |`,
+    `| snapshots, trims | ${counts.snapshots}, ${counts.trims} |`,
+    `| starts of older code, refused | ${counts.refusals} |`,
     `| time | ${(elapsedMs / 1000).toFixed(0)} s for ${hours} h of simulated time, ${(seeds / (elapsedMs / 1000)).toFixed(0)} seeds/s |`,
+    "",
+  ];
+}
+
+function damageLines(damage: DamageCounts): string[] {
+  if (Object.keys(damage).length === 0) return [];
+  return [
+    "## Damage, in the same campaign",
+    "",
+    "At the end of some runs one thing of what is stored was damaged on a copy, and a node started over it, twice. Detected: it refused",
+    "to start, or told what it did without. Harmless: it shows what the log said. Shorter: the log's end is gone, and nothing else on the",
+    "node had ever held it; it shows what the shorter log says. Wrong: anything else.",
+    "",
+    "| damage | injected | detected | harmless | shorter | wrong |",
+    "|---|---|---|---|---|---|",
+    ...Object.entries(damage)
+      .sort(([one], [other]) => (one < other ? -1 : 1))
+      .map(([kind, { detected, harmless, shorter }]) => {
+        const injected = detected + harmless + shorter;
+        return `| ${kind} | ${injected} | ${detected} | ${harmless} | ${shorter} | 0 |`;
+      }),
     "",
   ];
 }

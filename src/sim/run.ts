@@ -10,7 +10,9 @@ import type { CallResult, Principal } from "../model/records.ts";
 import { Prng } from "../std/prng.ts";
 import { startCallOperator } from "./call-operator.ts";
 import { allEntities, drawCall, drawEntity, startCall, type Wanted } from "./client.ts";
-import { type Engine, makeEngine } from "./engines.ts";
+import { type DamageCounts, damageCopies } from "./damage.ts";
+import { Copies } from "./damage-kinds.ts";
+import { type Engine, makeEngine, simulatedSegmentBytes } from "./engines.ts";
 import { planFaults, stopFaults } from "./faults.ts";
 import { replayAfresh } from "./fresh-replay.ts";
 import { Operator } from "./operator.ts";
@@ -26,6 +28,7 @@ export interface RunResult {
   readonly traceHash: string;
   readonly violations: readonly Violation[];
   readonly counts: World["counts"];
+  readonly damage: DamageCounts;
   readonly simulatedMs: number;
 }
 
@@ -52,12 +55,13 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
   process.on("uncaughtException", broken);
   try {
     await simulation.run();
+    if (world.violations.length === 0) await simulation.damage();
   } finally {
     process.off("unhandledRejection", broken);
     process.off("uncaughtException", broken);
   }
-  const { violations, counts, timeline, traceHash } = world;
-  return { seed, engine: swarm.engine, traceHash, violations, counts, simulatedMs: timeline.nowMs };
+  const { violations, counts, damage, timeline, traceHash } = world;
+  return { damage, seed, engine: swarm.engine, traceHash, violations, counts, simulatedMs: timeline.nowMs };
 }
 
 class Simulation {
@@ -82,7 +86,7 @@ class Simulation {
     for (let index = 0; index < world.swarm.clients; index++) this.#startClient(index);
     for (let index = 0; index < world.swarm.watchers; index++) this.#startWatcher(index);
     new Operator(world, this.#server, this.#witness).begin();
-    planFaults(world, this.#server, this.#engine);
+    planFaults(world, this.#server, this.#engine, this.#witness);
     world.outside.crash = () => this.#server.crash("process");
     if (world.swarm.couriers > 0) startCallOperator(world, this.#server);
     await this.#until(() => world.timeline.nowMs >= world.swarm.faultsMs);
@@ -97,6 +101,7 @@ class Simulation {
     const before = await this.#readAll();
     replayAfresh(world, this.#witness);
     this.#server.crash(world.swarm.engine === "disk" && world.prng.chance(0.5) ? "power" : "process");
+    this.#server.kept.loseAtLast();
     this.#server.start();
     if (!(await this.#rest("after the last restart"))) return;
     const after = await this.#readAll();
@@ -104,6 +109,20 @@ class Simulation {
     this.#witness.ledger.checkMoney("at the end");
     this.#witness.ledger.checkRest();
     this.#checkClaims();
+  }
+
+  /** Damages copies of what this run has stored. */
+  async damage(): Promise<void> {
+    const prng = new Prng(this.#world.swarm.seed ^ 0x64616d61);
+    if (!prng.chance(0.3)) return;
+    this.#server.crash("process");
+    const parts = () => ({
+      ...this.#server.kept.copies(),
+      log: this.#engine.copy(),
+      shardCount: this.#world.swarm.shardCount,
+      segmentBytes: simulatedSegmentBytes,
+    });
+    await damageCopies(this.#world, this.#witness, () => new Copies(parts()), prng);
   }
 
   /** Whatever the faults made of the run, its log is replayed once by code that cannot evolve all of it. */
@@ -154,7 +173,9 @@ class Simulation {
 
   #startWatcher(index: number): void {
     const world = this.#world;
-    const entity = drawEntity(world, world.prng);
+    const drawn = drawEntity(world, world.prng);
+    // of saplings there is no view: what it shows depends on the deployment
+    const entity = drawn.type === "sapling" ? { type: "wallet", key: "till" } : drawn;
     const watcher = new Watcher(world, this.#server, { entity, viewer: `watcher-${index}` });
     this.#watchers.push(watcher);
     world.timeline.after(world.prng.integer(world.swarm.faultsMs), () => watcher.begin());
@@ -207,6 +228,7 @@ class Simulation {
       counter: ["add", { amount: 1 }],
       alarm: ["arm", { name: "probe", afterMs: 10, repeat: 0 }],
       fragile: ["poke", { how: "fine" }],
+      sapling: ["grow", { by: 1 }],
       courier: ["order", { failure: "settle", attempts: 2, timeoutMs: 500, quiet: false }],
     };
     for (const entity of allEntities(this.#world.swarm)) {
@@ -253,7 +275,9 @@ class Simulation {
         wanted,
         (result) => result.ok,
         (result) => {
-          answers[index] = `${formatRef(entity)} ${JSON.stringify(result)}`;
+          // of a sapling another state may be kept, which the observer has looked at
+          const told = entity.type === "sapling" ? result.version : JSON.stringify(result);
+          answers[index] = `${formatRef(entity)} ${told}`;
           const { version } = this.#witness.entity(formatRef(entity));
           if (result.version !== version)
             this.#world.violated(

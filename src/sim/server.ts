@@ -31,13 +31,13 @@ export class Server {
   readonly #world: World;
   readonly #engine: Engine;
   readonly #witness: Witness;
-  readonly #kept: Kept;
+  readonly kept: Kept;
 
   constructor(world: World, engine: Engine, witness: Witness) {
     this.#world = world;
     this.#engine = engine;
     this.#witness = witness;
-    this.#kept = new Kept(world);
+    this.kept = new Kept(world);
     this.observer = new Observer(world, witness);
     this.network = new SimNetwork(world);
   }
@@ -66,7 +66,7 @@ export class Server {
       {
         world: this.#world,
         engine: this.#engine,
-        kept: this.#kept,
+        kept: this.kept,
         witness: this.#witness,
         number,
         onServing: mine(() => {
@@ -97,7 +97,7 @@ export class Server {
     this.#incarnation?.kill();
     if (how === "power") {
       this.#engine.cutPower();
-      this.#kept.cutPower();
+      this.kept.cutPower();
     }
     const was = this.#incarnation;
     this.#gone();

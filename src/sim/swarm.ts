@@ -8,6 +8,7 @@
  */
 import type { Limits } from "../model/limits.ts";
 import { Prng } from "../std/prng.ts";
+import { newestGeneration } from "./sapling.ts";
 
 export interface Network {
   readonly delayMs: readonly [number, number];
@@ -40,6 +41,20 @@ export interface KeptFaults {
   readonly damage: number;
   /** A call of the snapshot store has no answer; half of these were carried out. */
   readonly unavailable: number;
+  /** At a start the state store is an older copy of itself, or gone; of the latter, so many with the newest snapshot bad. */
+  readonly stale: number;
+  readonly lost: number;
+  readonly spoilt: number;
+  /** Owners of before that save a snapshot at some moment. */
+  readonly zombies: number;
+}
+
+/** Starts, while faults come, that deploy newer code of the saplings, and older code. */
+export interface Evolution {
+  readonly saplings: number;
+  readonly first: number;
+  readonly upgrade: number;
+  readonly rollback: number;
 }
 
 export interface Swarm {
@@ -82,6 +97,7 @@ export interface Swarm {
   /** Share of starts, while faults come, that deploy code with a bug in an evolve. */
   readonly brokenCode: number;
   readonly kept: KeptFaults;
+  readonly evolution: Evolution;
 }
 
 export interface SwarmOptions {
@@ -133,6 +149,7 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
     relaxed: relaxedShare(seed),
     brokenCode: often(0.6, () => 0.5),
     kept: keptFaults(seed, calm),
+    evolution: evolution(seed, calm),
     // drawn last, so that seeds without couriers stay what they were
     ...courierFacts(prng, limits),
   };
@@ -148,16 +165,33 @@ function keptFaults(seed: number, calm: boolean): KeptFaults {
     delayMs: prng.pick([0, 1, 20, 200]),
     damage: !calm && prng.chance(0.2) ? 0.5 : 0,
     unavailable: !calm && prng.chance(0.3) ? 0.1 : 0,
+    stale: !calm && prng.chance(0.3) ? 0.5 : 0,
+    lost: !calm && prng.chance(0.5) ? prng.pick([0.2, 0.6]) : 0,
+    spoilt: prng.chance(0.5) ? 0.7 : 0,
+    zombies: !calm && prng.chance(0.2) ? prng.between(1, 3) : 0,
   };
+}
+
+/** Drawn apart too. */
+function evolution(seed: number, calm: boolean): Evolution {
+  const prng = new Prng(seed ^ 0x65766f6c);
+  if (!prng.chance(0.4)) return { saplings: 0, first: newestGeneration, upgrade: 0, rollback: 0 };
+  const first = prng.integer(newestGeneration + 1);
+  const saplings = prng.between(1, 3);
+  return { saplings, first, upgrade: calm ? 0 : prng.pick([0.3, 0.7]), rollback: calm ? 0 : prng.pick([0, 0.2, 0.5]) };
 }
 
 /** Little room and many checkpoints: entities come and go all the time. */
 function keptLimits(seed: number): Partial<Limits> {
   const prng = new Prng(seed ^ 0x726f6f6d);
-  return {
+  const limits = {
     residentEntitiesMax: prng.pick([4, 8, 100_000]),
     checkpointMs: prng.pick([200, 1_000, 10_000]),
   };
+  // The log is not trimmed where a remembered request id points: with a short window it is trimmed at all.
+  if (!prng.chance(0.5)) return limits;
+  const dedupWindowMs = prng.pick([400, 2_000]);
+  return { ...limits, dedupWindowMs, requestIdFutureMs: dedupWindowMs / 2 };
 }
 
 function courierFacts(prng: Prng, limits: Partial<Limits>): Pick<Swarm, "couriers" | "limits"> {

@@ -38,6 +38,7 @@ interface ShardTruth {
   epoch: number;
   timeMs: number;
   claims: number;
+  trimmed: Offset;
   readonly frames: Map<Offset, SeenFrame>;
 }
 
@@ -61,6 +62,7 @@ export class Witness {
       epoch: 0,
       timeMs: 0,
       claims: 0,
+      trimmed: 1,
       frames: new Map(),
     }));
   }
@@ -98,6 +100,8 @@ export class Witness {
         if (record.time < truth.timeMs)
           this.#world.violated("recorded time does not go back", `shard ${shard} at ${at}`);
         truth.timeMs = record.time;
+        if (record.kind === "step" && record.entity.type === "sapling")
+          this.#world.deployments.recorded(shard, record.events);
         if (record.kind === "step") this.#apply(record, at + index);
         else if (record.kind === "mark") this.#applyMark(record, at + index);
         else truth.claims++;
@@ -106,6 +110,14 @@ export class Witness {
       const detail = isHoldfastError(error) ? error.message : String(error);
       this.#world.violated("frames follow each other", `shard ${shard}: ${detail}`);
     }
+  }
+
+  /** The log of the shard begins there. */
+  #trimmed(shard: ShardId, at: Offset): void {
+    const truth = this.shards[shard] as ShardTruth;
+    this.#world.deployments.trimmed(shard);
+    if (at > truth.trimmed) this.#world.counts.trims++;
+    truth.trimmed = Math.max(truth.trimmed, at);
   }
 
   #applyMark(mark: MarkRecord, at: Offset): void {
@@ -180,6 +192,7 @@ export class Witness {
         // Asked in the midst of serving, as reads are, to learn what became of an append: the log is as slow as both.
         const answered = this.early.began();
         const positions = await log.tail(shards);
+        positions.forEach(({ trimmed }, index) => trimmed > 1 && this.#trimmed(shards[index] as ShardId, trimmed));
         answered(true);
         return positions;
       },

@@ -3,7 +3,9 @@
  *
  * Invariant: it answers every seed it is given, in order; whoever waits too long for one knows that it hangs.
  */
+import type { DamageCounts } from "./damage.ts";
 import { runSeed } from "./run.ts";
+import type { Counts } from "./world.ts";
 
 export interface Order {
   readonly from: number;
@@ -13,19 +15,14 @@ export interface Order {
   readonly untilFound: boolean;
 }
 
-export interface SeedReport {
+export interface SeedReport extends Readonly<Counts> {
   readonly kind: "seed";
   readonly seed: number;
   readonly engine: "log" | "disk";
   readonly traceHash: string;
   readonly promise: string | undefined;
   readonly detail: string | undefined;
-  readonly records: number;
-  readonly calls: number;
-  readonly restarts: number;
-  readonly faults: number;
-  readonly early: number;
-  readonly lost: number;
+  readonly damage: DamageCounts;
   readonly simulatedMs: number;
 }
 
@@ -35,9 +32,9 @@ async function carryOut(order: Order): Promise<void> {
   for (let seed = order.from; seed < order.until; seed++) {
     const result = await runSeed(seed, order.engine === undefined ? {} : { engine: order.engine });
     const [violation] = result.violations;
-    const { counts, simulatedMs, engine, traceHash } = result;
+    const { counts, damage, simulatedMs, engine, traceHash } = result;
     const { promise, detail } = violation ?? { promise: undefined, detail: undefined };
-    tell({ kind: "seed", seed, engine, traceHash, promise, detail, ...counts, simulatedMs });
+    tell({ kind: "seed", seed, engine, traceHash, promise, detail, ...counts, damage, simulatedMs });
     if (violation !== undefined && order.untilFound) break;
   }
   tell({ kind: "ready" });

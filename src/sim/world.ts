@@ -6,6 +6,8 @@
 import { wallDefaultMs } from "../adapters/virtual/clock.ts";
 import { Timeline } from "../adapters/virtual/timeline.ts";
 import { Prng } from "../std/prng.ts";
+import type { DamageCounts } from "./damage.ts";
+import { Deployments } from "./deployments.ts";
 import { Outside } from "./outside.ts";
 import type { Swarm } from "./swarm.ts";
 
@@ -16,14 +18,46 @@ export interface Violation {
   readonly atMs: number;
 }
 
-/** `early`: answers before their record was durable; `lost`: those of them that a crash took back. */
+/**
+ * `early`: answers before their record was durable; `lost`: those of them that a crash took back; `trims`: beginnings of a
+ * log that were seen to be gone; `refusals`: starts of code that does not know what there is.
+ */
+export interface Counts {
+  calls: number;
+  records: number;
+  restarts: number;
+  faults: number;
+  early: number;
+  lost: number;
+  snapshots: number;
+  trims: number;
+  refusals: number;
+}
+
+export function noCounts(): Counts {
+  return {
+    calls: 0,
+    records: 0,
+    restarts: 0,
+    faults: 0,
+    early: 0,
+    lost: 0,
+    snapshots: 0,
+    trims: 0,
+    refusals: 0,
+  };
+}
+
 export class World {
   readonly swarm: Swarm;
   readonly timeline = new Timeline();
   readonly prng: Prng;
   readonly outside: Outside;
   readonly violations: Violation[] = [];
-  readonly counts = { calls: 0, records: 0, restarts: 0, faults: 0, early: 0, lost: 0 };
+  readonly counts = noCounts();
+  /** What came of damage, by its kind. */
+  readonly damage: DamageCounts = {};
+  readonly deployments: Deployments;
   /** Faults may come: false in the last phase, in which everything must come to rest. */
   faulty = true;
   /** The deployment that runs has a bug in an evolve. */
@@ -41,6 +75,7 @@ export class World {
     this.#tell = tell;
     this.prng = new Prng(swarm.seed * 2 + 1);
     this.outside = new Outside(this);
+    this.deployments = new Deployments(this);
   }
 
   /** The true wall time, ms since 1970. */

@@ -38,6 +38,13 @@ export class MemoryObjects {
     return tag;
   }
 
+  /** What is there now, for itself. */
+  copy(): MemoryObjects {
+    const copy = new MemoryObjects();
+    for (const [name, { bytes }] of this.objects) copy.write(name, bytes);
+    return copy;
+  }
+
   /** Turns one bit, as a bad device would. */
   flip(name: string, bit: number): void {
     const { bytes } = this.objects.get(name) as StoredObject;

@@ -30,6 +30,22 @@ export class MemoryState {
     this.shards.clear();
   }
 
+  /** What is there now, for itself. */
+  copy(): MemoryState {
+    const copy = new MemoryState();
+    for (const [shard, { images, stamp }] of this.shards) {
+      const kept = [...images].map(([name, one]) => [name, { ...one, bytes: one.bytes.slice() }] as const);
+      copy.shards.set(shard, { images: new Map(kept), names: undefined, stamp: stamp?.slice() });
+    }
+    return copy;
+  }
+
+  /** Puts back what was there when `copy` was made. */
+  become(copy: MemoryState): void {
+    this.shards.clear();
+    for (const [shard, kept] of copy.copy().shards) this.shards.set(shard, kept);
+  }
+
   /** Turns a bit of one image: from now on it is damaged, which the store detects. False if there is none. */
   flip(shard: ShardId, name: string): boolean {
     const kept = this.shards.get(shard)?.images.get(name);

@@ -5,6 +5,7 @@
  */
 
 import { calls } from "./call-bugs.ts";
+import { checkpointBugs } from "./checkpoint-bugs.ts";
 import { bug, edit, onDisk, type PlantedBug } from "./planted-bug.ts";
 import { quarantineBugs } from "./quarantine-bugs.ts";
 
@@ -344,5 +345,6 @@ export const bugs: readonly PlantedBug[] = [
   ...calls,
   ...formerly,
   ...quarantineBugs,
+  ...checkpointBugs,
   ...disk,
 ];

@@ -45,4 +45,14 @@ export const calls: readonly PlantedBug[] = [
       "    call.dueMs = change.retryAtMs ?? 0;\n    call.underway = false;\n    call.answer = undefined;",
     ),
   ),
+  bug(
+    "call-dropped-at-gate",
+    "makes an attempt whose call was dropped while it waited at the gate (ours, until the simulator found it)",
+    edit("core/owner.ts", "(effect) => isWanted(owner, effect)", "() => true"),
+  ),
+  bug(
+    "call-dropped-in-queue",
+    "makes an attempt whose call was dropped while it waited for a handler to end",
+    edit("runtime/calls.ts", "if (isWanted(attempt.host.owner, attempt.effect)) this", "this"),
+  ),
 ];

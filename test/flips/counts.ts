@@ -1,0 +1,22 @@
+/** What came of turned bits. */
+
+export interface Counts {
+  flips: number;
+  /** Refused, or told and done without. */
+  detected: number;
+  /** Shows what was written. */
+  harmless: number;
+  /** The log ends before its last block, as if that had been torn. */
+  endLost: number;
+  readonly wrong: string[];
+}
+
+export function noCounts(): Counts {
+  return { flips: 0, detected: 0, harmless: 0, endLost: 0, wrong: [] };
+}
+
+export function turned<Bytes extends Uint8Array>(bytes: Bytes, bit: number): Bytes {
+  const copy = bytes.slice() as Bytes;
+  copy[bit >> 3] = (copy[bit >> 3] as number) ^ (1 << (bit & 7));
+  return copy;
+}

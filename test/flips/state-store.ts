@@ -1,0 +1,85 @@
+/**
+ * Every bit of a sample state store's file turned once, as a close and as a kill leave it. After a close the seal's checksum
+ * finds each. After a kill the verification finds it; what passes that is opened with LMDB, in a process of its own, many such
+ * bits at once: each of them passed alone, so together they must show the same.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
+import { makeSample } from "../../src/adapters/lmdb/flips.harness.ts";
+import { verifySource } from "../../src/adapters/lmdb/verify.ts";
+import { temporaryDirectory } from "../../src/adapters/system/temporary.ts";
+import { type Counts, noCounts, turned } from "./counts.ts";
+
+/** Bits that are turned together in one opening. */
+const together = 256;
+
+export async function flipClosedState(stride: number): Promise<Counts> {
+  const counts = noCounts();
+  using directory = temporaryDirectory();
+  const { closed } = await makeSample(directory.path);
+  const sealed = crc32(closed);
+  for (let bit = 0; bit < closed.length * 8; bit += stride) {
+    counts.flips++;
+    if (crc32(turned(closed, bit)) === sealed) counts.wrong.push(`bit ${bit} of a closed file`);
+    else counts.detected++;
+  }
+  return counts;
+}
+
+export async function flipKilledState(stride: number): Promise<Counts> {
+  const counts = noCounts();
+  using directory = temporaryDirectory();
+  const { open } = await makeSample(directory.path);
+  const passed: number[] = [];
+  for (let bit = 0; bit < open.length * 8; bit += stride) {
+    counts.flips++;
+    if (verify(turned(open, bit))) passed.push(bit);
+    else counts.detected++;
+  }
+  const groups: number[][] = [];
+  for (let from = 0; from < passed.length; from += together)
+    groups.push(...split(open, passed.slice(from, from + together)));
+  for (const [index, seen] of (await openWith(groups)).entries()) {
+    const bits = groups[index] ?? [];
+    if (seen === "same" || seen === "empty") counts.harmless += bits.length;
+    else counts.wrong.push(`bits ${bits[0]} to ${bits.at(-1)}: ${seen}`);
+  }
+  return counts;
+}
+
+function verify(bytes: Buffer): boolean {
+  return verifySource({
+    bytes: bytes.length,
+    read: (target, position) => bytes.copy(target, 0, position, position + target.length),
+  });
+}
+
+/** The bits in groups that pass the verification together. */
+function split(open: Buffer, bits: readonly number[]): number[][] {
+  if (bits.length === 0) return [];
+  const bytes = Buffer.from(open);
+  for (const bit of bits) bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
+  if (bits.length === 1 || verify(bytes)) return [[...bits]];
+  const middle = bits.length >> 1;
+  return [...split(open, bits.slice(0, middle)), ...split(open, bits.slice(middle))];
+}
+
+/** What a store shows with each group of bits turned; it ends early if the process does. */
+async function openWith(groups: readonly (readonly number[])[]): Promise<string[]> {
+  const child = spawn(process.execPath, ["--conditions=source", join(import.meta.dirname, "state-store.fixture.ts")]);
+  let told = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    told += text;
+  });
+  child.stderr.pipe(process.stderr);
+  child.stdin.end(JSON.stringify(groups));
+  const [code, signal] = (await once(child, "close")) as [number | null, string | null];
+  const seen = told
+    .trim()
+    .split("\n")
+    .filter((line) => line !== "");
+  if (code !== 0) seen.push(`the process ended with ${code ?? signal}`);
+  return seen;
+}
