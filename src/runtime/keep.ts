@@ -14,7 +14,10 @@ import { type Offset, parseRef } from "../model/ids.ts";
 import type { RequestsImage, ShardImage, StoredImage } from "../model/images.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LogPosition } from "../ports/log.ts";
-import { type Codes, converterOf, sameCodes } from "./codes.ts";
+import type { ShardArchive } from "./archive.ts";
+import type { ShardArchiveReader } from "./archive-reader.ts";
+import { type Codes, converterOf, planFor, sameCodes } from "./codes.ts";
+import { LogMoved } from "./recovery.ts";
 import type { ShardHost } from "./shard-host.ts";
 import type { ShardImages } from "./shard-images.ts";
 import type { LoadResult } from "./snapshot-load.ts";
@@ -36,8 +39,15 @@ export interface KeepParts {
   readonly host: ShardHost;
   readonly images: ShardImages;
   readonly snapshots: ShardSnapshots | undefined;
+  /** Where trimmed ranges go; and where those that are there are read, in a recovery. */
+  readonly archive: ShardArchive | undefined;
+  readonly archived: ShardArchiveReader | undefined;
   readonly codes: Codes;
   readonly clock: Clock;
+  /** The log's position of this shard now. */
+  readonly position: () => Promise<LogPosition>;
+  /** `archiveReplayRecordsMax` */
+  readonly replayRecordsMax: number;
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
   /** Something outside is damaged; the work went on without it. */
   readonly report: (where: string, error: unknown) => void;
@@ -52,10 +62,11 @@ export interface Slicing {
 export class Keep {
   readonly host: ShardHost;
   readonly images: ShardImages;
+  readonly archive: ShardArchive | undefined;
+  readonly #parts: KeepParts;
   readonly #snapshots: ShardSnapshots | undefined;
   readonly #codes: Codes;
   readonly #clock: Clock;
-  readonly #definitions: ReadonlyMap<string, EntityDefinition>;
   /** Entities that changed since the last snapshot; undefined when the state store has to be searched for them. */
   #changed: Set<string> | undefined = new Set();
   #snapshotAt: Offset = 0;
@@ -63,6 +74,10 @@ export class Keep {
   snapshotMs = 0;
   /** How often in a row the log did not follow what was restored: after the first no store is used, then no snapshot. */
   #doubts = 0;
+  /** The last restore counts on the archive: to be replayed from its first record. */
+  #throughArchive = false;
+  /** It did so, and the archive could not be read. */
+  #archiveBad = false;
   /** Writes that failed, in all and until `present` was called last. */
   #failures = 0;
   #failuresBefore = 0;
@@ -73,15 +88,19 @@ export class Keep {
   checkpointMs = 0;
   /** The node's own code is broken: what is in memory is not to be believed any more. */
   halted = false;
+  /** Below which the log could be trimmed, and below which the archive lets it. */
+  trimBelow: Offset = 1;
+  archivedTo: Offset = 1;
   /** Entities that were brought in until the last checkpoint. */
   activationsBefore = 0;
 
   constructor(parts: KeepParts) {
     this.host = parts.host;
     this.images = parts.images;
+    this.archive = parts.archive;
+    this.#parts = parts;
     this.#snapshots = parts.snapshots;
     this.#codes = parts.codes;
-    this.#definitions = parts.definitions;
     this.#clock = parts.clock;
     this.#report = parts.report;
   }
@@ -102,6 +121,7 @@ export class Keep {
     if (this.host.damaged) await this.images.clear();
     this.host.damaged = false;
     const image = (await this.#fromStore(position)) ?? (await this.#fromSnapshot(position));
+    this.#throughArchive = image === undefined && position.trimmed > 1;
     this.host.reset(position.tail, image);
     this.checkpointAt = image?.at ?? 1;
     this.activationsBefore = 0;
@@ -114,7 +134,12 @@ export class Keep {
   }
 
   /** What `restore` gave does not go with the log. @returns false if there is nothing older to try */
-  async distrust(): Promise<boolean> {
+  async distrust(problem: HoldfastError): Promise<boolean> {
+    if (this.#throughArchive && !this.#archiveBad) {
+      this.#report(`the archive of shard ${this.host.shard}`, problem);
+      this.#archiveBad = true;
+      return true;
+    }
     if (this.host.owner.replay.from === undefined) return false;
     this.#doubts++;
     await this.images.clear();
@@ -142,17 +167,20 @@ export class Keep {
     if (loaded === undefined) return undefined;
     const { snapshot, problems } = loaded;
     for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
-    if (snapshot === undefined || snapshot.image.at < position.trimmed) return undefined;
+    if (snapshot === undefined) return undefined;
     const { image, manifest } = snapshot;
-    if (image.at > position.tail) {
-      const detail = `The log of shard ${this.host.shard} ends at ${position.tail}; a snapshot has records up to ${image.at}. The log has lost records, or is another one.`;
-      throw new HoldfastError("log-damaged", detail);
-    }
+    await this.#checkTold(image, position);
     if (image.epoch > position.epoch) return undefined;
-    const same = sameCodes(manifest.codes, this.#codes);
-    // The log tells it all again, by the code that there is now.
-    if (!same && position.trimmed <= 1) return undefined;
-    const convert = converterOf(manifest.codes, this.#definitions);
+    const { trimmed, tail } = position;
+    const needed = image.at < trimmed || !sameCodes(manifest.codes, this.#codes);
+    const begin = needed ? await this.#archiveBegin(trimmed) : trimmed;
+    if (image.at < begin) return undefined;
+    const past = { logWhole: trimmed <= 1, archiveWhole: begin <= 1, records: tail - 1 };
+    const { definitions, replayRecordsMax } = this.#parts;
+    const plan = planFor(manifest.codes, definitions, past, replayRecordsMax);
+    // Log and archive tell it all again, by the code that there is now.
+    if (plan === "replay") return undefined;
+    const convert = plan === "take" ? (stored: StoredImage) => stored : converterOf(manifest.codes, definitions);
     let slice: StoredImage[] = [];
     for await (const stored of snapshot.images()) {
       if (slice.push(convert(stored)) < sliceImagesHasty) continue;
@@ -163,6 +191,22 @@ export class Keep {
     this.#snapshotAt = image.at;
     await this.images.complete(image, image.at);
     return image;
+  }
+
+  /** The log has what the snapshot has: if not, it grew since its tail was read, or has lost records. */
+  async #checkTold(image: ShardImage, position: LogPosition): Promise<void> {
+    if (image.at <= position.tail && image.epoch <= position.epoch) return;
+    const now = await this.#parts.position();
+    if (now.tail > position.tail || now.epoch > position.epoch) throw new LogMoved();
+    if (image.at <= position.tail) return;
+    const detail = `The log of shard ${this.host.shard} ends at ${position.tail}; a snapshot has records up to ${image.at}. The log has lost records, or is another one.`;
+    throw new HoldfastError("log-damaged", detail);
+  }
+
+  /** Where log and archive begin together. */
+  async #archiveBegin(trimmed: Offset): Promise<Offset> {
+    const { archived } = this.#parts;
+    return archived === undefined || this.#archiveBad ? trimmed : await archived.begin(trimmed);
   }
 
   /** Asks a store that does not answer again. What the log can tell alone it tells after some tries. */
@@ -208,7 +252,7 @@ export class Keep {
     let busyMs = now() - startedMs;
     try {
       if (owner.durable < below) await durable(host, below);
-      this.#checkAlive(owner);
+      this.checkAlive(owner);
       if (owner.durable < below) throw new Abandoned();
       startedMs = now();
       const written = this.images.write(images);
@@ -238,7 +282,7 @@ export class Keep {
   /** Everything that changed below `image.at` is stored: says so. */
   stamp(image: ShardImage, owner: Owner): Promise<void> {
     return this.#inTurn(async () => {
-      this.#checkAlive(owner);
+      this.checkAlive(owner);
       if (this.#failures !== this.#failuresBefore) throw new Abandoned();
       await this.images.complete(image, this.#snapshotAt);
       this.checkpointAt = image.at;
@@ -279,7 +323,7 @@ export class Keep {
     for (const name of [...changed].sort()) {
       const image = this.images.stored(name);
       // A shard that starts over may have its store cleared meanwhile.
-      this.#checkAlive(owner);
+      this.checkAlive(owner);
       assert(image !== undefined, "an entity that was stored is in the store");
       yield image;
       if (++read % sliceImages === 0) await rest();
@@ -289,14 +333,15 @@ export class Keep {
   async *#search(since: Offset, owner: Owner, rest: () => Promise<void>): AsyncGenerator<StoredImage> {
     let looked = 0;
     for (const image of this.images.since(since)) {
-      this.#checkAlive(owner);
+      this.checkAlive(owner);
       if (image !== undefined) yield image;
       if (++looked % sliceImages === 0) await rest();
     }
-    this.#checkAlive(owner);
+    this.checkAlive(owner);
   }
 
-  #checkAlive(owner: Owner): void {
+  /** @throws Abandoned the incarnation is over, or the node is */
+  checkAlive(owner: Owner): void {
     if (this.halted || this.host.owner !== owner || owner.phase === "released") throw new Abandoned();
   }
 }

@@ -123,6 +123,8 @@ class Node implements HoldfastNode {
         log,
         state: options.state,
         snapshots: options.snapshots,
+        archive: options.archive,
+        retention: options.retention,
         clock,
         report: (where, error) => options.onFault?.(where, error),
       },
@@ -205,11 +207,11 @@ class Node implements HoldfastNode {
   }
 
   health(): Health {
-    const stored = this.#checkpointer?.stored ?? 0;
+    const { stored = 0, unarchived = 0 } = this.#checkpointer ?? {};
     const { readOnly } = this.#committer;
     const overBudget = this.#overBudget;
     const counts = countEntities(this.#hosts);
-    const health = { phase: this.#phase, ...this.#progress, readOnly, stored, overBudget, ...counts };
+    const health = { phase: this.#phase, ...this.#progress, readOnly, stored, unarchived, overBudget, ...counts };
     if (this.#phase !== "recovering") return health;
     const { recovered, toRecover } = this.#progress;
     const leftMs = etaMs(recovered, toRecover, this.#options.clock.monotonic() - this.#recoveryStartMs);
@@ -241,6 +243,7 @@ class Node implements HoldfastNode {
     await this.#checkpointer?.close(complete);
     await this.#options.state?.close();
     await this.#options.snapshots?.close();
+    await this.#options.archive?.close();
     await this.#options.log.close();
   }
 

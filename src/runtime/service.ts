@@ -34,6 +34,8 @@ export interface Health {
   /** Entities in memory, and images of entities in the state store. */
   readonly hot: number;
   readonly stored: number;
+  /** Records that snapshots have and that wait in the log for the archive: it grows while the archive does not answer. */
+  readonly unarchived: number;
   /** Lookups of entities since the start, and those of them that had to read the state store. */
   readonly lookups: number;
   readonly activations: number;

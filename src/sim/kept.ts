@@ -9,6 +9,7 @@ import { MemoryState, openMemoryStateStore } from "../adapters/memory/state-stor
 import { HoldfastError } from "../model/errors.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
+import { ArchiveWitness } from "./archive.ts";
 import type { World } from "./world.ts";
 
 /** The process that has the stores open. */
@@ -21,9 +22,11 @@ export class Kept {
   readonly #world: World;
   readonly #state = new MemoryState();
   readonly #objects = new MemoryObjects();
+  readonly archive: ArchiveWitness;
 
   constructor(world: World) {
     this.#world = world;
+    this.archive = new ArchiveWitness(world, this.#objects);
   }
 
   open(holder: Holder): { state?: StateStore; snapshots?: SnapshotStore } {

@@ -42,6 +42,11 @@ export class Server {
     this.network = new SimNetwork(world);
   }
 
+  /** What it keeps beside its log. */
+  get kept(): Kept {
+    return this.#kept;
+  }
+
   get serving(): boolean {
     return this.#serving;
   }
