@@ -258,3 +258,35 @@ test("an archive that was deleted beyond its time is not whole: kept states are 
     for (const state of await statesOf(node)) assert.deepEqual(state, { cents: 600, currency: "migrated" });
   });
 });
+
+test("a snapshot that another process publishes while a start reads the log makes it start over, not fail", async () => {
+  const service = await trimmedService();
+  const log = openMemoryLog({ store: service.store });
+  let first = true;
+  const tail: typeof log.tail = async (shards) => {
+    const positions = await log.tail(shards);
+    if (first) {
+      first = false;
+      await service.pay(walletOf(2));
+    }
+    return positions;
+  };
+  const clock = { ...systemClock, now: () => systemClock.now() + 100 * 86_400_000 };
+  await using node = await startNode({
+    entities: [walletOf(2)],
+    log: {
+      tail,
+      read: (from) => log.read(from),
+      claim: (claims) => log.claim(claims),
+      append: (appends) => log.append(appends),
+      trim: (of, before) => log.trim(of, before),
+      close: () => log.close(),
+    },
+    state: openMemoryStateStore({ state: new MemoryState() }),
+    snapshots: openMemorySnapshots({ objects: service.objects }),
+    clock,
+    random: systemRandom,
+    shardCount,
+  });
+  for (const state of await statesOf(node)) assert.deepEqual(state, { cents: 700 });
+});

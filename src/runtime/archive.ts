@@ -73,20 +73,34 @@ export class ShardArchive {
    * @throws `invalid-configuration` the archive is of another log
    */
   async advance(order: Advance): Promise<Offset> {
-    const { retention, recordsMin, reader, log } = this.#options;
-    if (retention.archive === "none") return order.below;
-    const [position] = await log.tail([reader.shard]);
-    const trimmed = position?.trimmed ?? 1;
-    try {
-      this.#end ??= await this.#open(trimmed, order);
-      if (order.below - this.#end.at >= recordsMin) await this.#write(this.#end, order);
-      if (retention.archive !== "all") await this.#expire(order.nowMs - retention.archive.keepMs, trimmed, order);
-    } catch (error) {
-      // What of it was done is found again by looking.
-      this.#end = undefined;
-      throw error;
+    if (this.#options.retention.archive === "none") return order.below;
+    for (;;) {
+      const trimmed = await this.#trimmed();
+      try {
+        return Math.min(order.below, await this.#advance(trimmed, order));
+      } catch (error) {
+        // What of it was done is found again by looking.
+        this.#end = undefined;
+        // An owner that was deposed and does not know may have trimmed what was to be read.
+        if ((await this.#trimmed()) === trimmed) throw error;
+      }
     }
-    return Math.min(order.below, this.#end.at);
+  }
+
+  async #trimmed(): Promise<Offset> {
+    const { log, reader } = this.#options;
+    return (await log.tail([reader.shard]))[0]?.trimmed ?? 1;
+  }
+
+  async #advance(trimmed: Offset, order: Advance): Promise<Offset> {
+    const { recordsMin, retention } = this.#options;
+    // Another owner, which archives nothing, may have trimmed meanwhile.
+    if (this.#end !== undefined && this.#end.at < trimmed) this.#end = undefined;
+    const end = (this.#end ??= await this.#open(trimmed, order));
+    if (order.below - end.at >= recordsMin) await this.#write(end, order);
+    if (typeof retention.archive === "object")
+      await this.#expire(order.nowMs - retention.archive.keepMs, trimmed, order);
+    return this.#end.at;
   }
 
   /** Looks how far the archive goes on from where the log begins, and reads back what was not read by this process. */
