@@ -21,6 +21,7 @@ import type {
   WatchCall,
   WatchNews,
 } from "../model/records.ts";
+import type { LogReader } from "../ports/log.ts";
 import { etaMs } from "../std/progress.ts";
 import { Alarm } from "./alarm.ts";
 import { listCalls } from "./call-list.ts";
@@ -75,6 +76,7 @@ class Node implements HoldfastNode {
   readonly #checkpointer: Checkpointer | undefined;
   readonly #around: HostSurroundings;
   readonly #outgoing: Outgoing;
+  readonly #past: LogReader;
   readonly #progress = { recovered: 0, toRecover: 0 };
   #recoveryStartMs = 0;
   readonly #recovering = new Set<ShardHost>();
@@ -105,6 +107,7 @@ class Node implements HoldfastNode {
     this.#around = this.#surroundings(supervise);
     this.#rebuilder = new Rebuilder({
       log,
+      past: () => this.#past,
       definitions: this.definitions,
       supervise,
       fault: (where, error) => this.#around.fault(where, error),
@@ -116,7 +119,7 @@ class Node implements HoldfastNode {
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
     const { definitions, limits } = this;
     this.#calls = new CallRunner({ definitions, limits, clock, step, moment });
-    const { hosts, checkpointer } = makeShards(
+    const { hosts, checkpointer, past } = makeShards(
       {
         count: options.shardCount ?? shardCountDefault,
         owner: { definitions, limits, seed },
@@ -132,6 +135,7 @@ class Node implements HoldfastNode {
     );
     this.#hosts = hosts;
     this.#checkpointer = checkpointer;
+    this.#past = past;
   }
 
   async recover(): Promise<void> {

@@ -10,7 +10,7 @@ import { HoldfastError } from "../model/errors.ts";
 import type { EntityRef, ShardId } from "../model/ids.ts";
 import { checkRetention, type Retention } from "../model/retention.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { LogPosition, ShardLog } from "../ports/log.ts";
+import type { LogPosition, LogReader, ShardLog } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
 import { ShardArchive } from "./archive.ts";
@@ -40,6 +40,8 @@ export interface ShardsOptions {
 export interface Shards {
   readonly hosts: readonly ShardHost[];
   readonly checkpointer: Checkpointer | undefined;
+  /** The log with what was trimmed of it; what does not answer is told, not waited for. */
+  readonly past: LogReader;
 }
 
 /** @throws `invalid-configuration` snapshots are made of what a state store holds, so they need one */
@@ -53,10 +55,11 @@ export function makeShards(options: ShardsOptions, around: HostSurroundings): Sh
   const retention = checkRetention(options.retention ?? {});
   if (state === undefined) {
     const hosts = Array.from({ length: count }, (_, shard) => new ShardHost({ ...owner, shard }, around));
-    return { hosts, checkpointer: undefined };
+    return { hosts, checkpointer: undefined, past: log };
   }
   const place = options.archive ?? store;
-  const past = place && new ArchivedLog(log, { store: place, clock, patience: patienceOf(options) });
+  const patient = place && new ArchivedLog(log, { store: place, clock, patience: patienceOf(options) });
+  const past = place === undefined ? log : new ArchivedLog(log, { store: place, clock });
   const { definitions, limits } = owner;
   const common = { codes: codesOf(definitions), clock, definitions, report };
   const hosts: ShardHost[] = [];
@@ -72,13 +75,14 @@ export function makeShards(options: ShardsOptions, around: HostSurroundings): Sh
         images,
         snapshots: store && new ShardSnapshots({ store, shard, clock }),
         archive: place && makeArchive(options, place, shard, retention),
-        archived: past?.shard(shard),
+        archived: patient?.shard(shard),
         position: async () => (await log.tail([shard]))[0] as LogPosition,
         replayRecordsMax: limits.archiveReplayRecordsMax,
       }),
     );
   }
-  return { hosts, checkpointer: new Checkpointer({ keeps, log, past, clock, limits, report }) };
+  const checkpointer = new Checkpointer({ keeps, log, past: patient, clock, limits, report });
+  return { hosts, checkpointer, past };
 }
 
 function makeArchive(

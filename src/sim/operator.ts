@@ -63,8 +63,9 @@ export class Operator {
     if (!result.ok) {
       if (catalogue[result.code].recovery !== "retry" && !refusals.has(result.code))
         this.#world.violated("answers make sense", `${verb} of ${name} was answered ${result.code}: ${result.detail}`);
-      // what was skipped under one deployment was not what this one cannot evolve
-      if (result.reason === "poisoned") this.#skipped.delete(`${name}@${entry.parkedAt}`);
+      // What was skipped under one deployment was not what this one cannot evolve. And where the records that a skip needs are
+      // gone, the state was repaired before: it can be resumed.
+      if (result.reason === "poisoned") this.#skipped[verb === "skip" ? "add" : "delete"](`${name}@${entry.parkedAt}`);
       return;
     }
     if (verb === "skip") this.#skipped.add(`${name}@${entry.parkedAt}`);
