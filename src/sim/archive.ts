@@ -95,7 +95,10 @@ export class ArchiveWitness {
   #mayBeGone(witness: Witness, shard: ShardId, { at, bytes }: SeenFrame): boolean {
     const { archive } = this.#retention;
     if (typeof archive === "string") return false;
-    const { timeMs } = witness.shards[shard] ?? { timeMs: 0 };
+    const { swarm } = this.#world;
+    // The node's time goes on between records, and leans towards a wall clock that jumps.
+    const wallMs = (this.#watched?.clock.now() ?? 0) + swarm.jumpMs + 1_000;
+    const timeMs = Math.max(witness.shards[shard]?.timeMs ?? 0, wallMs);
     return decodeFrame(bytes, shard, at, undefined).records.every(({ time }) => time < timeMs - archive.keepMs);
   }
 
