@@ -1,4 +1,4 @@
-/** A node whose code changes while its log is trimmed: what is replayed through the archive, migrated, refused. */
+/** A node whose log is trimmed: what holds a trim up, and what is replayed through the archive, migrated, refused. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { z } from "zod";
@@ -8,9 +8,10 @@ import { MemoryState, openMemoryStateStore } from "../adapters/memory/state-stor
 import { systemClock } from "../adapters/system/clock.ts";
 import { systemRandom } from "../adapters/system/random.ts";
 import { type AnyEntity, defineEntity } from "../model/entity.ts";
-import { isHoldfastError } from "../model/errors.ts";
+import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { CallResult } from "../model/records.ts";
 import type { Retention } from "../model/retention.ts";
+import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import { makeUuidV7 } from "../std/uuid.ts";
 import { type HoldfastNode, startNode } from "./node.ts";
 
@@ -90,27 +91,30 @@ class Service {
   readonly store = createMemoryStore(shardCount);
   readonly objects = new MemoryObjects();
   readonly told: string[] = [];
+  /** Where trimmed ranges go, if not to the objects. */
+  archive: SnapshotStore | undefined;
   #days = 0;
 
   async run(
     wallet: AnyEntity,
-    options: { retention?: Retention; replayMax?: number } = {},
+    options: { retention?: Retention; replayMax?: number; checkpointMs?: number } = {},
     work: (node: HoldfastNode) => Promise<void> = async () => {},
   ): Promise<void> {
     this.#days++;
     const shiftMs = this.#days * 86_400_000;
     const clock = { ...systemClock, now: () => systemClock.now() + shiftMs };
-    const { retention, replayMax = 250_000 } = options;
+    const { retention, replayMax = 250_000, checkpointMs = 300_000 } = options;
     await using node = await startNode({
       entities: [wallet],
       log: openMemoryLog({ store: this.store }),
       // Lost with the machine each time, so that the snapshots and the log have to do.
       state: openMemoryStateStore({ state: new MemoryState() }),
       snapshots: openMemorySnapshots({ objects: this.objects }),
+      ...(this.archive === undefined ? {} : { archive: this.archive }),
       clock,
       random: systemRandom,
       shardCount,
-      limits: { archiveRecordsMin: 1, archiveReplayRecordsMax: replayMax },
+      limits: { archiveRecordsMin: 1, archiveReplayRecordsMax: replayMax, checkpointMs },
       ...(retention === undefined ? {} : { retention }),
       onFault: (where) => this.told.push(where),
     });
@@ -289,4 +293,31 @@ test("a snapshot that another process publishes while a start reads the log make
     shardCount,
   });
   for (const state of await statesOf(node)) assert.deepEqual(state, { cents: 700 });
+});
+
+test("an archive that does not answer holds the trims up, is told, and has everything when it is back", async () => {
+  const service = new Service();
+  const archived = new MemoryObjects();
+  let down = true;
+  const before = () => {
+    if (down) throw new HoldfastError("unavailable", "no answer");
+  };
+  service.archive = openMemorySnapshots({ objects: archived, hooks: { before } });
+  for (let day = 0; day < 4; day++) await service.pay(walletOf(1));
+  assert.ok(service.store.shards.every(({ trimmed }) => trimmed === 1));
+  assert.equal(archived.objects.size, 0);
+  assert.ok(service.told.some((where) => /^checkpoint of shard/.test(where)));
+  await service.run(walletOf(1), { checkpointMs: 50 }, async (node) => {
+    const requestId = makeUuidV7(Date.now() + 5 * 86_400_000, systemRandom.bytes(16));
+    const call = { entity: { type: "wallet", key: "w0" }, command: "pay", input: { amount: 1 }, requestId, principal };
+    await new Promise<CallResult>((resolve) => node.execute(call, resolve));
+    // health tells how much waits
+    while (node.health().unarchived === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  });
+  down = false;
+  await service.pay(walletOf(1));
+  assert.ok(service.trimmed);
+  await service.run(walletOf(3), {}, async (node) => {
+    for (const [index, state] of (await statesOf(node)).entries()) assert.equal(state.payments, index === 0 ? 6 : 5);
+  });
 });
