@@ -3,7 +3,7 @@
  *
  *     archive.ts <directory> [seconds]   the same load twice, on a node that archives nothing and on one that archives all
  *
- * Request ids are forgotten after 2 s here and snapshots come five times as often, so that the log is trimmed all the time; by
+ * Request ids are forgotten after 2 s here and snapshots come twenty times as often, so that the log is trimmed all the time; by
  * default that is 10 minutes behind.
  */
 import { mkdirSync } from "node:fs";
@@ -46,7 +46,7 @@ async function open(directory: string, retention: Retention): Promise<HoldfastNo
     clock: systemClock,
     random: systemRandom,
     shardCount,
-    limits: { dedupWindowMs: 2_000, requestIdFutureMs: 1_000, replayBudgetMs: 200 },
+    limits: { dedupWindowMs: 2_000, requestIdFutureMs: 1_000, replayBudgetMs: 50, archiveRecordsMin: 1_000 },
     onFault: (where, error) => console.error(where, error),
   });
 }
