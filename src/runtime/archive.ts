@@ -1,7 +1,7 @@
 /**
  * Archives what is about to be trimmed from one shard's log, and deletes what is kept long enough.
  *
- *   read the log -> object of up to 4 MiB -> put -> read back -> only then may the log be trimmed so far
+ *   read the log -> object of up to 2 MiB -> put -> read back -> only then may the log be trimmed so far
  *
  * Invariants:
  * 1. `advance` answers an offset below which every record that the log still had is in objects that this process has read

@@ -25,8 +25,8 @@ const headerBytes = 5;
 const lengthBytes = 4;
 const foot = { shard: 0, frames: 4, from: 8, to: 16, before: 24, after: 28, lastMs: 32, bytes: 40 };
 
-/** Stored bytes after which an object ends: a request is worth it, and some fit in memory at once. */
-export const archiveObjectBytes = 4 * 1024 * 1024;
+/** Stored bytes after which an object ends: a request is worth it, and hashing one in one go takes a millisecond or two. */
+const archiveObjectBytes = 2 * 1024 * 1024;
 
 /** A frame as the log's port has it. */
 export interface ArchivedFrame {
