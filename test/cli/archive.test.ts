@@ -13,7 +13,7 @@ import { makeUuidV7 } from "../../src/std/uuid.ts";
 import { holdfast, temporaryDirectory } from "./harness.ts";
 import { purse } from "./services/purse.ts";
 
-const service = "test/cli/services/purse.ts";
+const module = "test/cli/services/purse.ts";
 const directory = temporaryDirectory();
 const payments = 400;
 
@@ -26,7 +26,7 @@ function pay(node: HoldfastNode, key: string, note: string): Promise<CallResult>
 
 /** Runs the service: 400 payments to each of two purses. */
 async function serve(round: number): Promise<void> {
-  const { node, stop } = await embedded({
+  const service = await embedded({
     entities: [purse],
     directory,
     shardCount: 2,
@@ -42,11 +42,11 @@ async function serve(round: number): Promise<void> {
     const answers = [];
     for (let more = index; more < index + 20; more++) {
       const note = `${round}/${more}`.padEnd(200, ".");
-      answers.push(pay(node, "a", note), pay(node, "b", note));
+      answers.push(pay(service.node, "a", note), pay(service.node, "b", note));
     }
     for (const answer of await Promise.all(answers)) assert.ok(answer.ok, JSON.stringify(answer));
   }
-  await stop();
+  await service.stop();
 }
 
 interface Shards {
@@ -94,10 +94,10 @@ test("events, states and differences are shown across the seam", async () => {
   );
   for (const count of [1, 57, 5 * payments - 1]) {
     const at = String(offsets[count - 1]);
-    const { state } = await json<{ state: { chips: number } }>("inspect", "purse/a", "--service", service, "--at", at);
+    const { state } = await json<{ state: { chips: number } }>("inspect", "purse/a", "--service", module, "--at", at);
     assert.equal(state.chips, count);
   }
-  const { state } = await json<{ state: { chips: number } }>("inspect", "purse/a", "--service", service);
+  const { state } = await json<{ state: { chips: number } }>("inspect", "purse/a", "--service", module);
   assert.equal(state.chips, 5 * payments);
   const diff = ["--diff", String(offsets[0]), "--at", String(offsets[10])];
   const { patch } = await json<{ patch: { path: string; value: unknown }[] }>(
@@ -112,7 +112,7 @@ test("events, states and differences are shown across the seam", async () => {
 
 test("verify replays archive and log, and finds what other code makes of the first records", async () => {
   const hashes = join(temporaryDirectory(), "hashes.json");
-  const written = await holdfast("verify", "--service", service, "--data", directory, "--write", hashes);
+  const written = await holdfast("verify", "--service", module, "--data", directory, "--write", hashes);
   assert.equal(written.code, 0, written.err);
   const changed = join(import.meta.dirname, "services", "changed-purse.ts");
   const source = readFileSync(join(import.meta.dirname, "services", "purse.ts"), "utf8");
@@ -143,7 +143,7 @@ test("openHistory gives the same, and a damaged archive is named while the rest 
   writeFileSync(join(place, first), spoilt);
   const shown = await holdfast("shards", "--data", directory);
   assert.deepEqual([shown.code, /snapshot-damaged/.test(shown.err)], [1, true]);
-  const state = await holdfast("inspect", "purse/b", "--service", service, "--data", directory);
+  const state = await holdfast("inspect", "purse/b", "--service", module, "--data", directory);
   assert.equal(state.code, 0, "the present needs no archive");
   writeFileSync(join(place, first), bytes);
 });
