@@ -104,7 +104,7 @@ test("events, states and differences are shown across the seam", async () => {
     "inspect",
     "purse/a",
     "--service",
-    service,
+    module,
     ...diff,
   );
   assert.equal(patch.find(({ path }) => path === "/chips")?.value, 11);
