@@ -36,6 +36,7 @@ export { type EntityRef, shardOf } from "./model/ids.ts";
 export { type Limits, limitsDefault } from "./model/limits.ts";
 export type { Captured, OperatorCall, OperatorVerb, ParkedEntry, ParkWhy } from "./model/marks.ts";
 export type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "./model/records.ts";
+export type { Retention } from "./model/retention.ts";
 export { sendOutcome } from "./model/send-outcome.ts";
 export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/embedded.ts";
 export { type History, openHistory } from "./presets/history.ts";

@@ -5,8 +5,7 @@
 import type { Command } from "commander";
 import { hashState } from "../history/hash.ts";
 import { diffBetween, type EntityPast, shardAt, stateAt } from "../history/history.ts";
-import type { Definitions } from "../history/replay.ts";
-import type { HistorySource, Moment } from "../history/source.ts";
+import type { Definitions, HistorySource, Moment } from "../history/source.ts";
 import { formatRef } from "../model/ids.ts";
 import { headline, print, printJson, printPatch, printState, shown, time } from "./print.ts";
 import {

@@ -8,10 +8,12 @@ import { type LogOptions, openSource, withLog, withProgress } from "./settings.t
 interface ShardRow {
   readonly shard: number;
   readonly epoch: number;
+  /** First offset that can be read, and first one that the log itself has: what is between is archived. */
   readonly trimmed: number;
+  readonly logBegins: number;
   readonly tail: number;
   readonly frames: number;
-  /** Of the frames that are still there. */
+  /** Of the frames that are there, archived ones as the log had them. */
   readonly bytes: number;
 }
 
@@ -28,10 +30,18 @@ async function shards(options: LogOptions): Promise<void> {
   if (options.json === true) {
     return printJson({ shardCount: source.shardCount, segmentBytes: source.bytes, records, bytes, shards: rows });
   }
-  print("shard  epoch       from         to     frames           bytes");
+  print("shard  epoch       from    in log         to     frames           bytes");
   for (const row of rows) {
-    const { shard, epoch, trimmed, tail, frames } = row;
-    const cells = [pad(shard, 5), pad(epoch, 5), pad(trimmed, 9), pad(tail - 1, 9), pad(frames, 9), pad(row.bytes, 14)];
+    const { shard, epoch, trimmed, logBegins, tail, frames } = row;
+    const cells = [
+      pad(shard, 5),
+      pad(epoch, 5),
+      pad(trimmed, 9),
+      pad(logBegins, 8),
+      pad(tail - 1, 9),
+      pad(frames, 9),
+      pad(row.bytes, 14),
+    ];
     print(cells.join("  "));
   }
   print(`${grouped(records)} records in ${grouped(bytes)} bytes; the files take ${grouped(source.bytes)}.`);
@@ -41,7 +51,7 @@ function pad(count: number, width: number): string {
   return grouped(count).padStart(width);
 }
 
-/** Reads the whole log, which also checks every byte of it. */
+/** Reads the whole log and its archive, which also checks every byte of it. */
 async function weigh(source: HistorySource): Promise<ShardRow[]> {
   const all = Array.from({ length: source.shardCount }, (_, shard) => shard);
   const positions = await source.positions(all);
@@ -62,7 +72,7 @@ async function weigh(source: HistorySource): Promise<ShardRow[]> {
       }
     }
   });
-  return positions.map(({ epoch, trimmed, tail }, shard) => {
-    return { shard, epoch, trimmed, tail, frames: frames[shard] as number, bytes: bytes[shard] as number };
+  return positions.map(({ epoch, trimmed, logBegins = trimmed, tail }, shard) => {
+    return { shard, epoch, trimmed, logBegins, tail, frames: frames[shard] as number, bytes: bytes[shard] as number };
   });
 }

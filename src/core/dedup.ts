@@ -125,6 +125,15 @@ export function requestsOf(dedup: Dedup): RequestsImage[] {
   return dedup.generations.map(({ startMs, ids }) => ({ startMs, ids: ids.ids(), offsets: ids.values() }));
 }
 
+/** The same, without the ids of records at or above `at`. Offsets of a generation only grow. */
+export function requestsBelow(dedup: Dedup, at: Offset): RequestsImage[] {
+  return requestsOf(dedup).map(({ startMs, ids, offsets }) => {
+    let count = offsets.length;
+    while (count > 0 && (offsets[count - 1] as number) >= at) count--;
+    return { startMs, ids: ids.subarray(0, count * 16), offsets: offsets.subarray(0, count) };
+  });
+}
+
 /** Remembers what `requestsOf` gave, in a table that remembers nothing yet. */
 export function restoreRequests(dedup: Dedup, images: readonly RequestsImage[]): void {
   assert(dedup.generations.length === 0, "request ids are restored into a fresh table");

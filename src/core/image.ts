@@ -8,7 +8,7 @@
 import type { EntityDefinition } from "../model/entity.ts";
 import { type EntityRef, formatRef } from "../model/ids.ts";
 import type { EntityImage, ParkedImage } from "../model/images.ts";
-import type { Plain } from "../std/plain.ts";
+import { copyPlain, type Plain } from "../std/plain.ts";
 import { armTimers } from "./alarms.ts";
 import { trackCalls } from "./call-start.ts";
 import { callFrom, callName, imageOfCall } from "./call-state.ts";
@@ -28,6 +28,19 @@ export function imageOf(slot: Slot): EntityImage {
     calls: [...slot.calls.values()].map(imageOfCall),
     ...(slot.parked === undefined ? {} : { parked: parkedImage(slot.parked) }),
   };
+}
+
+/** States have no limit of depth in the log; this one only ends cycles. */
+const stateLimits = { depthMax: 1_000, bytesMax: Number.MAX_SAFE_INTEGER };
+
+/** @throws PlainError the state is not plain data */
+export function copyState(state: unknown): Plain {
+  return copyPlain((state ?? null) as Plain, stateLimits).value;
+}
+
+/** The image with a state of its own: what is done to it or to the slot leaves the other alone. @throws PlainError */
+export function apart(image: EntityImage): EntityImage {
+  return { ...image, state: copyState(image.state) };
 }
 
 function parkedImage({ at, sinceMs, park }: Parked): ParkedImage {

@@ -5,6 +5,7 @@
  * knows no other entity, so sends are shown and go nowhere.
  */
 import type { Effect } from "../core/effects.ts";
+import { apart, imageOf, slotFrom } from "../core/image.ts";
 import { stepOwner } from "../core/owner.ts";
 import { keepSlot, makeOwner, type Owner, slotOf } from "../core/owner-state.ts";
 import type { Chance, EntityDefinition } from "../model/entity.ts";
@@ -14,7 +15,6 @@ import type { CallResult, LogRecord, Principal, StepRecord } from "../model/reco
 import { diff, type PatchOperation } from "../std/patch.ts";
 import { makeUuidV7 } from "../std/uuid.ts";
 import type { EntityPast } from "./history.ts";
-import { imageOf, slotOfImage } from "./images.ts";
 
 export interface ForkCommand {
   readonly command: string;
@@ -58,7 +58,7 @@ export function forkEntity(past: EntityPast, definition: EntityDefinition, facts
   if (effects.some(({ kind }) => kind === "append")) stepOwner(owner, { kind: "appended", tail: owner.cut }, effects);
   const slot = owner.phase === "serving" ? slotOf(owner, entity) : undefined;
   // what a throwing evolve left is no state
-  const after = slot === undefined || slot.parked?.good === false ? past.image : imageOf(slot);
+  const after = slot === undefined || slot.parked?.good === false ? past.image : apart(imageOf(slot));
   return {
     reply: replyOf(effects),
     record: recordsOf(effects).find((record): record is StepRecord => record.kind === "step"),
@@ -76,7 +76,7 @@ function makeServingOwner({ shard, offset, timeMs, exists, image }: EntityPast, 
   owner.epoch = 1;
   owner.durable = owner.cut = owner.tail = offset + 1;
   owner.timeMs = timeMs;
-  if (exists) keepSlot(owner, slotOfImage(image, definition));
+  if (exists) keepSlot(owner, slotFrom(apart(image), definition));
   return owner;
 }
 

@@ -4,10 +4,10 @@
  * Invariant: one state has one hash, on every machine and version: SHA-256 over the canonical JSON of the state.
  */
 import { createHash } from "node:crypto";
+import { copyState } from "../core/image.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { Offset } from "../model/ids.ts";
 import { canonicalJson } from "../std/canonical.ts";
-import { copyState } from "./images.ts";
 
 /** What a service was, as of the tails of its shards. */
 export interface StateHashes {

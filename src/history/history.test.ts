@@ -4,6 +4,7 @@ import { before, test } from "node:test";
 import { entities } from "../../test/golden/kitchen-sink.ts";
 import { recordSink, sinkShards } from "../../test/golden/record-sink.ts";
 import { createMemoryStore, type MemoryStore, openMemoryLog } from "../adapters/memory/log.ts";
+import { apart, imageOf } from "../core/image.ts";
 import { stepOwner } from "../core/owner.ts";
 import { makeOwner, type Owner } from "../core/owner-state.ts";
 import { isHoldfastError } from "../model/errors.ts";
@@ -16,7 +17,6 @@ import { Prng } from "../std/prng.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import { forkEntity } from "./fork.ts";
 import { diffBetween, eventsOf, shardAt, stateAt } from "./history.ts";
-import { imageOf } from "./images.ts";
 import { indexDefinitions } from "./replay.ts";
 import { type HistorySource, logSource, type Moment, type Start } from "./source.ts";
 import { verifyHistory } from "./verify.ts";
@@ -51,7 +51,7 @@ function* ownersOf(shard: number): Generator<{ owner: Owner; offset: number; tim
 }
 
 function imagesOf(owner: Owner): Map<string, EntityImage> {
-  return new Map([...owner.slots].map(([name, slot]) => [name, imageOf(slot)]));
+  return new Map([...owner.slots].map(([name, slot]) => [name, apart(imageOf(slot))]));
 }
 
 test("a shard at each of its offsets is what its owner held there", async () => {

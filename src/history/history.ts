@@ -4,6 +4,7 @@
  * Invariants: nothing is written, neither to the log nor to what is handed out; what is shown at an offset is what the
  * owner held when that record was its last.
  */
+import { apart, imageOf } from "../core/image.ts";
 import { makeSlot } from "../core/slot.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { type EntityRef, formatRef, isKey, isTypeName, type Offset, type ShardId, shardOf } from "../model/ids.ts";
@@ -11,9 +12,17 @@ import type { EntityImage } from "../model/images.ts";
 import type { MarkRecord } from "../model/marks.ts";
 import type { StepRecord } from "../model/records.ts";
 import { diff, type PatchOperation } from "../std/patch.ts";
-import { imageOf } from "./images.ts";
-import { type Definitions, definitionOf, PastSlots } from "./replay.ts";
-import { findStarts, type HistorySource, isUntil, type Moment, type ReadProgress, readRecords } from "./source.ts";
+import { definitionOf, PastSlots } from "./replay.ts";
+import {
+  type Definitions,
+  findStarts,
+  type HistorySource,
+  isUntil,
+  type Moment,
+  type ReadProgress,
+  readRecords,
+  type ShardStart,
+} from "./source.ts";
 
 /** One record of an entity, and where it stands. */
 export interface PastRecord {
@@ -70,7 +79,7 @@ export async function* eventsOf(
   if (position === undefined) return;
   const first = range.from !== undefined && "offset" in range.from ? range.from.offset : 1;
   const from = Math.max(first, position.trimmed);
-  const start = { shard, from, tail: position.tail, start: undefined };
+  const start = { shard, begin: position.trimmed, from, tail: position.tail, start: undefined };
   for await (const { at, epoch, records } of readRecords(source, [start], progress)) {
     for (const [index, record] of records.entries()) {
       const offset = at + index;
@@ -106,7 +115,13 @@ export async function stateAt(
     only: entity,
   });
   const slot = slots.get(entity);
-  return { shard, offset, timeMs, exists: slot !== undefined, image: imageOf(slot ?? makeSlot(entity, definition)) };
+  return {
+    shard,
+    offset,
+    timeMs,
+    exists: slot !== undefined,
+    image: apart(imageOf(slot ?? makeSlot(entity, definition))),
+  };
 }
 
 /** Every entity of a shard at a moment; without one, at the end of the log. Throws as `stateAt` does. */
@@ -118,7 +133,7 @@ export async function shardAt(
   progress?: ReadProgress,
 ): Promise<ShardPast> {
   const { slots, offset, timeMs } = await replayShard({ source, definitions, shard, moment, progress });
-  const images = [...slots.values()].map((slot) => [formatRef(slot.ref), imageOf(slot)] as const);
+  const images = [...slots.values()].map((slot) => [formatRef(slot.ref), apart(imageOf(slot))] as const);
   return { shard, offset, timeMs, entities: new Map(images) };
 }
 
@@ -145,13 +160,29 @@ interface ReplayFacts {
   readonly only?: EntityRef;
 }
 
-async function replayShard({ source, definitions, shard, moment, progress, only }: ReplayFacts) {
-  const [from] = await findStarts(source, [shard], moment);
+async function replayShard(facts: ReplayFacts) {
+  const { source, definitions, shard, moment } = facts;
+  const [from] = await findStarts(source, [shard], moment, definitions);
   if (from === undefined) throw new HoldfastError("internal", "Broken invariant: a shard has a start");
   if (moment !== undefined && "offset" in moment && moment.offset >= from.tail) {
     const text = `The log of shard ${shard} ends at offset ${from.tail - 1}; ask for that or an earlier one.`;
     throw new HoldfastError("invalid-input", text, { details: { shard, offset: moment.offset, last: from.tail - 1 } });
   }
+  const past = await replayFrom(facts, from);
+  if (moment === undefined || isExact(past)) return past;
+  if (from.begin > 1) throw notExact(past, shard);
+  // The archive tells it record by record.
+  return replayFrom(facts, { ...from, from: 1, start: undefined });
+}
+
+interface Replayed {
+  readonly slots: PastSlots;
+  readonly offset: Offset;
+  readonly timeMs: number;
+}
+
+async function replayFrom(facts: ReplayFacts, from: ShardStart): Promise<Replayed> {
+  const { source, definitions, moment, progress, only } = facts;
   const slots = new PastSlots(definitions);
   if (from.start !== undefined) await slots.load(from.start, only);
   let offset = from.from - 1;
@@ -165,19 +196,21 @@ async function replayShard({ source, definitions, shard, moment, progress, only 
     }
   }
   for (const { error } of slots.broken.values()) throw error;
-  if (moment !== undefined) checkNotAfter(slots, shard, offset);
   return { slots, offset, timeMs };
 }
 
 /** Images are taken while commands go on, so one may contain more than the moment that was asked for. */
-function checkNotAfter(slots: PastSlots, shard: ShardId, offset: Offset): void {
-  for (const { ref, touched } of slots.values()) {
-    if (touched <= offset) continue;
-    const text = `The log before offset ${offset} of shard ${shard} was trimmed, and the snapshot at hand has ${formatRef(ref)} as of ${touched}.`;
-    throw new HoldfastError("log-damaged", `${text} Ask for that moment or a later one.`, {
-      details: { shard, touched },
-    });
-  }
+function isExact({ slots, offset }: Replayed): boolean {
+  for (const { touched } of slots.values()) if (touched > offset) return false;
+  return true;
+}
+
+function notExact({ slots, offset }: Replayed, shard: ShardId): HoldfastError {
+  const slot = [...slots.values()].find(({ touched }) => touched > offset);
+  const name = slot === undefined ? "an entity" : formatRef(slot.ref);
+  const text = `The log before offset ${offset} of shard ${shard} was trimmed, and the snapshot at hand has ${name} as of ${slot?.touched}.`;
+  const details = { shard, touched: slot?.touched };
+  return new HoldfastError("log-damaged", `${text} Ask for that moment or a later one.`, { details });
 }
 
 /** @throws `invalid-key` it cannot be an entity */

@@ -3,6 +3,7 @@
  *
  * Invariant: a slot after `replay` is what an owner's slot is after the same records, unless it is `broken`.
  */
+import { apart, slotFrom } from "../core/image.ts";
 import type { Apart } from "../core/owner-state.ts";
 import { applyMark, parkAtReplay } from "../core/quarantine.ts";
 import { bringsIntoBeing } from "../core/replay.ts";
@@ -14,10 +15,7 @@ import { formatRef, type Offset } from "../model/ids.ts";
 import type { EntityImage } from "../model/images.ts";
 import type { MarkRecord } from "../model/marks.ts";
 import type { EntityRef, EventBody, StepRecord } from "../model/records.ts";
-import { slotOfImage } from "./images.ts";
-import type { Start } from "./source.ts";
-
-export type Definitions = ReadonlyMap<string, EntityDefinition>;
+import type { Definitions, Start } from "./source.ts";
 
 export function indexDefinitions(entities: Iterable<EntityDefinition>): Definitions {
   return new Map([...entities].map((entity) => [entity.name, entity]));
@@ -64,7 +62,7 @@ export class PastSlots {
   }
 
   #load(image: EntityImage): void {
-    this.#add(slotOfImage(image, definitionOfRecord(this.#definitions, image.entity, image.touched)));
+    this.#add(slotFrom(apart(image), definitionOfRecord(this.#definitions, image.entity, image.touched)));
   }
 
   #add(slot: Slot): Slot {

@@ -1,9 +1,10 @@
 /**
- * Where the past is read from: the log, and one day archive and snapshots before it.
+ * Where the past is read from: the log, the archive of what was trimmed of it, and snapshots.
  *
  * Invariant: what `readRecords` yields of a shard is every record from the start that was asked for, in order and without
  * a gap; frames are checked against the ones before them.
  */
+import type { EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { Offset, ShardId } from "../model/ids.ts";
 import type { EntityImage, ShardImage } from "../model/images.ts";
@@ -23,13 +24,25 @@ export interface Start {
   entities(): AsyncIterable<EntityImage>;
 }
 
+export interface PastPosition extends LogPosition {
+  /** First offset that the log itself has, if an archive goes before it. */
+  readonly logBegins?: Offset;
+}
+
+/** By entity type name. */
+export type Definitions = ReadonlyMap<string, EntityDefinition>;
+
 export interface HistorySource {
   readonly shardCount: number;
-  positions(shards: readonly ShardId[]): Promise<readonly LogPosition[]>;
+  /** `trimmed` is the first offset that can be read, from the log or an archive. */
+  positions(shards: readonly ShardId[]): Promise<readonly PastPosition[]>;
   /** As `ShardLog.read`. */
   read(from: ReadonlyMap<ShardId, Offset>): AsyncIterable<readonly LogFrame[]>;
-  /** The latest start that contains nothing after the moment; without a moment the latest there is. */
-  start?(shard: ShardId, until: Moment | undefined): Promise<Start | undefined>;
+  /**
+   * The latest start that contains nothing after the moment; without a moment the latest there is. Where every record can
+   * be read there is none, unless it takes a long read off and was made by the code of `definitions`.
+   */
+  start?(shard: ShardId, until: Moment | undefined, definitions: Definitions | undefined): Promise<Start | undefined>;
 }
 
 /** Hears how far a long read is. */
@@ -55,6 +68,8 @@ export interface RecordsRead {
 
 export interface ShardStart {
   readonly shard: ShardId;
+  /** Offset of the first record that could be read. */
+  readonly begin: Offset;
   /** Offset of the first record that is read. */
   readonly from: Offset;
   readonly tail: Offset;
@@ -64,21 +79,23 @@ export interface ShardStart {
 
 /**
  * Finds where the shards can be replayed from.
+ * @param definitions states that this code has made will do; without them every record is wanted that can be had
  * @throws `log-damaged` the beginning was trimmed and nothing stands for it
  */
 export async function findStarts(
   source: HistorySource,
   shards: readonly ShardId[],
   until: Moment | undefined,
+  definitions?: Definitions,
 ): Promise<ShardStart[]> {
   const positions = await source.positions(shards);
   return Promise.all(
     shards.map(async (shard, index): Promise<ShardStart> => {
       const { tail, trimmed } = positions[index] as LogPosition;
-      const start = await source.start?.(shard, until);
+      const start = await source.start?.(shard, until, definitions);
       const from = start?.shard.at ?? 1;
       if (from < trimmed) throw trimmedAway(shard, from, trimmed);
-      return { shard, from, tail, start };
+      return { shard, begin: trimmed, from, tail, start };
     }),
   );
 }
@@ -123,8 +140,8 @@ export function isUntil(moment: Moment | undefined, offset: Offset, timeMs: numb
 function trimmedAway(shard: ShardId, from: Offset, trimmed: Offset): HoldfastError {
   return new HoldfastError(
     "log-damaged",
-    `The log of shard ${shard} begins at offset ${trimmed}, and nothing stands for the records from ${from} on: no snapshot ` +
-      "is at hand that is old enough. Ask for a later moment, or name the snapshots.",
+    `What there is of shard ${shard} begins at offset ${trimmed}, and nothing stands for the records from ${from} on: neither an ` +
+      "archive nor a snapshot at hand reaches back so far. Ask for a later moment.",
     { details: { shard, from, trimmed } },
   );
 }

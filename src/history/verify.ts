@@ -9,8 +9,8 @@ import { type EntityRef, formatRef, type Offset, type ShardId, shardOf } from ".
 import type { MarkRecord } from "../model/marks.ts";
 import type { StepRecord } from "../model/records.ts";
 import { hashState, type StateHash, type StateHashes } from "./hash.ts";
-import { type Definitions, PastSlots } from "./replay.ts";
-import { findStarts, type HistorySource, type ReadProgress, readRecords } from "./source.ts";
+import { PastSlots } from "./replay.ts";
+import { type Definitions, findStarts, type HistorySource, type ReadProgress, readRecords } from "./source.ts";
 
 /**
  * - `unknown-event`    the log holds an entity type, an event or a version that the code does not know

@@ -94,6 +94,12 @@ export const limitsDefault = {
   /** A state store's file up to this size is checked whole when it is opened: about 50 ms. Of larger ones each image is checked when it is read. */
   stateStoreVerifyBytesMax: 64 * 1024 * 1024,
 
+  // the archive
+  /** Records of a shard that may wait in its log for the archive, so that an object is worth its request: 250 KB of small ones. */
+  archiveRecordsMin: 4_096,
+  /** Records of a shard up to which other code replays the archive although older states would do: 16 shards of this are about 10 s. */
+  archiveReplayRecordsMax: 250_000,
+
   // dedup
   /** How long a request id is remembered. A retry later than this is refused, never run. */
   dedupWindowMs: 600_000,

@@ -17,6 +17,7 @@ import { startGateway } from "../gateway/server.ts";
 import type { AnyEntity } from "../model/entity.ts";
 import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
+import type { Retention } from "../model/retention.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
@@ -37,6 +38,8 @@ export interface EmbeddedOptions extends DoorOptions {
   /** Size of one file of the log. Default 16 MiB. */
   readonly segmentBytes?: number;
   readonly limits?: Partial<Limits>;
+  /** How long records are kept that are trimmed from the log. Default: for ever, in `<directory>/archive`. */
+  readonly retention?: Retention;
   /** Where to show how far a recovery is. Default: the error stream, if it is a terminal. False: nowhere. */
   readonly progress?: ProgressStream | false;
   readonly onFault?: (where: string, error: unknown) => void;
@@ -58,7 +61,7 @@ export interface EmbeddedService {
  */
 export async function embedded(options: EmbeddedOptions): Promise<EmbeddedService> {
   const shardCount = options.shardCount ?? shardCountEmbedded;
-  const { directory, entities, segmentBytes, limits, onFault } = options;
+  const { directory, entities, segmentBytes, limits, retention, onFault } = options;
   const log = await openSegmentLog({ directory, shardCount, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
   const kept = await openKept(directory).catch(async (error: unknown) => {
     await log.close();
@@ -74,6 +77,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
     shardCount,
     onCrash: options.onCrash ?? endProcess,
     ...(limits === undefined ? {} : { limits }),
+    ...(retention === undefined ? {} : { retention }),
     ...(onFault === undefined ? {} : { onFault }),
   });
   let gateway: Gateway | undefined;
@@ -96,14 +100,15 @@ function progressStream(given: ProgressStream | false | undefined): ProgressStre
   return process.stderr.isTTY ? process.stderr : undefined;
 }
 
-/** State store and snapshots stand beside the log's files. */
-async function openKept(directory: string): Promise<{ state: StateStore; snapshots: SnapshotStore }> {
-  const snapshots = await openFileSnapshots({
-    disk: openDirectory(join(directory, "snapshots")),
-    clock: systemClock,
-    random: systemRandom,
-  });
-  return { snapshots, state: await openLmdbStateStore({ directory: join(directory, "state") }) };
+/** State store, snapshots and archive stand beside the log's files. */
+async function openKept(
+  directory: string,
+): Promise<{ state: StateStore; snapshots: SnapshotStore; archive: SnapshotStore }> {
+  const open = (name: string) =>
+    openFileSnapshots({ disk: openDirectory(join(directory, name)), clock: systemClock, random: systemRandom });
+  // Apart, because the archive grows with the years, and who looks for snapshots lists all that is beside them.
+  const [snapshots, archive] = [await open("snapshots"), await open("archive")];
+  return { snapshots, archive, state: await openLmdbStateStore({ directory: join(directory, "state") }) };
 }
 
 function endProcess(error: unknown): void {

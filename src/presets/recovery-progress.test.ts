@@ -13,7 +13,16 @@ function terminal() {
 function recovering(error?: Error) {
   const timeline = new Timeline();
   const stream = terminal();
-  const counts = { hot: 0, hotBytes: 0, stored: 0, lookups: 0, activations: 0, quarantined: 0, overBudget: 0 };
+  const counts = {
+    hot: 0,
+    hotBytes: 0,
+    stored: 0,
+    unarchived: 0,
+    lookups: 0,
+    activations: 0,
+    quarantined: 0,
+    overBudget: 0,
+  };
   const health = { phase: "recovering", recovered: 0, toRecover: 4_000, readOnly: false, ...counts } as const;
   let recovered = 0;
   let leftMs: number | undefined;

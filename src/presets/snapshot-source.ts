@@ -1,8 +1,8 @@
 /**
- * The past of a log whose beginning was trimmed: replays start from the snapshots that stand for it.
+ * The past of a log whose beginning was trimmed: it goes on in the archive, and snapshots stand for what is in neither.
  *
- * Invariant: a log that still has its first record is replayed from there, so that what is shown is what this code makes of
- * the events; a snapshot is what earlier code made of them.
+ * Invariant: what is shown is what this code makes of the events, wherever all of them can be read; a snapshot saves the long
+ * read only if the same code made it. Where they cannot be read, a snapshot is what earlier code made of them.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -17,6 +17,8 @@ import type { ShardId } from "../model/ids.ts";
 import type { EntityImage, StoredImage } from "../model/images.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
+import { ArchivedLog } from "../runtime/archive-reader.ts";
+import { codesOf, sameCodes } from "../runtime/codes.ts";
 import type { LoadedSnapshot } from "../runtime/snapshot-load.ts";
 import { ShardSnapshots } from "../runtime/snapshots.ts";
 import { decodeImage } from "../wire/image.ts";
@@ -24,22 +26,31 @@ import { decodeImage } from "../wire/image.ts";
 /** The past of a data directory as `embedded` makes it: the log, and the snapshots beside it if there are any. */
 export async function openPast(directory: string): Promise<HistorySource & { readonly bytes: number }> {
   const log = await openSegmentLogToRead({ directory });
-  const source = { ...logSource(log, log.shardCount), bytes: log.bytes };
-  const place = join(directory, "snapshots");
-  if (!existsSync(place)) return source;
-  const disk = openDirectoryToRead(place);
-  const store = openFileSnapshotsToRead({ disk, clock: systemClock, random: systemRandom });
-  return { ...withSnapshots(source, store, systemClock), bytes: log.bytes };
+  const open = (name: string) => {
+    const place = join(directory, name);
+    if (!existsSync(place)) return undefined;
+    const disk = openDirectoryToRead(place);
+    return openFileSnapshotsToRead({ disk, clock: systemClock, random: systemRandom });
+  };
+  const [snapshots, archive] = [open("snapshots"), open("archive")];
+  // Listed after the log's beginning was looked at: what the log had trimmed by then is there.
+  const reader = archive === undefined ? log : new ArchivedLog(log, { store: archive, clock: systemClock });
+  const source = logSource(reader, log.shardCount);
+  return { ...(snapshots === undefined ? source : withSnapshots(source, snapshots, systemClock)), bytes: log.bytes };
 }
 
 export function withSnapshots(source: HistorySource, store: SnapshotStore, clock: Clock): HistorySource {
   return {
     ...source,
-    async start(shard, until) {
+    async start(shard, until, definitions) {
       const [position] = await source.positions([shard]);
-      if (position === undefined || position.trimmed === 1) return undefined;
+      if (position === undefined || (position.logBegins ?? position.trimmed) <= 1) return undefined;
+      const whole = position.trimmed <= 1;
+      if (whole && definitions === undefined) return undefined;
       const snapshot = await findBefore(new ShardSnapshots({ store, shard, clock }), until);
-      return snapshot === undefined ? undefined : startOf(snapshot, shard);
+      if (snapshot === undefined || snapshot.image.at < position.trimmed) return undefined;
+      const same = definitions !== undefined && sameCodes(snapshot.manifest.codes, codesOf(definitions));
+      return whole && !same ? undefined : startOf(snapshot, shard);
     },
   };
 }

@@ -8,11 +8,12 @@
  * only below a snapshot that was read back, and never where a remembered request id still points.
  */
 import { allWhole } from "../core/image.ts";
+import type { HoldfastError } from "../model/errors.ts";
 import type { Offset, ShardId } from "../model/ids.ts";
 import type { ShardImage } from "../model/images.ts";
 import type { Limits } from "../model/limits.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { LogPosition, ShardLog } from "../ports/log.ts";
+import type { LogPosition, LogReader, ShardLog } from "../ports/log.ts";
 import { Abandoned, isStateDamaged, type Keep } from "./keep.ts";
 import type { Origins } from "./recovery.ts";
 import type { Residents } from "./residents.ts";
@@ -34,6 +35,8 @@ const activationMicros = 40;
 export interface CheckpointerOptions {
   readonly keeps: readonly Keep[];
   readonly log: ShardLog;
+  /** The log with what was trimmed of it, if that is kept anywhere. */
+  readonly past: LogReader | undefined;
   readonly clock: Clock;
   readonly limits: Limits;
   readonly residents: Residents;
@@ -57,12 +60,16 @@ export class Checkpointer implements Origins {
     this.#byShard = new Map(options.keeps.map((keep) => [keep.host.shard, keep]));
   }
 
+  get past(): LogReader | undefined {
+    return this.#options.past;
+  }
+
   restore(host: ShardHost, position: LogPosition): Promise<void> {
     return this.#keepOf(host).restore(position);
   }
 
-  distrust(host: ShardHost): Promise<boolean> {
-    return this.#keepOf(host).distrust();
+  distrust(host: ShardHost, problem: HoldfastError): Promise<boolean> {
+    return this.#keepOf(host).distrust(problem);
   }
 
   /** Before the shards are served nothing has to go on meanwhile: no rest is taken. */
@@ -117,6 +124,11 @@ export class Checkpointer implements Origins {
 
   get #pressed(): boolean {
     return this.#hurry || this.#options.residents.pressed;
+  }
+
+  /** Records that snapshots have and that wait in the log for the archive. */
+  get unarchived(): number {
+    return this.#options.keeps.reduce((sum, { trimBelow, archivedTo }) => sum + Math.max(0, trimBelow - archivedTo), 0);
   }
 
   /** Images of entities in the state store. */
@@ -192,11 +204,18 @@ export class Checkpointer implements Origins {
 
   async #trim(keep: Keep, image: ShardImage, trimBelow: Offset): Promise<void> {
     if (keep.halted) return;
+    const { owner } = keep.host;
     let before = trimBelow;
     // The outcome of a remembered id is read from its record.
     for (const { offsets } of image.requests) if (offsets.length > 0) before = Math.min(before, offsets[0] as number);
-    if (before > 1) await this.#options.log.trim(keep.host.shard, before);
-    keep.trimmedAt = before;
+    if (before <= 1) return;
+    keep.trimBelow = before;
+    const rest = (busyMs: number) => this.#rest(busyMs);
+    const order = { below: before, nowMs: image.timeMs, rest, check: () => keep.checkAlive(owner) };
+    const archived = (await keep.archive?.advance(order)) ?? before;
+    if (archived > 1 && !keep.halted) await this.#options.log.trim(keep.host.shard, archived);
+    keep.archivedTo = archived;
+    keep.trimmedAt = archived;
   }
 
   /** Forgets entities while there are more in memory than there may be; those that changed are stored first. */
@@ -258,6 +277,7 @@ export class Checkpointer implements Origins {
 
 /** A node that keeps nothing beside the log: every shard is replayed from its first record. */
 export const logOnly: Origins = {
+  past: undefined,
   restore: async (host, position) => host.reset(position.tail),
   distrust: async () => false,
   relieve: () => undefined,

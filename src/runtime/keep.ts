@@ -5,21 +5,23 @@
  * 1. An image is stored only when every record it contains is durable, and only if its incarnation still lives.
  * 2. A stamp or a snapshot of offset S is published only when all that changed below S is stored.
  */
-import { backoff } from "../core/alarms.ts";
-import { requestsOf } from "../core/dedup.ts";
+import { requestsBelow } from "../core/dedup.ts";
 import type { Owner } from "../core/owner-state.ts";
 import type { EntityDefinition } from "../model/entity.ts";
 import { assert, HoldfastError, isHoldfastError } from "../model/errors.ts";
-import { type Offset, parseRef } from "../model/ids.ts";
-import type { RequestsImage, ShardImage, StoredImage } from "../model/images.ts";
+import { type Epoch, type Offset, parseRef } from "../model/ids.ts";
+import type { ShardImage, StoredImage } from "../model/images.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LogPosition } from "../ports/log.ts";
 import { sortInSlices } from "../std/sort-in-slices.ts";
-import { type Codes, converterOf, sameCodes } from "./codes.ts";
+import type { ShardArchive } from "./archive.ts";
+import type { ShardArchiveReader } from "./archive-reader.ts";
+import { type Codes, converterOf, planFor, sameCodes } from "./codes.ts";
+import { LogMoved } from "./recovery.ts";
 import type { ShardHost } from "./shard-host.ts";
 import type { ShardImages } from "./shard-images.ts";
 import { highOf, SnapshotImport } from "./snapshot-import.ts";
-import type { LoadResult } from "./snapshot-load.ts";
+import { loadPatiently } from "./snapshot-patience.ts";
 import type { ShardSnapshots } from "./snapshots.ts";
 
 /** The incarnation that the images were of has ended; what was stored of it stays true. */
@@ -33,16 +35,19 @@ const sliceImagesHasty = 2_048;
 /** Names that are sorted in one go: about a millisecond. */
 const sortSlice = 2_048;
 
-/** Tries of a snapshot store that does not answer, where the log alone will do. */
-const loadTriesMax = 3;
-const loadPauseMostMs = 5_000;
-
 export interface KeepParts {
   readonly host: ShardHost;
   readonly images: ShardImages;
   readonly snapshots: ShardSnapshots | undefined;
+  /** Where trimmed ranges go; and where those that are there are read, in a recovery. */
+  readonly archive: ShardArchive | undefined;
+  readonly archived: ShardArchiveReader | undefined;
   readonly codes: Codes;
   readonly clock: Clock;
+  /** The log's position of this shard now. */
+  readonly position: () => Promise<LogPosition>;
+  /** `archiveReplayRecordsMax` */
+  readonly replayRecordsMax: number;
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
   /** Something outside is damaged; the work went on without it. */
   readonly report: (where: string, error: unknown) => void;
@@ -57,10 +62,11 @@ export interface Slicing {
 export class Keep {
   readonly host: ShardHost;
   readonly images: ShardImages;
+  readonly archive: ShardArchive | undefined;
+  readonly #parts: KeepParts;
   readonly #snapshots: ShardSnapshots | undefined;
   readonly #codes: Codes;
   readonly #clock: Clock;
-  readonly #definitions: ReadonlyMap<string, EntityDefinition>;
   /** Entities that changed since the last snapshot; undefined when the state store has to be searched for them. */
   #changed: Set<string> | undefined = new Set();
   #snapshotAt: Offset = 0;
@@ -71,6 +77,10 @@ export class Keep {
   snapshotMs = 0;
   /** How often in a row the log did not follow what was restored: after the first no store is used, then no snapshot. */
   #doubts = 0;
+  /** The last restore counts on the archive: to be replayed from its first record. */
+  #throughArchive = false;
+  /** It did so, and the archive could not be read. */
+  #archiveBad = false;
   /** Writes that failed, in all and until `present` was called last. */
   #failures = 0;
   #failuresBefore = 0;
@@ -81,15 +91,19 @@ export class Keep {
   checkpointMs = 0;
   /** The node's own code is broken: what is in memory is not to be believed any more. */
   halted = false;
+  /** Below which the log could be trimmed, and below which the archive lets it. */
+  trimBelow: Offset = 1;
+  archivedTo: Offset = 1;
   /** Entities that were brought in until the last checkpoint. */
   activationsBefore = 0;
 
   constructor(parts: KeepParts) {
     this.host = parts.host;
     this.images = parts.images;
+    this.archive = parts.archive;
+    this.#parts = parts;
     this.#snapshots = parts.snapshots;
     this.#codes = parts.codes;
-    this.#definitions = parts.definitions;
     this.#clock = parts.clock;
     this.#report = parts.report;
   }
@@ -111,6 +125,7 @@ export class Keep {
     if (this.host.damaged) await this.images.clear();
     this.host.damaged = false;
     const image = (await this.#fromStore(position)) ?? (await this.#fromSnapshot(position));
+    this.#throughArchive = image === undefined && position.trimmed > 1;
     this.host.reset(position.tail, image);
     this.checkpointAt = image?.at ?? 1;
     this.activationsBefore = 0;
@@ -124,7 +139,12 @@ export class Keep {
   }
 
   /** What `restore` gave does not go with the log. @returns false if there is nothing older to try */
-  async distrust(): Promise<boolean> {
+  async distrust(problem: HoldfastError): Promise<boolean> {
+    if (this.#throughArchive && !this.#archiveBad) {
+      this.#report(`the archive of shard ${this.host.shard}`, problem);
+      this.#archiveBad = true;
+      return true;
+    }
     if (this.host.owner.replay.from === undefined) return false;
     this.#doubts++;
     await this.images.clear();
@@ -148,25 +168,31 @@ export class Keep {
     this.#changed = new Set();
     this.#snapshotAt = 0;
     if (this.#snapshots === undefined || this.#doubts > 1) return undefined;
-    const loaded = await this.#load(this.#snapshots, position.trimmed <= 1 ? loadTriesMax : Number.POSITIVE_INFINITY);
+    const loaded = await loadPatiently(this.#snapshots, position.trimmed <= 1, this.#clock, (error) =>
+      this.#report(`the snapshot store, for shard ${this.host.shard}`, error),
+    );
     if (loaded === undefined) return undefined;
-    const { snapshot, problems } = loaded;
+    const { snapshot, problems, told } = loaded;
     for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
-    if (snapshot === undefined || snapshot.image.at < position.trimmed) return undefined;
+    const high = Math.max(told, snapshot === undefined ? 1 : highOf(snapshot.manifest));
+    await this.#checkTold(snapshot?.image.epoch ?? 0, high, position);
+    if (snapshot === undefined) return undefined;
     const { image, manifest } = snapshot;
-    const high = highOf(manifest);
-    if (high > position.tail) {
-      const detail = `The log of shard ${this.host.shard} ends at ${position.tail}; a snapshot has records up to ${high}. The log has lost records, or is another one.`;
-      throw new HoldfastError("log-damaged", detail);
-    }
     if (image.epoch > position.epoch) return undefined;
-    const same = sameCodes(manifest.codes, this.#codes);
-    // The log tells it all again, by the code that there is now.
-    if (!same && position.trimmed <= 1) return undefined;
-    const importing = new SnapshotImport(snapshot, converterOf(manifest.codes, this.#definitions), this.images);
+    const { trimmed, tail } = position;
+    const needed = image.at < trimmed || !sameCodes(manifest.codes, this.#codes);
+    const begin = needed ? await this.#archiveBegin(trimmed) : trimmed;
+    if (image.at < begin) return undefined;
+    const past = { logWhole: trimmed <= 1, archiveWhole: begin <= 1, records: tail - 1 };
+    const { definitions, replayRecordsMax } = this.#parts;
+    const plan = planFor(manifest.codes, definitions, past, replayRecordsMax);
+    // Log and archive tell it all again, by the code that there is now.
+    if (plan === "replay") return undefined;
+    const convert = plan === "take" ? (stored: StoredImage) => stored : converterOf(manifest.codes, definitions);
+    const importing = new SnapshotImport(snapshot, convert, this.images);
     this.#snapshotAt = image.at;
     // What other code evolved is converted before it is served: an author's `migrate` that throws refuses the start.
-    if (same && (await importing.begin())) this.#importing = importing;
+    if (plan === "take" && (await importing.begin())) this.#importing = importing;
     else {
       await importing.all();
       await this.images.complete(image, image.at);
@@ -186,7 +212,7 @@ export class Keep {
     for await (const slice of importing.slices(sliceImages)) {
       const startedMs = this.#clock.monotonic();
       await this.#inTurn(async () => {
-        this.#checkAlive(owner);
+        this.checkAlive(owner);
         if (this.#importing === importing) await this.images.import(slice);
       });
       await rest(this.#clock.monotonic() - startedMs);
@@ -196,18 +222,20 @@ export class Keep {
     this.#importing = undefined;
   }
 
-  /** Asks a store that does not answer again. What the log can tell alone it tells after some tries. */
-  async #load(snapshots: ShardSnapshots, triesMax: number): Promise<LoadResult | undefined> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await snapshots.load();
-      } catch (error) {
-        if (!isHoldfastError(error) || error.code !== "unavailable") throw error;
-        this.#report(`the snapshot store, for shard ${this.host.shard}`, error);
-        if (tries >= triesMax) return undefined;
-        await new Promise<void>((resolve) => this.#clock.after(Math.min(backoff(tries), loadPauseMostMs), resolve));
-      }
-    }
+  /** The log has what the snapshot has: if not, it grew since its tail was read, or has lost records. */
+  async #checkTold(epoch: Epoch, high: Offset, position: LogPosition): Promise<void> {
+    if (high <= position.tail && epoch <= position.epoch) return;
+    const now = await this.#parts.position();
+    if (now.tail > position.tail || now.epoch > position.epoch) throw new LogMoved();
+    if (high <= position.tail) return;
+    const detail = `The log of shard ${this.host.shard} ends at ${position.tail}; a snapshot has records up to ${high}. The log has lost records, or is another one.`;
+    throw new HoldfastError("log-damaged", detail);
+  }
+
+  /** Where log and archive begin together. */
+  async #archiveBegin(trimmed: Offset): Promise<Offset> {
+    const { archived } = this.#parts;
+    return archived === undefined || this.#archiveBad ? trimmed : await archived.begin(trimmed);
   }
 
   /**
@@ -239,7 +267,7 @@ export class Keep {
     let busyMs = now() - startedMs;
     try {
       if (owner.durable < below) await durable(host, below);
-      this.#checkAlive(owner);
+      this.checkAlive(owner);
       if (owner.durable < below) throw new Abandoned();
       startedMs = now();
       const written = this.images.write(images);
@@ -263,13 +291,13 @@ export class Keep {
     const { owner, chain } = this.host;
     const at = owner.durable;
     this.#failuresBefore = this.#failures;
-    return { at, chain, epoch: owner.epoch, timeMs: owner.timeMs, requests: below(requestsOf(owner.dedup), at) };
+    return { at, chain, epoch: owner.epoch, timeMs: owner.timeMs, requests: requestsBelow(owner.dedup, at) };
   }
 
   /** Everything that changed below `image.at` is stored: says so. */
   stamp(image: ShardImage, owner: Owner): Promise<void> {
     return this.#inTurn(async () => {
-      this.#checkAlive(owner);
+      this.checkAlive(owner);
       if (this.#failures !== this.#failuresBefore) throw new Abandoned();
       await this.images.complete(image, this.#snapshotAt);
       this.checkpointAt = image.at;
@@ -328,7 +356,7 @@ export class Keep {
     for (const name of sorted.value) {
       const image = this.images.stored(name);
       // A shard that starts over may have its store cleared meanwhile.
-      this.#checkAlive(owner);
+      this.checkAlive(owner);
       assert(image !== undefined, "an entity that was stored is in the store");
       yield image;
       if (++read % sliceImages === 0) await rest();
@@ -338,14 +366,15 @@ export class Keep {
   async *#search(since: Offset, owner: Owner, rest: () => Promise<void>): AsyncGenerator<StoredImage> {
     let looked = 0;
     for (const image of this.images.since(since)) {
-      this.#checkAlive(owner);
+      this.checkAlive(owner);
       if (image !== undefined) yield image;
       if (++looked % sliceImages === 0) await rest();
     }
-    this.#checkAlive(owner);
+    this.checkAlive(owner);
   }
 
-  #checkAlive(owner: Owner): void {
+  /** @throws Abandoned the incarnation is over, or the node is */
+  checkAlive(owner: Owner): void {
     if (this.halted || this.host.owner !== owner || owner.phase === "released") throw new Abandoned();
   }
 }
@@ -353,13 +382,4 @@ export class Keep {
 /** What a state store throws for an image that is not what was written. */
 export function isStateDamaged(error: unknown): boolean {
   return isHoldfastError(error) && error.code === "state-damaged";
-}
-
-/** Without the ids of records that may yet be lost. Offsets of a generation only grow. */
-function below(requests: readonly RequestsImage[], at: Offset): RequestsImage[] {
-  return requests.map(({ startMs, ids, offsets }) => {
-    let count = offsets.length;
-    while (count > 0 && (offsets[count - 1] as number) >= at) count--;
-    return { startMs, ids: ids.subarray(0, count * 16), offsets: offsets.subarray(0, count) };
-  });
 }

@@ -6,6 +6,7 @@
 import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { Limits } from "../model/limits.ts";
+import type { Retention } from "../model/retention.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { HeapGauge } from "../ports/heap.ts";
 import type { ShardLog } from "../ports/log.ts";
@@ -24,6 +25,10 @@ export interface NodeOptions {
   readonly state?: StateStore;
   /** Where snapshots go; the log is trimmed behind them. Needs `state`. The node closes it when it stops. */
   readonly snapshots?: SnapshotStore;
+  /** Where what is trimmed goes. Default: to the snapshots. The node closes it when it stops. */
+  readonly archive?: SnapshotStore;
+  /** How long what is trimmed is kept. Default: for ever. */
+  readonly retention?: Retention;
   readonly clock: Clock;
   readonly random: Random;
   /** Left out, only counts and bytes bound what is in memory. */

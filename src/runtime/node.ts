@@ -21,6 +21,7 @@ import type {
   WatchCall,
   WatchNews,
 } from "../model/records.ts";
+import type { LogReader } from "../ports/log.ts";
 import { etaMs } from "../std/progress.ts";
 import { Alarm } from "./alarm.ts";
 import { listCalls } from "./call-list.ts";
@@ -75,6 +76,7 @@ class Node implements HoldfastNode {
   readonly #checkpointer: Checkpointer | undefined;
   readonly #around: HostSurroundings;
   readonly #outgoing: Outgoing;
+  readonly #past: LogReader;
   readonly #progress = { recovered: 0, toRecover: 0 };
   #recoveryStartMs = 0;
   readonly #recovering = new Set<ShardHost>();
@@ -105,6 +107,7 @@ class Node implements HoldfastNode {
     this.#around = this.#surroundings(supervise);
     this.#rebuilder = new Rebuilder({
       log,
+      past: () => this.#past,
       definitions: this.definitions,
       supervise,
       fault: (where, error) => this.#around.fault(where, error),
@@ -116,13 +119,15 @@ class Node implements HoldfastNode {
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
     const { definitions, limits } = this;
     this.#calls = new CallRunner({ definitions, limits, clock, step, moment });
-    const { hosts, checkpointer } = makeShards(
+    const { hosts, checkpointer, past } = makeShards(
       {
         count: options.shardCount ?? shardCountDefault,
         owner: { definitions, limits, seed },
         log,
         state: options.state,
         snapshots: options.snapshots,
+        archive: options.archive,
+        retention: options.retention,
         clock,
         heap: options.heap,
         report: (where, error) => options.onFault?.(where, error),
@@ -131,6 +136,7 @@ class Node implements HoldfastNode {
     );
     this.#hosts = hosts;
     this.#checkpointer = checkpointer;
+    this.#past = past;
   }
 
   async recover(): Promise<void> {
@@ -206,11 +212,11 @@ class Node implements HoldfastNode {
   }
 
   health(): Health {
-    const stored = this.#checkpointer?.stored ?? 0;
+    const { stored = 0, unarchived = 0 } = this.#checkpointer ?? {};
     const { readOnly } = this.#committer;
     const overBudget = this.#overBudget;
     const counts = countEntities(this.#hosts);
-    const health = { phase: this.#phase, ...this.#progress, readOnly, stored, overBudget, ...counts };
+    const health = { phase: this.#phase, ...this.#progress, readOnly, stored, unarchived, overBudget, ...counts };
     if (this.#phase !== "recovering") return health;
     const { recovered, toRecover } = this.#progress;
     const leftMs = etaMs(recovered, toRecover, this.#options.clock.monotonic() - this.#recoveryStartMs);
@@ -242,6 +248,7 @@ class Node implements HoldfastNode {
     await this.#checkpointer?.close(complete);
     await this.#options.state?.close();
     await this.#options.snapshots?.close();
+    await this.#options.archive?.close();
     await this.#options.log.close();
   }
 

@@ -8,11 +8,13 @@ import type { Built, RebuildOrder } from "../core/effects.ts";
 import { Rebuild } from "../core/rebuild.ts";
 import type { EntityDefinition } from "../model/entity.ts";
 import { formatRef, type ShardId } from "../model/ids.ts";
-import type { ShardLog } from "../ports/log.ts";
+import type { LogReader } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
 
 export interface RebuilderOptions {
-  readonly log: ShardLog;
+  readonly log: LogReader;
+  /** The log with what was trimmed of it: read for who needs its first records. */
+  readonly past: () => LogReader;
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
   readonly built: (shard: ShardId, order: RebuildOrder, built: Built | undefined) => void;
   readonly supervise: (work: Promise<void>) => void;
@@ -62,7 +64,8 @@ export class Rebuilder {
 
   /** @returns those whose records could be read: not trimmed, nor damaged, which is found by whoever recovers */
   async #pass(shard: ShardId, wave: readonly Rebuild[]): Promise<ReadonlySet<Rebuild>> {
-    const { log, fault } = this.#options;
+    const { fault } = this.#options;
+    const log = wave.some(({ needsWholeLog }) => needsWholeLog) ? this.#options.past() : this.#options.log;
     try {
       const [position] = await log.tail([shard]);
       const trimmed = position?.trimmed ?? 1;

@@ -6,7 +6,7 @@
  */
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { ShardId } from "../model/ids.ts";
-import type { Append, LogPosition, ShardLog } from "../ports/log.ts";
+import type { Append, LogPosition, LogReader, ShardLog } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import type { ShardHost } from "./shard-host.ts";
 
@@ -20,7 +20,9 @@ export interface Origins {
   /** Puts the shard into the newest state that fits the log and the code: the host is reset and knows its images. */
   restore(host: ShardHost, position: LogPosition): Promise<void>;
   /** The log does not follow what `restore` gave: gives an older state next time. False if there is none. */
-  distrust(host: ShardHost): Promise<boolean>;
+  distrust(host: ShardHost, problem: HoldfastError): Promise<boolean>;
+  /** Reads what was trimmed from the log as well; undefined where nothing of that is kept. */
+  readonly past: LogReader | undefined;
   /** Called between frames of a replay: more entities may be in memory than there is room for. */
   relieve(): Promise<void> | undefined;
 }
@@ -34,6 +36,9 @@ export interface RecoveryFacts {
 
 const attemptsMax = 5;
 
+/** Somebody appended to the log since its tail was read, as what is kept beside it shows: the recovery starts over. */
+export class LogMoved extends Error {}
+
 /**
  * @throws `log-damaged`, `unknown-event`, `evolve-failed`: the log and this code do not fit
  * @throws `fenced` somebody else keeps claiming the shards
@@ -44,7 +49,12 @@ export async function recoverShards(log: ShardLog, hosts: readonly ShardHost[], 
     if (attempt === attemptsMax)
       throw new HoldfastError("fenced", "Another process claims the same shards; stop one of them.");
     const positions = await log.tail(left.map((host) => host.shard));
-    await replayFromOrigins(log, left, positions, facts);
+    try {
+      await replayFromOrigins(log, left, positions, facts);
+    } catch (error) {
+      if (error instanceof LogMoved) continue;
+      throw error;
+    }
     left = await claimShards(log, left, positions, facts);
   }
 }
@@ -64,14 +74,14 @@ async function replayFromOrigins(
       if (!isHoldfastError(error) || !distrusted.has(error.code)) throw error;
       let older = false;
       const suspects = error.code === "state-damaged" ? hosts.filter(({ damaged }) => damaged) : hosts;
-      for (const host of suspects) if (await facts.origins.distrust(host)) older = true;
+      for (const host of suspects) if (await facts.origins.distrust(host, error)) older = true;
       if (!older) throw error;
     }
   }
 }
 
 /** A state that is not of this log, or cannot be read, shows in one of these. */
-const distrusted: ReadonlySet<string> = new Set(["log-damaged", "state-damaged"]);
+const distrusted: ReadonlySet<string> = new Set(["log-damaged", "state-damaged", "snapshot-damaged"]);
 
 async function replayShards(
   log: ShardLog,
@@ -84,7 +94,7 @@ async function replayShards(
   for (const [index, host] of hosts.entries()) {
     const position = positions[index] as LogPosition;
     const at = host.owner.tail;
-    if (position.trimmed > at) {
+    if (position.trimmed > at && !(await isArchived(host.shard, at, facts))) {
       throw new HoldfastError(
         "log-damaged",
         `Shard ${host.shard} begins at offset ${position.trimmed} and there is no snapshot before it.`,
@@ -95,7 +105,7 @@ async function replayShards(
     from.set(host.shard, at);
     facts.progress.toRecover += position.tail - at;
   }
-  if (from.size > 0) await replayFrom(log, byShard, from, facts);
+  if (from.size > 0) await replayFrom(facts.origins.past ?? log, byShard, from, facts);
   for (const [index, host] of hosts.entries()) {
     const { tail } = positions[index] as LogPosition;
     if (host.owner.tail !== tail)
@@ -106,8 +116,13 @@ async function replayShards(
   }
 }
 
+async function isArchived(shard: ShardId, at: number, { origins }: RecoveryFacts): Promise<boolean> {
+  const [position] = (await origins.past?.tail([shard])) ?? [];
+  return position !== undefined && position.trimmed <= at;
+}
+
 async function replayFrom(
-  log: ShardLog,
+  log: LogReader,
   byShard: ReadonlyMap<ShardId, ShardHost>,
   from: ReadonlyMap<ShardId, number>,
   { progress, origins }: RecoveryFacts,

@@ -36,6 +36,8 @@ export interface Health {
   readonly stored: number;
   /** Bytes that the images of the entities in memory would have, as far as they are known. */
   readonly hotBytes: number;
+  /** Records that snapshots have and that wait in the log for the archive: it grows while the archive does not answer. */
+  readonly unarchived: number;
   /** Lookups of entities since the start, and those of them that had to read the state store. */
   readonly lookups: number;
   readonly activations: number;

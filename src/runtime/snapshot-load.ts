@@ -23,6 +23,8 @@ export interface LoadResult {
   readonly snapshot: LoadedSnapshot | undefined;
   /** What was bad, the newest generation first. */
   readonly problems: readonly SnapshotProblem[];
+  /** The log once had every record below it: the shard's head lists a snapshot of that offset, be it damaged. */
+  readonly told: Offset;
 }
 
 export interface LoadOptions {
@@ -46,17 +48,18 @@ async function loadFrom(objects: ShardObjects, found: FoundHead, options: LoadOp
   const { head, problem } = found;
   const problems: SnapshotProblem[] = [];
   if (problem !== undefined) problems.push({ name: objects.headName, error: problem });
+  const told = head.generations.reduce((most, { at }) => Math.max(most, at), 1);
   for (const listed of head.generations) {
     if (options.atMost !== undefined && listed.at > options.atMost) continue;
     try {
       const manifest = await fetchManifest(objects, listed);
-      return { snapshot: await LoadedSnapshot.open(objects, manifest), problems };
+      return { snapshot: await LoadedSnapshot.open(objects, manifest), problems, told };
     } catch (error) {
       if (!isDamage(error)) throw error;
       problems.push(problemOf(error, listed.name));
     }
   }
-  return { snapshot: undefined, problems };
+  return { snapshot: undefined, problems, told };
 }
 
 export class LoadedSnapshot {

@@ -8,6 +8,7 @@ import type { CallAttempt } from "../model/entity.ts";
 import { isHoldfastError } from "../model/errors.ts";
 import type { ShardLog } from "../ports/log.ts";
 import { type HoldfastNode, startNode } from "../runtime/node.ts";
+import { drawRetention } from "./archive.ts";
 import { type Deliver, makeCourier, type Parcel } from "./courier.ts";
 import type { Engine, Opening } from "./engines.ts";
 import { brokenEntities, entities } from "./entities.ts";
@@ -58,7 +59,8 @@ export class Incarnation {
   async #start(deployed: typeof entities): Promise<void> {
     const { world, witness, onServing, number } = this.#options;
     try {
-      const log = witness.watch(this.#guard(await this.#opening.log));
+      const { archive } = this.#options.kept;
+      const log = archive.watch(witness.watch(this.#guard(await this.#opening.log)), witness, this.clock);
       this.node = await startNode({
         entities: [
           ...deployed,
@@ -67,6 +69,7 @@ export class Incarnation {
         ],
         log,
         ...this.#options.kept.open(this.#holder()),
+        retention: drawRetention(world.swarm.seed),
         clock: this.clock,
         random: { bytes: (count) => world.prng.bytes(count) },
         shardCount: world.swarm.shardCount,

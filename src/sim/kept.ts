@@ -10,6 +10,7 @@ import { MemoryState, openMemoryStateStore } from "../adapters/memory/state-stor
 import { HoldfastError } from "../model/errors.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
+import { ArchiveWitness } from "./archive.ts";
 import type { CopiesParts } from "./damage-kinds.ts";
 import { sealStateStore } from "./sealed-state.ts";
 import { exclusiveObjects, SnapshotWatch } from "./snapshot-watch.ts";
@@ -25,6 +26,7 @@ export class Kept {
   readonly state = new MemoryState();
   readonly objects = new MemoryObjects();
   readonly #world: World;
+  readonly archive: ArchiveWitness;
   readonly #watch: SnapshotWatch;
   #older: MemoryState | undefined;
   readonly #spoilt = new Set<string>();
@@ -32,6 +34,7 @@ export class Kept {
   constructor(world: World) {
     this.#world = world;
     this.#watch = new SnapshotWatch(world, this.objects);
+    this.archive = new ArchiveWitness(world, this.objects);
   }
 
   open(holder: Holder): { state?: StateStore; snapshots?: SnapshotStore } {

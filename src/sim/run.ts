@@ -106,6 +106,7 @@ class Simulation {
     if (!(await this.#rest("after the last restart"))) return;
     const after = await this.#readAll();
     if (before !== after) world.violated("a restart changes nothing", `before ${before}, after ${after}`);
+    await this.#readPast();
     this.#witness.ledger.checkMoney("at the end");
     this.#witness.ledger.checkRest();
     this.#checkClaims();
@@ -263,6 +264,14 @@ class Simulation {
       }
       watcher.close();
     }
+  }
+
+  async #readPast(): Promise<void> {
+    let read = false;
+    void this.#server.kept.archive.readAll().finally(() => {
+      read = true;
+    });
+    await this.#until(() => read);
   }
 
   /** State and version of every entity, as the node tells. */

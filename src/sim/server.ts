@@ -31,6 +31,7 @@ export class Server {
   readonly #world: World;
   readonly #engine: Engine;
   readonly #witness: Witness;
+  /** What it keeps beside its log. */
   readonly kept: Kept;
 
   constructor(world: World, engine: Engine, witness: Witness) {

@@ -8,6 +8,7 @@
  */
 import type { Limits } from "../model/limits.ts";
 import { Prng } from "../std/prng.ts";
+import { archiveLimits } from "./archive.ts";
 import { newestGeneration } from "./sapling.ts";
 
 export interface Network {
@@ -111,7 +112,7 @@ export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
   const engine = options.engine ?? drawn;
   const calm = prng.chance(0.05);
   const often = (probability: number, value: () => number) => (calm ? 0 : some(probability, value));
-  const limits = { ...someLimits(prng), ...keptLimits(seed) };
+  const limits = { ...someLimits(prng), ...keptLimits(seed), ...archiveLimits(seed) };
   return {
     seed,
     engine,

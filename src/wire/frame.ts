@@ -63,11 +63,21 @@ export interface DecodedFrame {
   readonly records: readonly LogRecord[];
 }
 
+/** What a frame says of itself, its body unread. */
+export interface CheckedFrame {
+  readonly epoch: Epoch;
+  readonly count: number;
+  /** Chain of the frame before it, as it was when this one was written. */
+  readonly previous: Chain;
+  readonly chain: Chain;
+}
+
 /**
+ * Everything about a frame but its records.
  * @param previous chain of the frame before; undefined if that frame is not known (the log was trimmed there)
  * @throws `log-damaged` any of it does not fit
  */
-export function decodeFrame(stored: Uint8Array, shard: ShardId, at: Offset, previous: Chain | undefined): DecodedFrame {
+export function checkFrame(stored: Uint8Array, shard: ShardId, at: Offset, previous: Chain | undefined): CheckedFrame {
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
   if (bytes.length < places.body || bytes.readUInt16LE(0) !== magic)
     throw damaged(shard, at, "does not begin like one");
@@ -79,11 +89,21 @@ export function decodeFrame(stored: Uint8Array, shard: ShardId, at: Offset, prev
     throw damaged(shard, at, "fails its checksum");
   if (bytes.readUInt32LE(places.shard) !== shard || bytes.readDoubleLE(places.at) !== at)
     throw damaged(shard, at, "is another one");
-  if (previous !== undefined && bytes.readUInt32LE(places.previous) !== previous)
-    throw damaged(shard, at, "does not follow the one before it");
-  const records = decodeBody(bytes, places.body, bytes.readUInt32LE(places.count));
+  const before = bytes.readUInt32LE(places.previous);
+  if (previous !== undefined && before !== previous) throw damaged(shard, at, "does not follow the one before it");
+  const epoch = bytes.readDoubleLE(places.epoch);
+  return { epoch, count: bytes.readUInt32LE(places.count), previous: before, chain };
+}
+
+/**
+ * @param previous as `checkFrame`'s
+ * @throws `log-damaged` any of it does not fit
+ */
+export function decodeFrame(stored: Uint8Array, shard: ShardId, at: Offset, previous: Chain | undefined): DecodedFrame {
+  const { epoch, count, chain } = checkFrame(stored, shard, at, previous);
+  const records = decodeBody(Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength), places.body, count);
   if (records === undefined) throw damaged(shard, at, "does not hold the records it counts");
-  return { epoch: bytes.readDoubleLE(places.epoch), at, chain, records };
+  return { epoch, at, chain, records };
 }
 
 function damaged(shard: ShardId, at: Offset, problem: string): HoldfastError {

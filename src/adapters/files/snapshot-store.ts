@@ -63,8 +63,8 @@ class FileSnapshotStore implements SnapshotStore {
   }
 
   async sweep(): Promise<void> {
-    const left = (await this.#disk.list()).filter(({ name }) => name.endsWith(temporaryEnding));
-    for (const { name } of left) await this.#disk.remove(name);
+    const left = (await this.#names()).filter((name) => name.endsWith(temporaryEnding));
+    for (const name of left) await this.#disk.remove(name);
   }
 
   async put(name: string, bytes: Uint8Array): Promise<void> {
@@ -94,8 +94,8 @@ class FileSnapshotStore implements SnapshotStore {
 
   async *list(prefix: string): AsyncIterable<string> {
     checkObjectPrefix(prefix);
-    const files = (await this.#disk.list()).filter(({ name }) => name.endsWith(objectEnding));
-    const names = files.map(({ name }) => name.slice(0, -objectEnding.length).replaceAll("_", "/"));
+    const files = (await this.#names()).filter((name) => name.endsWith(objectEnding));
+    const names = files.map((name) => name.slice(0, -objectEnding.length).replaceAll("_", "/"));
     yield* names.filter((name) => name.startsWith(prefix)).sort();
   }
 
@@ -110,6 +110,10 @@ class FileSnapshotStore implements SnapshotStore {
 
   async close(): Promise<void> {
     await this.#turn.catch(() => undefined);
+  }
+
+  async #names(): Promise<readonly string[]> {
+    return (await this.#disk.names?.()) ?? (await this.#disk.list()).map(({ name }) => name);
   }
 
   async #exists(file: string): Promise<boolean> {

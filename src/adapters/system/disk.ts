@@ -99,6 +99,14 @@ class Directory implements Disk {
     }
   }
 
+  async names(): Promise<readonly string[]> {
+    try {
+      return (await readdir(this.place)).filter((name) => name !== lockName && name !== holderName);
+    } catch (cause) {
+      throw translate("list", this.place, cause);
+    }
+  }
+
   async open(name: string): Promise<DiskFile> {
     return openFile(join(this.place, name), fs.constants.O_RDWR | (writesAreSynced ? fs.constants.O_DSYNC : 0));
   }
