@@ -105,6 +105,7 @@ class Node implements HoldfastNode {
     this.#around = this.#surroundings(supervise);
     this.#rebuilder = new Rebuilder({
       log,
+      clock,
       definitions: this.definitions,
       supervise,
       fault: (where, error) => this.#around.fault(where, error),
