@@ -156,10 +156,10 @@ export class Keep {
     let slice: StoredImage[] = [];
     for await (const stored of snapshot.images()) {
       if (slice.push(convert(stored)) < sliceImagesHasty) continue;
-      await this.images.write(slice);
+      await this.images.write(slice, slice.length);
       slice = [];
     }
-    await this.images.write(slice);
+    await this.images.write(slice, slice.length);
     this.#snapshotAt = image.at;
     await this.images.complete(image, image.at);
     return image;
@@ -211,7 +211,8 @@ export class Keep {
       this.#checkAlive(owner);
       if (owner.durable < below) throw new Abandoned();
       startedMs = now();
-      const written = this.images.write(images);
+      const fresh = images.filter(({ name }) => owner.slots.peek(parseRef(name))?.stored === 0).length;
+      const written = this.images.write(images, fresh);
       busyMs += now() - startedMs;
       await written;
     } catch (error) {
