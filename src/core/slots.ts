@@ -18,6 +18,7 @@ export class Slots {
   /** Lookups that found the slot in memory, and those that brought it in. */
   hits = 0;
   activations = 0;
+  evictions = 0;
 
   constructor(activate?: Activate) {
     this.#activate = activate;
@@ -75,6 +76,7 @@ export class Slots {
   }
 
   #remove(slot: Slot): void {
+    this.evictions++;
     this.#byType.get(slot.ref.type)?.delete(slot.ref.key);
     const last = this.#ring.pop() as Slot;
     if (last === slot) return;

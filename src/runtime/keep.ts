@@ -71,6 +71,8 @@ export class Keep {
   readonly #report: (where: string, error: unknown) => void;
   checkpointAt: Offset = 1;
   checkpointMs = 0;
+  /** When the last stamp was written, by the monotonic clock; before the first one, when the shard was restored. */
+  stampedMs = 0;
   /** The node's own code is broken: what is in memory is not to be believed any more. */
   halted = false;
   /** Entities that were brought in until the last checkpoint. */
@@ -104,6 +106,7 @@ export class Keep {
     const image = (await this.#fromStore(position)) ?? (await this.#fromSnapshot(position));
     this.host.reset(position.tail, image);
     this.checkpointAt = image?.at ?? 1;
+    this.stampedMs = this.#clock.monotonic();
     this.activationsBefore = 0;
     try {
       for (const name of [...this.images.busy()]) this.host.step({ kind: "activate", entity: parseRef(name) });
@@ -243,6 +246,7 @@ export class Keep {
       if (this.#failures !== this.#failuresBefore) throw new Abandoned();
       await this.images.complete(image, this.#snapshotAt);
       this.checkpointAt = image.at;
+      this.stampedMs = this.#clock.monotonic();
       this.activationsBefore = owner.slots.activations;
       this.#doubts = 0;
     });

@@ -21,23 +21,25 @@ import type {
   WatchCall,
   WatchNews,
 } from "../model/records.ts";
-import { etaMs } from "../std/progress.ts";
 import { Alarm } from "./alarm.ts";
 import { listCalls } from "./call-list.ts";
 import { CallRunner } from "./calls.ts";
 import { makeChance } from "./chance.ts";
 import { type Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
-import { countEntities } from "./count-entities.ts";
+import { figuresOf, healthOf, type Sources } from "./figures.ts";
+import type { Keep } from "./keep.ts";
 import { type HoldfastNode, indexDefinitions, type NodeOptions } from "./node-options.ts";
 import { Outgoing } from "./outgoing.ts";
 import { readStep } from "./read-step.ts";
 import { Rebuilder } from "./rebuilder.ts";
 import { recoverShards } from "./recovery.ts";
-import type { Health, Phase, ShownCall } from "./service.ts";
+import { crowdedOut, invalidKey, notServing } from "./refusals.ts";
+import type { Figures, Health, Phase, ShownCall } from "./service.ts";
 import type { CallerToken, HostSurroundings, ShardHost, Watching } from "./shard-host.ts";
 import { makeShards } from "./shards.ts";
 import { SteadyTime } from "./steady-time.ts";
+import { type Commit, countedSnapshots, Tally } from "./tally.ts";
 
 export type { HoldfastNode, NodeOptions } from "./node-options.ts";
 
@@ -69,6 +71,9 @@ class Node implements HoldfastNode {
   readonly #options: NodeOptions;
   readonly #time: SteadyTime;
   readonly #hosts: readonly ShardHost[];
+  readonly #keeps: readonly Keep[];
+  readonly #tally = new Tally();
+  readonly onCommit = (listener: (commit: Commit) => void): (() => void) => this.#tally.onCommit(listener);
   readonly #committer: Committer;
   readonly #calls: CallRunner;
   readonly #alarm: Alarm<ShardHost>;
@@ -79,7 +84,6 @@ class Node implements HoldfastNode {
   #recoveryStartMs = 0;
   readonly #recovering = new Set<ShardHost>();
   readonly #rebuilder: Rebuilder;
-  #overBudget = 0;
   #phase: Phase = "starting";
   #stopping: Promise<void> | undefined;
   #cancelIdleTick: () => void = () => {};
@@ -100,6 +104,7 @@ class Node implements HoldfastNode {
       limits: this.limits,
       flush: () => this.#outgoing.flush(),
       supervise,
+      committed: (commit) => this.#tally.committed(commit),
       now,
     });
     this.#around = this.#surroundings(supervise);
@@ -117,19 +122,20 @@ class Node implements HoldfastNode {
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
     const { definitions, limits } = this;
     this.#calls = new CallRunner({ definitions, limits, clock, step, moment });
-    const { hosts, checkpointer } = makeShards(
+    const { hosts, keeps, checkpointer } = makeShards(
       {
         count: options.shardCount ?? shardCountDefault,
         owner: { definitions, limits, seed },
         log,
         state: options.state,
-        snapshots: options.snapshots,
+        snapshots: options.snapshots && countedSnapshots(options.snapshots, this.#tally),
         clock,
         report: (where, error) => options.onFault?.(where, error),
       },
       this.#around,
     );
     this.#hosts = hosts;
+    this.#keeps = keeps;
     this.#checkpointer = checkpointer;
   }
 
@@ -149,6 +155,7 @@ class Node implements HoldfastNode {
   }
 
   execute(call: CommandCall, done: (result: CallResult) => void): void {
+    this.#tally.commands++;
     this.#take(call.entity, { answer: done }, (caller) => ({
       kind: "command",
       call,
@@ -160,6 +167,7 @@ class Node implements HoldfastNode {
   }
 
   query(call: QueryCall, done: (result: CallResult) => void): void {
+    this.#tally.queries++;
     this.#take(call.entity, { answer: done }, (caller) => ({ kind: "query", call, caller, nowMs: this.#time.now() }));
   }
 
@@ -190,11 +198,8 @@ class Node implements HoldfastNode {
     const watching: Watching = { listener, over: false };
     const host = this.#hostOf(call.entity);
     if (this.#phase !== "serving" || host === undefined) {
-      const detail =
-        host === undefined
-          ? "A key is 1 to 128 of letters, digits, _ and -."
-          : "The node is not serving; subscribe again.";
-      this.#around.publish(watching, { ok: false, code: host === undefined ? "invalid-key" : "unavailable", detail });
+      const { code, detail } = host === undefined ? invalidKey : notServing;
+      this.#around.publish(watching, { ok: false, code, detail });
     } else {
       this.#guard(() => host.step({ kind: "watch", call, watcher: watching }));
     }
@@ -206,15 +211,11 @@ class Node implements HoldfastNode {
   }
 
   health(): Health {
-    const stored = this.#checkpointer?.stored ?? 0;
-    const { readOnly } = this.#committer;
-    const overBudget = this.#overBudget;
-    const counts = countEntities(this.#hosts);
-    const health = { phase: this.#phase, ...this.#progress, readOnly, stored, overBudget, ...counts };
-    if (this.#phase !== "recovering") return health;
-    const { recovered, toRecover } = this.#progress;
-    const leftMs = etaMs(recovered, toRecover, this.#options.clock.monotonic() - this.#recoveryStartMs);
-    return leftMs === undefined ? health : { ...health, etaMs: leftMs };
+    return healthOf(this.#sources());
+  }
+
+  figures(): Promise<Figures> {
+    return figuresOf(this.#sources(), this.#phase === "stopped" ? undefined : this.#options.log);
   }
 
   stop(): Promise<void> {
@@ -261,20 +262,11 @@ class Node implements HoldfastNode {
   #take(entity: EntityRef, caller: CallerToken, input: (caller: CallerToken) => Input): void {
     const host = this.#hostOf(entity);
     if (host === undefined) {
-      this.#around.answer(caller, {
-        ok: false,
-        code: "invalid-key",
-        detail: "A key is 1 to 128 of letters, digits, _ and -.",
-      });
+      this.#around.answer(caller, invalidKey);
     } else if (this.#phase !== "serving" && this.#phase !== "draining") {
-      this.#around.answer(caller, {
-        ok: false,
-        code: "unavailable",
-        detail: "The node is not serving; send the same request again.",
-      });
+      this.#around.answer(caller, notServing);
     } else if (this.#checkpointer?.crowded === true) {
-      const detail = "More entities are in memory than there is room for; send the same request again.";
-      this.#around.answer(caller, { ok: false, code: "overloaded", detail });
+      this.#around.answer(caller, crowdedOut);
     } else {
       this.#stepAlone(host, input(caller));
     }
@@ -300,7 +292,10 @@ class Node implements HoldfastNode {
 
   #surroundings(supervise: (work: Promise<void>) => void): HostSurroundings {
     return {
-      answer: (caller, result) => this.#outgoing.add(() => caller.answer(result), result.durable === false),
+      answer: (caller, result) => {
+        this.#tally.replied(result);
+        this.#outgoing.add(() => caller.answer(result), result.durable === false);
+      },
       publish: (watching, news) =>
         this.#outgoing.add(() => {
           if (watching.over) return;
@@ -312,7 +307,7 @@ class Node implements HoldfastNode {
       rebuild: (host, order) => this.#rebuilder.add(host.shard, order),
       monotonic: () => this.#options.clock.monotonic(),
       overBudget: () => {
-        this.#overBudget++;
+        this.#tally.overBudget++;
       },
       call: (host, effect) => this.#calls.start(host, effect),
       route: (entity, input) => this.#hostOf(entity)?.step(input),
@@ -355,6 +350,21 @@ class Node implements HoldfastNode {
     await this.#committer.landed(host);
     this.#recovering.delete(host);
     await recoverShards(this.#options.log, [host], this.#recoveryFacts());
+  }
+
+  #sources(): Sources {
+    const nowMs = this.#options.clock.monotonic();
+    return {
+      hosts: this.#hosts,
+      keeps: this.#keeps,
+      tally: this.#tally,
+      phase: this.#phase,
+      readOnly: this.#committer.readOnly,
+      progress: this.#progress,
+      recoveringMs: nowMs - this.#recoveryStartMs,
+      nowMs,
+      callsRunning: this.#calls.running,
+    };
   }
 
   #recoveryFacts() {

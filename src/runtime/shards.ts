@@ -30,6 +30,8 @@ export interface ShardsOptions {
 
 export interface Shards {
   readonly hosts: readonly ShardHost[];
+  /** None without a state store. */
+  readonly keeps: readonly Keep[];
   readonly checkpointer: Checkpointer | undefined;
 }
 
@@ -55,6 +57,6 @@ export function makeShards(options: ShardsOptions, around: HostSurroundings): Sh
     hosts.push(host);
     keeps.push(new Keep({ host, images, snapshots, codes, clock, definitions: owner.definitions, report }));
   }
-  if (state === undefined) return { hosts, checkpointer: undefined };
-  return { hosts, checkpointer: new Checkpointer({ keeps, log, clock, limits: owner.limits, report }) };
+  if (state === undefined) return { hosts, keeps, checkpointer: undefined };
+  return { hosts, keeps, checkpointer: new Checkpointer({ keeps, log, clock, limits: owner.limits, report }) };
 }
