@@ -99,7 +99,7 @@ function checkpoints({ keeps, nowMs }: Sources): Pick<Figures, "checkpoint" | "s
     if (phase === "recovering" || phase === "released") continue;
     if (!allWhole(keep.host.owner)) checkpoint.withheld++;
     note(checkpoint, durable - keep.checkpointAt, nowMs - keep.stampedMs);
-    if (keep.hasSnapshots) note(snapshot, durable - keep.snapshotAt, nowMs - keep.snapshotMs);
+    if (keep.hasSnapshots) note(snapshot, durable - Math.max(1, keep.snapshotAt), nowMs - keep.snapshotMs);
   }
   return { checkpoint, snapshot };
 }
