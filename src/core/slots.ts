@@ -42,6 +42,14 @@ export class Slots {
     return cold;
   }
 
+  /** Brings a slot in before it is asked for; it is the first to be forgotten again. */
+  warm(ref: EntityRef): void {
+    const cold = this.peek(ref) === undefined ? this.#activate?.(ref) : undefined;
+    if (cold === undefined) return;
+    cold.used = false;
+    this.add(cold);
+  }
+
   /** Only if it is in memory. */
   peek(ref: EntityRef): Slot | undefined {
     return this.#byType.get(ref.type)?.get(ref.key);

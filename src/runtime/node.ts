@@ -27,6 +27,7 @@ import { CallRunner } from "./calls.ts";
 import { makeChance } from "./chance.ts";
 import { type Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
+import { drained } from "./drained.ts";
 import { figuresOf, healthOf, type Sources } from "./figures.ts";
 import type { Keep } from "./keep.ts";
 import { type HoldfastNode, indexDefinitions, type NodeOptions } from "./node-options.ts";
@@ -40,6 +41,7 @@ import type { CallerToken, HostSurroundings, ShardHost, Watching } from "./shard
 import { makeShards } from "./shards.ts";
 import { SteadyTime } from "./steady-time.ts";
 import { type Commit, countedSnapshots, Tally } from "./tally.ts";
+import { WarmUp } from "./warm-up.ts";
 
 export type { HoldfastNode, NodeOptions } from "./node-options.ts";
 
@@ -72,6 +74,7 @@ class Node implements HoldfastNode {
   readonly #time: SteadyTime;
   readonly #hosts: readonly ShardHost[];
   readonly #keeps: readonly Keep[];
+  readonly #warmUp: WarmUp;
   readonly #tally = new Tally();
   readonly onCommit = (listener: (commit: Commit) => void): (() => void) => this.#tally.onCommit(listener);
   readonly #committer: Committer;
@@ -80,6 +83,7 @@ class Node implements HoldfastNode {
   readonly #checkpointer: Checkpointer | undefined;
   readonly #around: HostSurroundings;
   readonly #outgoing: Outgoing;
+  readonly #supervise = (work: Promise<void>): void => void work.catch((error: unknown) => this.#crash(error));
   readonly #progress = { recovered: 0, toRecover: 0 };
   #recoveryStartMs = 0;
   readonly #recovering = new Set<ShardHost>();
@@ -95,7 +99,7 @@ class Node implements HoldfastNode {
     this.run = Buffer.from(options.random.bytes(9)).toString("base64url");
     this.#time = new SteadyTime(options.clock);
     const { log, clock } = options;
-    const supervise = (work: Promise<void>) => void work.catch((error: unknown) => this.#crash(error));
+    const supervise = this.#supervise;
     this.#outgoing = new Outgoing(options.clock, (error) => options.onFault?.("a caller's callback", error));
     const now = () => this.#time.now();
     this.#committer = new Committer({
@@ -122,6 +126,7 @@ class Node implements HoldfastNode {
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
     const { definitions, limits } = this;
     this.#calls = new CallRunner({ definitions, limits, clock, step, moment });
+    const report = (where: string, error: unknown) => options.onFault?.(where, error);
     const { hosts, keeps, checkpointer } = makeShards(
       {
         count: options.shardCount ?? shardCountDefault,
@@ -130,11 +135,12 @@ class Node implements HoldfastNode {
         state: options.state,
         snapshots: options.snapshots && countedSnapshots(options.snapshots, this.#tally),
         clock,
-        report: (where, error) => options.onFault?.(where, error),
+        report,
       },
       this.#around,
     );
     this.#hosts = hosts;
+    this.#warmUp = new WarmUp({ hosts, state: options.state, clock, limits, report });
     this.#keeps = keeps;
     this.#checkpointer = checkpointer;
   }
@@ -152,6 +158,7 @@ class Node implements HoldfastNode {
     this.#phase = "serving";
     this.#scheduleIdleTick();
     this.#checkpointer?.start();
+    this.#supervise(this.#warmUp.run());
   }
 
   execute(call: CommandCall, done: (result: CallResult) => void): void {
@@ -231,9 +238,11 @@ class Node implements HoldfastNode {
     if (this.#phase === "serving") {
       this.#phase = "draining";
       for (const host of this.#hosts) this.#guard(() => host.step({ kind: "drain" }));
-      await this.#drained(this.#calls.drain());
+      const idle = this.#calls.drain().then(() => this.#committer.idle());
+      await drained(this.#options.clock, this.limits.drainMs, idle);
     }
     const complete = this.#phase === "draining";
+    this.#warmUp.close();
     this.#phase = "stopped";
     this.#cancelIdleTick();
     this.#alarm.close();
@@ -241,21 +250,10 @@ class Node implements HoldfastNode {
     this.#committer.close();
     this.#outgoing.flush();
     await this.#checkpointer?.close(complete);
+    if (complete) await this.#warmUp.note();
     await this.#options.state?.close();
     await this.#options.snapshots?.close();
     await this.#options.log.close();
-  }
-
-  async #drained(called: Promise<void>): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const cancel = this.#options.clock.after(this.limits.drainMs, resolve);
-      void called
-        .then(() => this.#committer.idle())
-        .then(() => {
-          cancel();
-          resolve();
-        });
-    });
   }
 
   /** Hands a caller's input to the owner of the entity, or says why not. */
@@ -391,6 +389,7 @@ class Node implements HoldfastNode {
     this.#outgoing.drop();
     this.#cancelIdleTick();
     this.#checkpointer?.halt();
+    this.#warmUp.close();
     this.#committer.close();
     this.#calls.close();
     this.#alarm.close();
