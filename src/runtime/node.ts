@@ -34,7 +34,7 @@ import { type HoldfastNode, indexDefinitions, type NodeOptions } from "./node-op
 import { Outgoing } from "./outgoing.ts";
 import { readStep } from "./read-step.ts";
 import { Rebuilder } from "./rebuilder.ts";
-import { recoverShards } from "./recovery.ts";
+import { Recoveries } from "./recoveries.ts";
 import { crowdedOut, invalidKey, notServing } from "./refusals.ts";
 import type { Figures, Health, Phase, ShownCall } from "./service.ts";
 import type { CallerToken, HostSurroundings, ShardHost, Watching } from "./shard-host.ts";
@@ -84,9 +84,7 @@ class Node implements HoldfastNode {
   readonly #around: HostSurroundings;
   readonly #outgoing: Outgoing;
   readonly #supervise = (work: Promise<void>): void => void work.catch((error: unknown) => this.#crash(error));
-  readonly #progress = { recovered: 0, toRecover: 0 };
-  #recoveryStartMs = 0;
-  readonly #recovering = new Set<ShardHost>();
+  readonly #recoveries: Recoveries;
   readonly #rebuilder: Rebuilder;
   #phase: Phase = "starting";
   #stopping: Promise<void> | undefined;
@@ -143,14 +141,16 @@ class Node implements HoldfastNode {
     this.#warmUp = new WarmUp({ hosts, state: options.state, clock, limits, report });
     this.#keeps = keeps;
     this.#checkpointer = checkpointer;
+    const origins = checkpointer ?? logOnly;
+    this.#recoveries = new Recoveries({ log, clock, now, node: options.name ?? this.run, origins });
   }
 
   async recover(): Promise<void> {
     this.#phase = "recovering";
-    const { log, clock } = this.#options;
-    this.#recoveryStartMs = clock.monotonic();
     try {
-      await recoverShards(log, this.#hosts, this.#recoveryFacts());
+      await this.#recoveries.all(this.#hosts);
+      if (this.#phase !== "recovering")
+        throw new HoldfastError("unavailable", "The node was stopped while it recovered.");
     } catch (error) {
       this.#phase = "stopped";
       throw error;
@@ -249,6 +249,7 @@ class Node implements HoldfastNode {
     this.#calls.close();
     this.#committer.close();
     this.#outgoing.flush();
+    await this.#recoveries.close(this.limits.drainMs);
     await this.#checkpointer?.close(complete);
     if (complete) await this.#warmUp.note();
     await this.#options.state?.close();
@@ -337,17 +338,10 @@ class Node implements HoldfastNode {
 
   /** A shard's incarnation ended: a new one recovers from the log, after the frame in flight is answered. */
   #recoverAgain(host: ShardHost, supervise: (work: Promise<void>) => void): void {
-    if (this.#recovering.has(host)) return;
-    this.#recovering.add(host);
+    if (!this.#recoveries.expect(host)) return;
     this.#alarm.clear(host);
     this.#calls.drop(host);
-    supervise(this.#recoverOne(host));
-  }
-
-  async #recoverOne(host: ShardHost): Promise<void> {
-    await this.#committer.landed(host);
-    this.#recovering.delete(host);
-    await recoverShards(this.#options.log, [host], this.#recoveryFacts());
+    supervise(this.#recoveries.one(host, this.#committer.landed(host)));
   }
 
   #sources(): Sources {
@@ -358,19 +352,10 @@ class Node implements HoldfastNode {
       tally: this.#tally,
       phase: this.#phase,
       readOnly: this.#committer.readOnly,
-      progress: this.#progress,
-      recoveringMs: nowMs - this.#recoveryStartMs,
+      progress: this.#recoveries.progress,
+      recoveringMs: this.#recoveries.elapsedMs,
       nowMs,
       callsRunning: this.#calls.running,
-    };
-  }
-
-  #recoveryFacts() {
-    return {
-      now: () => this.#time.now(),
-      node: this.#options.name ?? this.run,
-      progress: this.#progress,
-      origins: this.#checkpointer ?? logOnly,
     };
   }
 
