@@ -210,7 +210,7 @@ async function stateStore(): Promise<void> {
 }
 
 async function quarantine(): Promise<void> {
-  const [turns, phaseMs, perSecond] = options.quick === true ? [2, 2_000, 2_000] : [7, 5_000, 2_000];
+  const [turns, phaseMs, perSecond] = options.quick === true ? [2, 2_000, 2_000] : [21, 2_000, 2_000];
   const { rounds: taken, counts, failed, parkedAtReplay } = await measureQuarantine(turns, phaseMs, perSecond);
   const of = (field: keyof (typeof taken)[number]) => median(taken.map((round) => round[field]));
   print("## Poison under load");

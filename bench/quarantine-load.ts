@@ -169,10 +169,12 @@ await phase(undefined, poisoned);
 const rounds: object[] = [];
 for (let round = 0; round < Number(roundsText); round++) {
   const figures: Record<string, number> = {};
-  for (const [name, beside] of [
+  const phases = [
     ["calm", nothing],
     ["poisoned", poisoned],
-  ] as const) {
+  ] as const;
+  // every other round the other way about, so that what gets slower with time weighs on both
+  for (const [name, beside] of round % 2 === 0 ? phases : phases.toReversed()) {
     const histogram = createHistogram();
     await phase(histogram, beside);
     figures[`${name}P50Ms`] = histogram.percentile(50) / 1_000;
