@@ -211,7 +211,13 @@ async function stateStore(): Promise<void> {
 
 async function quarantine(): Promise<void> {
   const [turns, phaseMs, perSecond] = options.quick === true ? [2, 2_000, 2_000] : [21, 2_000, 2_000];
-  const { rounds: taken, counts, failed, parkedAtReplay } = await measureQuarantine(turns, phaseMs, perSecond);
+  const {
+    rounds: taken,
+    pooledP99Ms,
+    counts,
+    failed,
+    parkedAtReplay,
+  } = await measureQuarantine(turns, phaseMs, perSecond);
   const of = (field: keyof (typeof taken)[number]) => median(taken.map((round) => round[field]));
   print("## Poison under load");
   print();
@@ -228,7 +234,7 @@ async function quarantine(): Promise<void> {
   print();
   const ratios = taken.map((round) => round.poisonedP99Ms / round.calmP99Ms);
   print(
-    `p99 poisoned / calm: ${median(ratios).toFixed(2)} (median of the rounds' ratios; each: ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")}). Steady commands that failed: ${failed}.`,
+    `p99 over all rounds: calm ${pooledP99Ms.calm.toFixed(2)} ms, poisoned ${pooledP99Ms.poisoned.toFixed(2)} ms, ratio ${(pooledP99Ms.poisoned / pooledP99Ms.calm).toFixed(2)}. Median of the rounds' ratios: ${median(ratios).toFixed(2)} (each: ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")}). Steady commands that failed: ${failed}.`,
   );
   print();
   print(

@@ -167,6 +167,7 @@ await poison
 await phase(undefined, nothing);
 await phase(undefined, poisoned);
 const rounds: object[] = [];
+const pooled = { calm: createHistogram(), poisoned: createHistogram() };
 for (let round = 0; round < Number(roundsText); round++) {
   const figures: Record<string, number> = {};
   const phases = [
@@ -177,12 +178,14 @@ for (let round = 0; round < Number(roundsText); round++) {
   for (const [name, beside] of round % 2 === 0 ? phases : phases.toReversed()) {
     const histogram = createHistogram();
     await phase(histogram, beside);
+    pooled[name].add(histogram);
     figures[`${name}P50Ms`] = histogram.percentile(50) / 1_000;
     figures[`${name}P99Ms`] = histogram.percentile(99) / 1_000;
     figures[`${name}MaxMs`] = histogram.max / 1_000;
   }
   rounds.push(figures);
 }
-process.send?.({ rounds, counts, failed });
+const pooledP99Ms = { calm: pooled.calm.percentile(99) / 1_000, poisoned: pooled.poisoned.percentile(99) / 1_000 };
+process.send?.({ rounds, pooledP99Ms, counts, failed });
 await Promise.all([steady.close(), poison.close()]);
 process.disconnect?.();

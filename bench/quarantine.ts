@@ -24,6 +24,8 @@ export interface Round {
 
 export interface QuarantineFigures {
   readonly rounds: readonly Round[];
+  /** Over the commands of all rounds. */
+  readonly pooledP99Ms: { readonly calm: number; readonly poisoned: number };
   /** What was done to the service while it was measured. */
   readonly counts: Readonly<Record<string, number>>;
   /** Steady commands that failed. */
