@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: the figures of the README. Every ratio compares measurements of the same run, taken in turns, because
- * these machines are noisy. `--quick` shortens it, `--only door|process|recovery|state` runs a part,
+ * these machines are noisy. `--quick` shortens it, `--only door|process|recovery|state|quarantine` runs a part,
  * `--report <file>` writes the tables there too.
  */
 import { execFileSync } from "node:child_process";
@@ -9,6 +9,7 @@ import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { endProcess, firstMessage, startProcess } from "./process.ts";
+import { measureQuarantine } from "./quarantine.ts";
 
 interface Measured {
   readonly perSecond: number;
@@ -208,6 +209,42 @@ async function stateStore(): Promise<void> {
   print();
 }
 
+async function quarantine(): Promise<void> {
+  const [turns, phaseMs, perSecond] = options.quick === true ? [2, 2_000, 2_000] : [21, 2_000, 2_000];
+  const {
+    rounds: taken,
+    pooledP99Ms,
+    counts,
+    failed,
+    parkedAtReplay,
+  } = await measureQuarantine(turns, phaseMs, perSecond);
+  const of = (field: keyof (typeof taken)[number]) => median(taken.map((round) => round[field]));
+  print("## Poison under load");
+  print();
+  print(
+    `${perSecond.toLocaleString("en")} commands/s at a fixed rate to 10,000 wallets on one connection, latency from when each was due; ${turns} rounds in turns of ${phaseMs} ms, medians. ${parkedAtReplay} entities were parked by the replay at the start.`,
+  );
+  print();
+  print("| phase | p50 ms | p99 ms | longest ms |");
+  print("|---|---|---|---|");
+  for (const name of ["calm", "poisoned"] as const) {
+    const figures = (["P50Ms", "P99Ms", "MaxMs"] as const).map((each) => of(`${name}${each}`).toFixed(2));
+    print(`| ${name} | ${figures.join(" | ")} |`);
+  }
+  print();
+  const ratios = taken.map((round) => round.poisonedP99Ms / round.calmP99Ms);
+  print(
+    `p99 over all rounds: calm ${pooledP99Ms.calm.toFixed(2)} ms, poisoned ${pooledP99Ms.poisoned.toFixed(2)} ms, ratio ${(pooledP99Ms.poisoned / pooledP99Ms.calm).toFixed(2)}. Median of the rounds' ratios: ${median(ratios).toFixed(2)} (each: ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")}). Steady commands that failed: ${failed}.`,
+  );
+  print();
+  print(
+    `Meanwhile: ${Object.entries(counts)
+      .map(([name, count]) => `${name} ${count}`)
+      .join(", ")}.`,
+  );
+  print();
+}
+
 function describeMachine(): void {
   const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
     dependencies: Record<string, string>;
@@ -224,7 +261,7 @@ function describeMachine(): void {
   print();
 }
 
-const parts = { door: commandsThroughTheDoor, process: inProcess, recovery, state: stateStore };
+const parts = { door: commandsThroughTheDoor, process: inProcess, recovery, state: stateStore, quarantine };
 describeMachine();
 for (const [name, part] of Object.entries(parts)) if ((options.only ?? name) === name) await part();
 if (options.report !== undefined) writeFileSync(options.report, `${lines.join("\n")}\n`);

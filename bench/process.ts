@@ -8,9 +8,11 @@ export function startProcess(
   file: string,
   parameters: readonly string[],
   nodeOptions: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): ChildProcess {
   return fork(`${here}${file}`, [...parameters], {
     execArgv: ["--conditions=source", ...nodeOptions],
+    env: { ...process.env, ...env },
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
 }

@@ -3,6 +3,7 @@
  * testing kit `holdfast/testing`.
  */
 
+export type { AdminOptions, AdminPort } from "./admin/server.ts";
 export { developmentAuthentication } from "./gateway/auth.ts";
 export { type JwtOptions, jwtAuthentication } from "./gateway/jwt.ts";
 export type { Authenticate, Gateway, GatewayOptions, Identity } from "./gateway/options.ts";
@@ -41,5 +42,5 @@ export { sendOutcome } from "./model/send-outcome.ts";
 export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/embedded.ts";
 export { type History, openHistory } from "./presets/history.ts";
 export { type HoldfastNode, type NodeOptions, startNode } from "./runtime/node.ts";
-export type { Health, Service } from "./runtime/service.ts";
+export type { Figures, Health, Service } from "./runtime/service.ts";
 export type { Plain } from "./std/plain.ts";

@@ -11,6 +11,7 @@ import { addFork } from "./fork.ts";
 import { addInspect } from "./inspect.ts";
 import { explain, UsageError } from "./settings.ts";
 import { addShards } from "./shards.ts";
+import { addStatus } from "./status.ts";
 import { addVerify } from "./verify.ts";
 
 const after = `
@@ -25,7 +26,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .addHelpText("after", after)
     .exitOverride()
     .showHelpAfterError("(holdfast --help shows what there is)");
-  for (const add of [addInspect, addEvents, addFork, addShards, addVerify]) add(program);
+  for (const add of [addInspect, addEvents, addFork, addShards, addStatus, addVerify]) add(program);
   try {
     await program.parseAsync([...argv]);
   } catch (error) {

@@ -138,7 +138,9 @@ export type Input =
   /** Forget up to so many entities that a store has. */
   | { readonly kind: "evict"; readonly count: number }
   /** Bring this entity into memory, since its timers or sends wait. Only while recovering. */
-  | { readonly kind: "activate"; readonly entity: EntityRef };
+  | { readonly kind: "activate"; readonly entity: EntityRef }
+  /** Bring this entity into memory, since it will probably be asked for. */
+  | { readonly kind: "warm"; readonly entity: EntityRef };
 
 export type Effect =
   | { readonly kind: "claim"; readonly at: Offset; readonly epoch: Epoch; readonly record: LogRecord }

@@ -85,6 +85,9 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
       assert(owner.phase === "recovering", "entities are activated before the replay");
       activateBusy(owner, input.entity);
       break;
+    case "warm":
+      if (owner.phase === "serving") owner.slots.warm(input.entity);
+      break;
     default:
       if (owner.phase === "serving") stepServing(owner, input, effects);
       else if (owner.phase === "draining" && input.kind === "settle") takeSettlement(owner, input, effects);

@@ -20,6 +20,7 @@ export class Slots {
   /** Lookups that found the slot in memory, and those that brought it in. */
   hits = 0;
   activations = 0;
+  evictions = 0;
 
   constructor(activate?: Activate) {
     this.#activate = activate;
@@ -52,6 +53,14 @@ export class Slots {
     this.activations++;
     this.add(cold);
     return cold;
+  }
+
+  /** Brings a slot in before it is asked for; it is the first to be forgotten again. */
+  warm(ref: EntityRef): void {
+    const cold = this.peek(ref) === undefined ? this.#activate?.(ref) : undefined;
+    if (cold === undefined) return;
+    cold.used = false;
+    this.add(cold);
   }
 
   /** Only if it is in memory. */
@@ -92,6 +101,7 @@ export class Slots {
   }
 
   #remove(slot: Slot): void {
+    this.evictions++;
     this.#byType.get(slot.ref.type)?.delete(slot.ref.key);
     this.#bytes -= slot.imageBytes;
     const last = this.#ring.pop() as Slot;

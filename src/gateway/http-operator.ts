@@ -1,6 +1,7 @@
 /**
- * The HTTP routes of operators: what is quarantined, and the verbs that deal with it.
+ * The HTTP routes of operators: how the node is, what is quarantined, and the verbs that deal with that.
  *
+ *   GET  /v1/operator/status
  *   GET  /v1/operator/quarantine
  *   POST /v1/operator/quarantine/{type}/{key}/{verb}   {"state": …, "ifParkedAt": …}
  *
@@ -18,12 +19,16 @@ import type { GatewayContext } from "./options.ts";
 
 export const operatorPath = "/v1/operator/quarantine";
 
+export const statusPath = "/v1/operator/status";
+
 export type OperatorRoute =
+  | { readonly kind: "status" }
   | { readonly kind: "list" }
   | { readonly kind: "verb"; readonly type: string; readonly key: string; readonly verb: string };
 
 /** Undefined if the path is none of theirs. Names are checked later, when the caller is known. */
 export function matchOperatorRoute(path: string): OperatorRoute | undefined {
+  if (path === statusPath) return { kind: "status" };
   if (path === operatorPath) return { kind: "list" };
   if (!path.startsWith(`${operatorPath}/`)) return undefined;
   const parts = path.slice(operatorPath.length + 1).split("/");
@@ -33,6 +38,7 @@ export function matchOperatorRoute(path: string): OperatorRoute | undefined {
 }
 
 export const operatorMethods: { readonly [Kind in OperatorRoute["kind"]]: readonly string[] } = {
+  status: ["GET", "HEAD"],
   list: ["GET", "HEAD"],
   verb: ["POST"],
 };
@@ -47,6 +53,7 @@ export async function serveOperator(
   if (principal.kind !== "operator") refuse("forbidden", "Only an operator may do this.");
   if (search !== "") refuse("invalid-frame", "This takes no parameters.");
   const { service } = context;
+  if (route.kind === "status") return sendJson(response, 200, await service.figures());
   if (route.kind === "list") return sendJson(response, 200, { parked: service.quarantined(principal) });
   if (context.draining) refuse("unavailable", "This node is stopping; ask again.");
   const { type, key, verb } = route;

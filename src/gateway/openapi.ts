@@ -10,7 +10,7 @@ import type { EntityDefinition } from "../model/entity.ts";
 import { catalogue, type ErrorCode } from "../model/errors.ts";
 import { type OperatorVerb, operatorVerbs } from "../model/marks.ts";
 import { problemType } from "./http-answer.ts";
-import { operatorPath } from "./http-operator.ts";
+import { operatorPath, statusPath } from "./http-operator.ts";
 
 type Json = Record<string, unknown>;
 
@@ -191,6 +191,17 @@ const summaries: { readonly [Verb in OperatorVerb]: string } = {
 /** For operators only; each verb is a record of the log. */
 function operatorPaths(): Json {
   const paths: Json = {
+    [statusPath]: {
+      get: {
+        operationId: "status",
+        tags: ["operator"],
+        description: "How the node is, in figures",
+        responses: {
+          "200": { description: "Figures", content: { "application/json": { schema: { type: "object" } } } },
+          ...problems(common),
+        },
+      },
+    },
     [operatorPath]: {
       get: {
         operationId: "quarantine.list",

@@ -10,6 +10,10 @@ import { HoldfastError } from "../model/errors.ts";
 
 const loopback: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "[::1]", "::1"]);
 
+export function isLoopback(host: string): boolean {
+  return loopback.has(host);
+}
+
 export class Origins {
   readonly #allowed: ReadonlySet<string>;
   /** Host names that may stand in `Host`; undefined when any may. */
@@ -17,7 +21,7 @@ export class Origins {
 
   /** @throws `invalid-configuration` something on the list is not an origin */
   constructor(host: string, port: number, allowedOrigins: readonly string[]) {
-    const near = loopback.has(host);
+    const near = isLoopback(host);
     const names = near || host === "0.0.0.0" || host === "::" ? ["127.0.0.1", "localhost", "[::1]"] : [bracket(host)];
     const allowed = new Set(names.map((name) => new URL(`http://${name}:${port}`).origin));
     for (const origin of allowedOrigins) {

@@ -57,7 +57,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-function createHttpServer(limits: Limits): Server {
+/** With every limit set that `node:http` leaves open. */
+export function createHttpServer(limits: Limits): Server {
   return createServer({
     // Headers have half the time of the whole request; node:http would give 60 s and 300 s, and look every 30 s.
     headersTimeout: Math.ceil(limits.requestMs / 2),
@@ -78,7 +79,8 @@ function sweepMs(limits: Limits): number {
   );
 }
 
-function listen(server: Server, host: string, port: number): Promise<number> {
+/** @returns the port. @throws `invalid-configuration` it is taken */
+export function listen(server: Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       reject(

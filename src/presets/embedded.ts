@@ -12,6 +12,7 @@ import { systemClock } from "../adapters/system/clock.ts";
 import { openDirectory } from "../adapters/system/disk.ts";
 import { systemHeap } from "../adapters/system/heap.ts";
 import { systemRandom } from "../adapters/system/random.ts";
+import { type AdminOptions, type AdminPort, startAdmin } from "../admin/server.ts";
 import type { Gateway, GatewayOptions } from "../gateway/options.ts";
 import { startGateway } from "../gateway/server.ts";
 import type { AnyEntity } from "../model/entity.ts";
@@ -42,6 +43,8 @@ export interface EmbeddedOptions extends DoorOptions {
   readonly retention?: Retention;
   /** Where to show how far a recovery is. Default: the error stream, if it is a terminal. False: nowhere. */
   readonly progress?: ProgressStream | false;
+  /** A port for monitoring and operators: `/metrics` and status. Left out there is none. */
+  readonly admin?: AdminOptions;
   readonly onFault?: (where: string, error: unknown) => void;
   /** The node has stopped answering. Default: print it and end the process with code 70, so that a supervisor restarts it. */
   readonly onCrash?: (error: unknown) => void;
@@ -51,6 +54,7 @@ export interface EmbeddedService {
   readonly node: HoldfastNode;
   readonly gateway: Gateway;
   readonly url: string;
+  readonly admin: AdminPort | undefined;
   /** Takes no new work, answers what was accepted, closes door, node and log. Idempotent. */
   stop(): Promise<void>;
 }
@@ -81,18 +85,26 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
     ...(onFault === undefined ? {} : { onFault }),
   });
   let gateway: Gateway | undefined;
+  let admin: AdminPort | undefined;
   try {
+    if (options.admin !== undefined) admin = await startAdmin(node, options.admin);
     gateway = await startGateway({ ...options, service: node, clock: systemClock, random: systemRandom });
     await recoverVisibly(node, progressStream(options.progress), systemClock);
   } catch (error) {
     await gateway?.close();
     await node.stop();
+    await admin?.close();
     throw error;
   }
-  const door = gateway;
+  const [door, watched] = [gateway, admin];
   let stopping: Promise<void> | undefined;
-  const stop = () => (stopping ??= door.close().then(() => node.stop()));
-  return { node, gateway: door, url: door.url, stop };
+  // The admin port last: how the rest stops can be watched.
+  const stop = () =>
+    (stopping ??= door
+      .close()
+      .then(() => node.stop())
+      .then(() => watched?.close()));
+  return { node, gateway: door, url: door.url, admin: watched, stop };
 }
 
 function progressStream(given: ProgressStream | false | undefined): ProgressStream | undefined {

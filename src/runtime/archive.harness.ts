@@ -67,7 +67,7 @@ export function openArchive(log: LogReader, objects: MemoryObjects, options: Arc
 }
 
 export function advance(archive: ShardArchive, below: Offset, nowMs = 0): Promise<Offset> {
-  return archive.advance({ below, nowMs, rest: async () => {}, check: () => {} });
+  return archive.advance({ below, silent: false, nowMs, rest: async () => {}, check: () => {} });
 }
 
 export function pastOf(log: LogReader, objects: MemoryObjects): ArchivedLog {

@@ -41,6 +41,8 @@ export interface ShardArchiveOptions {
 export interface Advance {
   /** Everything below it is in a snapshot, and may be trimmed. */
   readonly below: Offset;
+  /** Nothing came since the checkpoint before: what there is does not wait for more, or it would keep everybody's oldest segment. */
+  readonly silent: boolean;
   /** Recorded time of now. */
   readonly nowMs: number;
   /** Lets commands go on, after work of so many ms. */
@@ -97,7 +99,7 @@ export class ShardArchive {
     // Another owner, which archives nothing, may have trimmed meanwhile.
     if (this.#end !== undefined && this.#end.at < trimmed) this.#end = undefined;
     const end = (this.#end ??= await this.#open(trimmed, order));
-    if (order.below - end.at >= recordsMin) await this.#write(end, order);
+    if (order.below - end.at >= (order.silent ? 1 : recordsMin)) await this.#write(end, order);
     if (typeof retention.archive === "object")
       await this.#expire(order.nowMs - retention.archive.keepMs, trimmed, order);
     return this.#end.at;

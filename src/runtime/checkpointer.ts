@@ -126,18 +126,6 @@ export class Checkpointer implements Origins {
     return this.#hurry || this.#options.residents.pressed;
   }
 
-  /** Records that snapshots have and that wait in the log for the archive. */
-  get unarchived(): number {
-    return this.#options.keeps.reduce((sum, { trimBelow, archivedTo }) => sum + Math.max(0, trimBelow - archivedTo), 0);
-  }
-
-  /** Images of entities in the state store. */
-  get stored(): number {
-    let count = 0;
-    for (const { images } of this.#options.keeps) count += images.count;
-    return count;
-  }
-
   async #look(): Promise<void> {
     await this.#makeRoom();
     for (const keep of this.#options.keeps) {
@@ -196,22 +184,23 @@ export class Checkpointer implements Origins {
     await this.#writeBack(keep, owner.dirty.size);
     // A broken entity's records stay in the log, and are replayed, until an operator has dealt with it.
     if (!whole || owner.withheld !== withheld) return;
+    const silent = image.at === keep.checkpointAt;
     await keep.stamp(image, owner);
     if (!this.#snapshotDue(keep, image)) return;
     const trimBelow = await keep.snapshot(image, owner, () => this.#rest(1));
-    if (trimBelow !== undefined) await this.#trim(keep, image, trimBelow);
+    if (trimBelow !== undefined) await this.#trim(keep, image, { below: trimBelow, silent });
   }
 
-  async #trim(keep: Keep, image: ShardImage, trimBelow: Offset): Promise<void> {
+  async #trim(keep: Keep, image: ShardImage, { below, silent }: { below: Offset; silent: boolean }): Promise<void> {
     if (keep.halted) return;
     const { owner } = keep.host;
-    let before = trimBelow;
+    let before = below;
     // The outcome of a remembered id is read from its record.
     for (const { offsets } of image.requests) if (offsets.length > 0) before = Math.min(before, offsets[0] as number);
     if (before <= 1) return;
     keep.trimBelow = before;
     const rest = (busyMs: number) => this.#rest(busyMs);
-    const order = { below: before, nowMs: image.timeMs, rest, check: () => keep.checkAlive(owner) };
+    const order = { below: before, silent, nowMs: image.timeMs, rest, check: () => keep.checkAlive(owner) };
     const archived = (await keep.archive?.advance(order)) ?? before;
     if (archived > 1 && !keep.halted) await this.#options.log.trim(keep.host.shard, archived);
     keep.archivedTo = archived;

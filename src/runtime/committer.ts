@@ -10,6 +10,7 @@ import type { Limits } from "../model/limits.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Append, AppendResult, ShardLog } from "../ports/log.ts";
 import type { ShardHost } from "./shard-host.ts";
+import type { Commit } from "./tally.ts";
 
 /** Between attempts to append to a log that has no space. */
 const fullRetryMs = 100;
@@ -27,6 +28,8 @@ export interface CommitterOptions {
   /** After the hosts have heard of an append: lets the answers out. */
   readonly flush: () => void;
   readonly supervise: (work: Promise<void>) => void;
+  /** Told of each append when it has been answered. */
+  readonly committed: (commit: Commit) => void;
   /** The time that hosts speak of. */
   readonly now: () => number;
 }
@@ -164,6 +167,7 @@ export class Committer {
     this.#busy = true;
     this.#startedMs = clock.monotonic();
     const results = await this.#options.log.append(appends);
+    this.#options.committed(commitOf(appends, results, clock.monotonic() - this.#startedMs));
     for (let index = 0; index < hosts.length; index++) {
       let result = results[index] as AppendResult;
       if (!result.ok && result.reason === "unknown") result = await this.#resolve(appends[index] as Append);
@@ -227,4 +231,14 @@ export class Committer {
   #settle(): void {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
+}
+
+function commitOf(appends: readonly Append[], results: readonly AppendResult[], ms: number): Commit {
+  let [records, bytes] = [0, 0];
+  for (const [index, { count, frame }] of appends.entries()) {
+    if (results[index]?.ok !== true) continue;
+    records += count;
+    bytes += frame.length;
+  }
+  return { ms, records, bytes };
 }

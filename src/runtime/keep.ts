@@ -89,6 +89,8 @@ export class Keep {
   readonly #report: (where: string, error: unknown) => void;
   checkpointAt: Offset = 1;
   checkpointMs = 0;
+  /** When the last stamp was written, by the monotonic clock; before the first one, when the shard was restored. */
+  stampedMs = 0;
   /** The node's own code is broken: what is in memory is not to be believed any more. */
   halted = false;
   /** Below which the log could be trimmed, and below which the archive lets it. */
@@ -128,6 +130,7 @@ export class Keep {
     this.#throughArchive = image === undefined && position.trimmed > 1;
     this.host.reset(position.tail, image);
     this.checkpointAt = image?.at ?? 1;
+    this.stampedMs = this.#clock.monotonic();
     this.activationsBefore = 0;
     this.trimmedAt = 0;
     try {
@@ -270,7 +273,8 @@ export class Keep {
       this.checkAlive(owner);
       if (owner.durable < below) throw new Abandoned();
       startedMs = now();
-      const written = this.images.write(images);
+      const fresh = images.filter(({ name }) => owner.slots.peek(parseRef(name))?.stored === 0).length;
+      const written = this.images.write(images, fresh);
       busyMs += now() - startedMs;
       await written;
     } catch (error) {
@@ -301,6 +305,7 @@ export class Keep {
       if (this.#failures !== this.#failuresBefore) throw new Abandoned();
       await this.images.complete(image, this.#snapshotAt);
       this.checkpointAt = image.at;
+      this.stampedMs = this.#clock.monotonic();
       this.activationsBefore = owner.slots.activations;
       this.#doubts = 0;
     });

@@ -13,6 +13,7 @@ import type { ShardLog } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
 import type { OperatorVerbs, Service } from "./service.ts";
+import type { Commit } from "./tally.ts";
 
 export interface NodeOptions {
   readonly entities: readonly AnyEntity[];
@@ -46,6 +47,8 @@ export interface NodeOptions {
 
 /** A running node. */
 export interface HoldfastNode extends Service, OperatorVerbs {
+  /** Tells of every append of the log from now on. @returns ends it */
+  onCommit(listener: (commit: Commit) => void): () => void;
   /** Takes no new work, waits for what was accepted to be durable (at most `drainMs`), and closes the log. Idempotent. */
   stop(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

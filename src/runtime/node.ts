@@ -22,23 +22,27 @@ import type {
   WatchNews,
 } from "../model/records.ts";
 import type { LogReader } from "../ports/log.ts";
-import { etaMs } from "../std/progress.ts";
 import { Alarm } from "./alarm.ts";
 import { listCalls } from "./call-list.ts";
 import { CallRunner } from "./calls.ts";
 import { makeChance } from "./chance.ts";
 import { type Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
-import { countEntities } from "./count-entities.ts";
+import { drained } from "./drained.ts";
+import { figuresOf, healthOf, type Sources } from "./figures.ts";
+import type { Keep } from "./keep.ts";
 import { type HoldfastNode, indexDefinitions, type NodeOptions } from "./node-options.ts";
 import { Outgoing } from "./outgoing.ts";
 import { readStep } from "./read-step.ts";
 import { Rebuilder } from "./rebuilder.ts";
-import { recoverShards } from "./recovery.ts";
-import type { Health, Phase, ShownCall } from "./service.ts";
+import { Recoveries } from "./recoveries.ts";
+import { crowdedOut, invalidKey, notServing } from "./refusals.ts";
+import type { Figures, Health, Phase, ShownCall } from "./service.ts";
 import type { CallerToken, HostSurroundings, ShardHost, Watching } from "./shard-host.ts";
 import { makeShards } from "./shards.ts";
 import { SteadyTime } from "./steady-time.ts";
+import { type Commit, countedSnapshots, Tally } from "./tally.ts";
+import { WarmUp } from "./warm-up.ts";
 
 export type { HoldfastNode, NodeOptions } from "./node-options.ts";
 
@@ -70,6 +74,10 @@ class Node implements HoldfastNode {
   readonly #options: NodeOptions;
   readonly #time: SteadyTime;
   readonly #hosts: readonly ShardHost[];
+  readonly #keeps: readonly Keep[];
+  readonly #warmUp: WarmUp;
+  readonly #tally = new Tally();
+  readonly onCommit = (listener: (commit: Commit) => void): (() => void) => this.#tally.onCommit(listener);
   readonly #committer: Committer;
   readonly #calls: CallRunner;
   readonly #alarm: Alarm<ShardHost>;
@@ -77,11 +85,9 @@ class Node implements HoldfastNode {
   readonly #around: HostSurroundings;
   readonly #outgoing: Outgoing;
   readonly #past: LogReader;
-  readonly #progress = { recovered: 0, toRecover: 0 };
-  #recoveryStartMs = 0;
-  readonly #recovering = new Set<ShardHost>();
+  readonly #supervise = (work: Promise<void>): void => void work.catch((error: unknown) => this.#crash(error));
+  readonly #recoveries: Recoveries;
   readonly #rebuilder: Rebuilder;
-  #overBudget = 0;
   #phase: Phase = "starting";
   #stopping: Promise<void> | undefined;
   #cancelIdleTick: () => void = () => {};
@@ -93,7 +99,7 @@ class Node implements HoldfastNode {
     this.run = Buffer.from(options.random.bytes(9)).toString("base64url");
     this.#time = new SteadyTime(options.clock);
     const { log, clock } = options;
-    const supervise = (work: Promise<void>) => void work.catch((error: unknown) => this.#crash(error));
+    const supervise = this.#supervise;
     this.#outgoing = new Outgoing(options.clock, (error) => options.onFault?.("a caller's callback", error));
     const now = () => this.#time.now();
     this.#committer = new Committer({
@@ -102,12 +108,14 @@ class Node implements HoldfastNode {
       limits: this.limits,
       flush: () => this.#outgoing.flush(),
       supervise,
+      committed: (commit) => this.#tally.committed(commit),
       now,
     });
     this.#around = this.#surroundings(supervise);
     this.#rebuilder = new Rebuilder({
       log,
       past: () => this.#past,
+      clock,
       definitions: this.definitions,
       supervise,
       fault: (where, error) => this.#around.fault(where, error),
@@ -119,32 +127,37 @@ class Node implements HoldfastNode {
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
     const { definitions, limits } = this;
     this.#calls = new CallRunner({ definitions, limits, clock, step, moment });
-    const { hosts, checkpointer, past } = makeShards(
+    const report = (where: string, error: unknown) => options.onFault?.(where, error);
+    const { hosts, keeps, checkpointer, past } = makeShards(
       {
         count: options.shardCount ?? shardCountDefault,
         owner: { definitions, limits, seed },
         log,
         state: options.state,
-        snapshots: options.snapshots,
+        snapshots: options.snapshots && countedSnapshots(options.snapshots, this.#tally),
         archive: options.archive,
         retention: options.retention,
         clock,
         heap: options.heap,
-        report: (where, error) => options.onFault?.(where, error),
+        report,
       },
       this.#around,
     );
     this.#hosts = hosts;
+    this.#warmUp = new WarmUp({ hosts, state: options.state, clock, limits, report });
+    this.#keeps = keeps;
     this.#checkpointer = checkpointer;
     this.#past = past;
+    const origins = checkpointer ?? logOnly;
+    this.#recoveries = new Recoveries({ log, clock, now, node: options.name ?? this.run, origins });
   }
 
   async recover(): Promise<void> {
     this.#phase = "recovering";
-    const { log, clock } = this.#options;
-    this.#recoveryStartMs = clock.monotonic();
     try {
-      await recoverShards(log, this.#hosts, this.#recoveryFacts());
+      await this.#recoveries.all(this.#hosts);
+      if (this.#phase !== "recovering")
+        throw new HoldfastError("unavailable", "The node was stopped while it recovered.");
     } catch (error) {
       this.#phase = "stopped";
       throw error;
@@ -152,9 +165,11 @@ class Node implements HoldfastNode {
     this.#phase = "serving";
     this.#scheduleIdleTick();
     this.#checkpointer?.start();
+    this.#supervise(this.#warmUp.run());
   }
 
   execute(call: CommandCall, done: (result: CallResult) => void): void {
+    this.#tally.commands++;
     this.#take(call.entity, { answer: done }, (caller) => ({
       kind: "command",
       call,
@@ -166,6 +181,7 @@ class Node implements HoldfastNode {
   }
 
   query(call: QueryCall, done: (result: CallResult) => void): void {
+    this.#tally.queries++;
     this.#take(call.entity, { answer: done }, (caller) => ({ kind: "query", call, caller, nowMs: this.#time.now() }));
   }
 
@@ -196,11 +212,8 @@ class Node implements HoldfastNode {
     const watching: Watching = { listener, over: false };
     const host = this.#hostOf(call.entity);
     if (this.#phase !== "serving" || host === undefined) {
-      const detail =
-        host === undefined
-          ? "A key is 1 to 128 of letters, digits, _ and -."
-          : "The node is not serving; subscribe again.";
-      this.#around.publish(watching, { ok: false, code: host === undefined ? "invalid-key" : "unavailable", detail });
+      const { code, detail } = host === undefined ? invalidKey : notServing;
+      this.#around.publish(watching, { ok: false, code, detail });
     } else {
       this.#guard(() => host.step({ kind: "watch", call, watcher: watching }));
     }
@@ -212,15 +225,11 @@ class Node implements HoldfastNode {
   }
 
   health(): Health {
-    const { stored = 0, unarchived = 0 } = this.#checkpointer ?? {};
-    const { readOnly } = this.#committer;
-    const overBudget = this.#overBudget;
-    const counts = countEntities(this.#hosts);
-    const health = { phase: this.#phase, ...this.#progress, readOnly, stored, unarchived, overBudget, ...counts };
-    if (this.#phase !== "recovering") return health;
-    const { recovered, toRecover } = this.#progress;
-    const leftMs = etaMs(recovered, toRecover, this.#options.clock.monotonic() - this.#recoveryStartMs);
-    return leftMs === undefined ? health : { ...health, etaMs: leftMs };
+    return healthOf(this.#sources());
+  }
+
+  figures(): Promise<Figures> {
+    return figuresOf(this.#sources(), this.#phase === "stopped" ? undefined : this.#options.log);
   }
 
   stop(): Promise<void> {
@@ -236,52 +245,35 @@ class Node implements HoldfastNode {
     if (this.#phase === "serving") {
       this.#phase = "draining";
       for (const host of this.#hosts) this.#guard(() => host.step({ kind: "drain" }));
-      await this.#drained(this.#calls.drain());
+      const idle = this.#calls.drain().then(() => this.#committer.idle());
+      await drained(this.#options.clock, this.limits.drainMs, idle);
     }
     const complete = this.#phase === "draining";
+    this.#warmUp.close();
     this.#phase = "stopped";
     this.#cancelIdleTick();
     this.#alarm.close();
     this.#calls.close();
     this.#committer.close();
     this.#outgoing.flush();
+    await this.#recoveries.close(this.limits.drainMs);
     await this.#checkpointer?.close(complete);
+    if (complete) await this.#warmUp.note();
     await this.#options.state?.close();
     await this.#options.snapshots?.close();
     await this.#options.archive?.close();
     await this.#options.log.close();
   }
 
-  async #drained(called: Promise<void>): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const cancel = this.#options.clock.after(this.limits.drainMs, resolve);
-      void called
-        .then(() => this.#committer.idle())
-        .then(() => {
-          cancel();
-          resolve();
-        });
-    });
-  }
-
   /** Hands a caller's input to the owner of the entity, or says why not. */
   #take(entity: EntityRef, caller: CallerToken, input: (caller: CallerToken) => Input): void {
     const host = this.#hostOf(entity);
     if (host === undefined) {
-      this.#around.answer(caller, {
-        ok: false,
-        code: "invalid-key",
-        detail: "A key is 1 to 128 of letters, digits, _ and -.",
-      });
+      this.#around.answer(caller, invalidKey);
     } else if (this.#phase !== "serving" && this.#phase !== "draining") {
-      this.#around.answer(caller, {
-        ok: false,
-        code: "unavailable",
-        detail: "The node is not serving; send the same request again.",
-      });
+      this.#around.answer(caller, notServing);
     } else if (this.#checkpointer?.crowded === true) {
-      const detail = "More entities are in memory than there is room for; send the same request again.";
-      this.#around.answer(caller, { ok: false, code: "overloaded", detail });
+      this.#around.answer(caller, crowdedOut);
     } else {
       this.#stepAlone(host, input(caller));
     }
@@ -307,7 +299,10 @@ class Node implements HoldfastNode {
 
   #surroundings(supervise: (work: Promise<void>) => void): HostSurroundings {
     return {
-      answer: (caller, result) => this.#outgoing.add(() => caller.answer(result), result.durable === false),
+      answer: (caller, result) => {
+        this.#tally.replied(result);
+        this.#outgoing.add(() => caller.answer(result), result.durable === false);
+      },
       publish: (watching, news) =>
         this.#outgoing.add(() => {
           if (watching.over) return;
@@ -319,7 +314,7 @@ class Node implements HoldfastNode {
       rebuild: (host, order) => this.#rebuilder.add(host.shard, order),
       monotonic: () => this.#options.clock.monotonic(),
       overBudget: () => {
-        this.#overBudget++;
+        this.#tally.overBudget++;
       },
       call: (host, effect) => this.#calls.start(host, effect),
       route: (entity, input) => this.#hostOf(entity)?.step(input),
@@ -351,25 +346,24 @@ class Node implements HoldfastNode {
 
   /** A shard's incarnation ended: a new one recovers from the log, after the frame in flight is answered. */
   #recoverAgain(host: ShardHost, supervise: (work: Promise<void>) => void): void {
-    if (this.#recovering.has(host)) return;
-    this.#recovering.add(host);
+    if (!this.#recoveries.expect(host)) return;
     this.#alarm.clear(host);
     this.#calls.drop(host);
-    supervise(this.#recoverOne(host));
+    supervise(this.#recoveries.one(host, this.#committer.landed(host)));
   }
 
-  async #recoverOne(host: ShardHost): Promise<void> {
-    await this.#committer.landed(host);
-    this.#recovering.delete(host);
-    await recoverShards(this.#options.log, [host], this.#recoveryFacts());
-  }
-
-  #recoveryFacts() {
+  #sources(): Sources {
+    const nowMs = this.#options.clock.monotonic();
     return {
-      now: () => this.#time.now(),
-      node: this.#options.name ?? this.run,
-      progress: this.#progress,
-      origins: this.#checkpointer ?? logOnly,
+      hosts: this.#hosts,
+      keeps: this.#keeps,
+      tally: this.#tally,
+      phase: this.#phase,
+      readOnly: this.#committer.readOnly,
+      progress: this.#recoveries.progress,
+      recoveringMs: this.#recoveries.elapsedMs,
+      nowMs,
+      callsRunning: this.#calls.running,
     };
   }
 
@@ -388,6 +382,7 @@ class Node implements HoldfastNode {
     this.#outgoing.drop();
     this.#cancelIdleTick();
     this.#checkpointer?.halt();
+    this.#warmUp.close();
     this.#committer.close();
     this.#calls.close();
     this.#alarm.close();

@@ -140,6 +140,7 @@ test("a shard with an entity that its code cannot replay is not stamped: code th
     assert.deepEqual(await stateOf(started.node), { sum: 1, half: 0 });
     const refused = await operate(started.node, "resume");
     assert.equal(refused.ok ? "" : refused.reason, "poisoned");
+    assert.equal((await started.node.figures()).checkpoint.withheld, 1, "who looks sees that the log is held");
   }
   broken.clear();
   {
@@ -166,6 +167,7 @@ test("a skip of what the code cannot replay is kept with the state that came of 
     assert.deepEqual(await stateOf(started.node), { sum: 1, half: 0 });
     const skipped = await operate(started.node, "skip");
     assert.deepEqual(skipped.ok && (skipped.value as { left: unknown }).left, [3]);
+    assert.equal((await started.node.figures()).checkpoint.withheld, 0);
   }
   await using started = await start(store, state);
   assert.deepEqual([started.node.health().recovered, started.node.health().quarantined], [0, 1]);

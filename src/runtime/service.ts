@@ -5,7 +5,9 @@
  * answered before the record it rests on is durable; input validation and access are decided behind this interface,
  * because both are user code and the gateway runs none.
  */
+import type { OwnerPhase } from "../core/owner-state.ts";
 import type { EntityDefinition } from "../model/entity.ts";
+import type { ErrorCode } from "../model/errors.ts";
 import type { Limits } from "../model/limits.ts";
 import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
 import type {
@@ -45,6 +47,39 @@ export interface Health {
   readonly quarantined: number;
   /** Steps that took longer than `decideBudgetMs` in the author's code, since the start. */
   readonly overBudget: number;
+}
+
+/** The worst of the shards that changed since. */
+export interface Behind {
+  /** Records that are not in it. */
+  readonly lagRecords: number;
+  /** For how long. */
+  readonly ageMs: number;
+}
+
+/** What people and their alarms look at. Counts are since the start of the process; none holds a key or a payload. */
+export interface Figures extends Health {
+  readonly commands: number;
+  readonly queries: number;
+  /** Answers to commands, queries and operators, by `ok` or the code of the error. */
+  readonly replies: Readonly<Partial<Record<"ok" | ErrorCode, number>>>;
+  /** Appends of the log and what became durable by them. */
+  readonly commits: { readonly count: number; readonly records: number; readonly bytes: number };
+  /** Shards by the phase of their owner. */
+  readonly shards: Readonly<Record<OwnerPhase, number>>;
+  /** Entities that were forgotten to make room. */
+  readonly evictions: number;
+  /** Calls that are not settled, those of them that are parked, and handlers that run. */
+  readonly calls: number;
+  readonly callsParked: number;
+  readonly callsRunning: number;
+  /** What a crash would have to replay; and shards that are not checkpointed until an operator has dealt with an entity. */
+  readonly checkpoint: Behind & { readonly withheld: number };
+  readonly snapshot: Behind;
+  /** What went to the snapshot store and came from it. */
+  readonly snapshots: { readonly objects: number; readonly writtenBytes: number; readonly readBytes: number };
+  /** Records that the log still has, and those before them that it was allowed to drop. Not there while it does not answer. */
+  readonly log?: { readonly records: number; readonly trimmed: number };
 }
 
 /** A call, with what its handler is told as `key`. */
@@ -87,4 +122,5 @@ export interface Service {
   /** The parked entities. @throws `forbidden` unless the principal is of kind `operator` */
   quarantined(principal: Principal): readonly ParkedEntry[];
   health(): Health;
+  figures(): Promise<Figures>;
 }

@@ -79,6 +79,8 @@ export class ShardHost {
   chain: Chain | undefined = 0;
   /** The frame that is being appended, and the chain after it. */
   underway: { readonly append: Append; readonly chain: Chain } | undefined;
+  /** Of incarnations that ended: what they looked up and forgot. */
+  readonly past = { hits: 0, activations: 0, evictions: 0 };
   /** An image could not be read since the last restore. */
   damaged = false;
   readonly #options: OwnerOptions;
@@ -96,6 +98,10 @@ export class ShardHost {
   reset(tail: Offset, from?: ShardImage): void {
     assert(this.underway === undefined, "a shard starts over only when its append has ended");
     const nowMs = this.#around.now();
+    const { hits, activations, evictions } = this.owner.slots;
+    this.past.hits += hits;
+    this.past.activations += activations;
+    this.past.evictions += evictions;
     this.owner = makeOwner(this.#options, from === undefined ? { tail, nowMs } : { tail, nowMs, from });
     this.chain = from === undefined ? 0 : from.chain;
   }

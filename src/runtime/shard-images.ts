@@ -5,6 +5,8 @@
  * Invariants:
  * 1. Only what rests on durable records is written; the stamp's `high` is above every image before that image can be read.
  * 2. A store that cannot be trusted is cleared before anything is read from it: stamp and log, code or chain do not fit.
+ * 3. `count` is exact: it stands in the stamp, each write changes it in the transaction of its images, and who writes knows
+ *    which entities had none. Counting the store's keys would hold up a node of two million for half a second.
  */
 import type { ColdImage } from "../core/owner-state.ts";
 import { HoldfastError } from "../model/errors.ts";
@@ -41,6 +43,7 @@ export class ShardImages {
   #high: Offset = 0;
   /** Where images are that the store does not have yet. */
   #behind: Behind | undefined;
+  #count = 0;
   /** Ids of each generation's chunks that the store has, by the generation's start. */
   #written = new Map<number, Chunks>();
 
@@ -78,6 +81,7 @@ export class ShardImages {
     }
     this.#stamp = stamp;
     this.#high = stamp.high;
+    this.#count = stamp.count ?? this.#countAll();
     this.#written = new Map(stamp.requests.map(({ startMs, number, count }) => [startMs, { number, count }]));
     const { at, chain, epoch, timeMs, snapshotAt, high } = stamp;
     return { image: { at, chain, epoch, timeMs, requests }, snapshotAt, high };
@@ -85,7 +89,7 @@ export class ShardImages {
 
   async clear(): Promise<void> {
     this.#stamp = undefined;
-    this.#high = 0;
+    this.#high = this.#count = 0;
     this.#behind = undefined;
     this.#written.clear();
     await this.#store.clear(this.#shard);
@@ -103,7 +107,8 @@ export class ShardImages {
 
   /** Writes those of these that the store does not have: what it has is newer. */
   import(images: readonly StoredImage[]): Promise<void> {
-    return this.write(images.filter(({ name }) => this.#store.get(this.#shard, name) === undefined));
+    const fresh = images.filter(({ name }) => this.#lacks(name));
+    return this.write(fresh, fresh.length);
   }
 
   /** All of what was behind is in the store. */
@@ -111,13 +116,24 @@ export class ShardImages {
     this.#behind = undefined;
   }
 
-  /** Writes images whose records are all durable. */
-  async write(images: readonly StoredImage[]): Promise<void> {
+  #lacks(name: string): boolean {
+    return this.#store.get(this.#shard, name) === undefined;
+  }
+
+  /**
+   * Writes images whose records are all durable. Not to be called while another write of the shard is under way.
+   * @param fresh how many of the entities have none in the store
+   */
+  async write(images: readonly StoredImage[], fresh: number): Promise<void> {
     for (const { touched } of images) this.#high = Math.max(this.#high, touched + 1);
-    const stamp = this.#stamp && { ...this.#stamp, high: this.#high };
-    this.#stamp = stamp;
+    // An entity that was read from behind counts as stored, and is not.
+    const added = this.#behind === undefined ? fresh : images.filter(({ name }) => this.#lacks(name)).length;
+    const count = this.#count + added;
+    const stamp = this.#stamp && { ...this.#stamp, high: this.#high, count };
     const write = { shard: this.#shard, images };
     await this.#store.write([stamp === undefined ? write : { ...write, stamp: encodeStamp(stamp) }]);
+    this.#stamp = stamp;
+    this.#count = count;
   }
 
   /** From now on the store is complete up to `image.at`. */
@@ -134,7 +150,7 @@ export class ShardImages {
       requests.push({ number: known.number, startMs, count: offsets.length });
     }
     const high = Math.max(this.#high, at);
-    const stamp = { at, chain, epoch, timeMs, snapshotAt, high, codes: this.#codes, requests };
+    const stamp = { at, chain, epoch, timeMs, snapshotAt, high, count: this.#count, codes: this.#codes, requests };
     await this.#store.write([{ shard: this.#shard, images: chunks, stamp: encodeStamp(stamp) }]);
     // Only now: what a write that failed would have said must not be said by the next.
     this.#high = Math.max(this.#high, high);
@@ -175,8 +191,16 @@ export class ShardImages {
     return { name, touched: image.touched, busy: isBusy(image), bytes };
   }
 
+  /** Entities that have an image in the store. */
   get count(): number {
-    return this.#store.count(this.#shard);
+    return this.#count;
+  }
+
+  /** For a stamp of before it had the count. */
+  #countAll(): number {
+    let count = 0;
+    for (const [name] of this.#store.images(this.#shard)) if (!name.startsWith(chunkPrefix)) count++;
+    return count;
   }
 
   /** Only what was durable is stored: what is above the tail was in the log once. */

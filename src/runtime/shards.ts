@@ -42,6 +42,8 @@ export interface ShardsOptions {
 
 export interface Shards {
   readonly hosts: readonly ShardHost[];
+  /** None without a state store. */
+  readonly keeps: readonly Keep[];
   readonly checkpointer: Checkpointer | undefined;
   /** The log with what was trimmed of it; what does not answer is told, not waited for. */
   readonly past: LogReader;
@@ -58,7 +60,7 @@ export function makeShards(options: ShardsOptions, around: HostSurroundings): Sh
   const retention = checkRetention(options.retention ?? {});
   if (state === undefined) {
     const hosts = Array.from({ length: count }, (_, shard) => new ShardHost({ ...owner, shard }, around));
-    return { hosts, checkpointer: undefined, past: log };
+    return { hosts, keeps: [], checkpointer: undefined, past: log };
   }
   const place = options.archive ?? store;
   const patient = place && new ArchivedLog(log, { store: place, clock, patience: patienceOf(options) });
@@ -86,7 +88,7 @@ export function makeShards(options: ShardsOptions, around: HostSurroundings): Sh
   }
   const residents = new Residents(hosts, limits, options.heap);
   const checkpointer = new Checkpointer({ keeps, log, past: patient, clock, limits, residents, report });
-  return { hosts, checkpointer, past };
+  return { hosts, keeps, checkpointer, past };
 }
 
 function makeArchive(

@@ -67,6 +67,6 @@ export class SnapshotImport {
 
   /** Writes all of it; there is nothing newer. */
   async all(): Promise<void> {
-    for await (const slice of this.slices(sliceImagesHasty)) await this.#images.write(slice);
+    for await (const slice of this.slices(sliceImagesHasty)) await this.#images.write(slice, slice.length);
   }
 }

@@ -15,7 +15,7 @@ async function mergeAll(snapshots: ShardSnapshots): Promise<number> {
 }
 
 test("a shard without snapshots loads as none", async () => {
-  assert.deepEqual(await openShard(new MemoryObjects()).load(), { snapshot: undefined, problems: [] });
+  assert.deepEqual(await openShard(new MemoryObjects()).load(), { snapshot: undefined, problems: [], told: 1 });
 });
 
 test("what was saved is what another owner loads, through layers and merges", async () => {

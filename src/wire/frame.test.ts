@@ -6,7 +6,7 @@ import { isHoldfastError } from "../model/errors.ts";
 import type { Cause, LogRecord } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 import { bytesToUuid, parseUuidV7 } from "../std/uuid-bytes.ts";
-import { decodeFrame, encodeFrame } from "./frame.ts";
+import { decodeFrame, encodeFrame, frameMayHold } from "./frame.ts";
 
 const requestId = "01890a5d-ac96-774b-bcce-b302099a8057";
 const step = {
@@ -204,6 +204,16 @@ const written =
   "AgF0AWsBYwFlAWEBBAGJCl2slndLvM6zAgmagFeSAZUBoWLAw8s/+AAAAAAAAJgAwADA/5OocmVqZWN0ZWSibm/eAAGhbgEAwJSU" +
   "AAEDoW6TkwGheAnAwJOUAqFhoWICwMCTlAOhYaFiB5KWoWGhYgihYwHAl6FhoWIJoWPAoXLeAAGheAGSlKF0y0KAAAAAAAAAoWPe" +
   "AAGhYQGRoXU=";
+
+test("a frame may hold the entity of each of its records, and is refused if it is damaged", () => {
+  const { bytes } = encodeFrame({ shard: 1, epoch: 2, at: 3 }, [...records, ...marks], 0);
+  for (const record of [...records, ...marks])
+    if (record.kind !== "claim") assert.ok(frameMayHold(bytes, 1, 3, ["other", record.entity.key]));
+  assert.ok(!frameMayHold(bytes, 1, 3, ["other"]));
+  const turned = Buffer.from(bytes);
+  turned[bytes.length - 1] = (turned.at(-1) as number) ^ 1;
+  assert.throws(() => frameMayHold(turned, 1, 3, ["other"]), { code: "log-damaged" });
+});
 
 test("a frame that was written when its version began is still read", () => {
   const { epoch, records: read } = decodeFrame(Buffer.from(written, "base64"), 3, 1, 0);

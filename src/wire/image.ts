@@ -103,6 +103,8 @@ export interface Stamp {
   readonly snapshotAt: Offset;
   /** No image in the store contains a record at or above it. */
   readonly high: Offset;
+  /** Entities that have an image in the store. It came later: stamps without it are read. */
+  readonly count?: number;
   /** What evolved the states: a code per entity type. */
   readonly codes: Readonly<Record<string, string>>;
   /** Generations of request ids: the number their chunks are named by, and how many ids they hold. */

@@ -22,7 +22,8 @@ export const levels: Readonly<Record<string, number>> = {
   client: 3,
   gateway: 4,
   propagation: 4,
-  admin: 4,
+  // beside the door, made of its parts
+  admin: 4.5,
   presets: 5,
   // the package's entry gathers everything an application imports
   "index.ts": 5.5,
@@ -38,6 +39,7 @@ const packages: Readonly<Record<string, Readonly<Record<string, "value" | "type"
   wire: { msgpackr: "value" },
   gateway: { "@standard-schema/spec": "type", jose: "value", ws: "value" },
   sim: { "@standard-schema/spec": "type" },
+  admin: { "prom-client": "value" },
   cli: { commander: "value" },
 };
 

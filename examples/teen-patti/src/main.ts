@@ -25,6 +25,7 @@ const HELP = `Teen Patti on Holdfast
   --speed <s>       human or max                       (default human)
   --fast <n>        also opens n tables for load, without pauses between hands
   --seed <n>        of the bots                        (default: random)
+  --admin <n>       port for metrics and status       (default: none; 0 takes a free port)
   --webhook <url>   is told of big wins; the secret (whsec_…) is read from TEEN_PATTI_WEBHOOK_SECRET
 `;
 
@@ -36,6 +37,7 @@ type Options = {
   speed: Speed;
   fast: number;
   seed: number;
+  admin: number | null;
   webhook: Receiver | null;
 };
 
@@ -51,6 +53,7 @@ function readOptions(args: readonly string[]): Options | null {
       speed: text,
       fast: text,
       seed: text,
+      admin: text,
       webhook: text,
       help: { type: "boolean", short: "h" },
     },
@@ -66,6 +69,7 @@ function readOptions(args: readonly string[]): Options | null {
     speed,
     fast: numberOf("fast", values.fast, 0, 1_000),
     seed: numberOf("seed", values.seed, systemSeed(), 2 ** 32),
+    admin: values.admin === undefined ? null : numberOf("admin", values.admin, 0, 65_535),
     webhook: receiverOf(values.webhook),
   };
 }
@@ -96,6 +100,7 @@ async function start(options: Options): Promise<void> {
     authenticate: developmentAuthentication({ warn: (text) => console.error(text) }),
     title: "Teen Patti",
     onFault: (where, error) => console.error(`A fault in ${where}:`, error),
+    ...(options.admin === null ? {} : { admin: { port: options.admin } }),
     ...(hasPage ? { staticDirectory: page } : {}),
   });
   const tables = [...publicTables(options.speed), ...fastTables(options.fast)];
@@ -111,6 +116,7 @@ async function start(options: Options): Promise<void> {
   });
   stopOnSignals(service, () => crew.stop());
   if (!hasPage) console.error("The page is not built; only the API is served. `npm start` builds it.");
+  if (service.admin !== undefined) console.log(`Metrics are on ${service.admin.url}/metrics`);
   console.log(`Teen Patti is on ${service.url}  (data in ${options.data}, ${tables.length} tables)`);
 }
 

@@ -69,8 +69,8 @@ const writers: readonly PlantedBug[] = [
     "fenced-goes-on",
     "a fenced owner takes the tail and the epoch of its successor and goes on",
     edit(
-      "runtime/node.ts",
-      "    this.#recovering.delete(host);\n    await recoverShards(this.#options.log, [host], this.#recoveryFacts());",
+      "runtime/recoveries.ts",
+      "    this.#waiting.delete(host);\n    if (!this.#closed) await this.#track(this.#untilSpace(host));",
       `    const [position] = await this.#options.log.tail([host.shard]);
     const { owner } = host;
     while (owner.pending.size > 0) owner.pending.shift();
@@ -80,7 +80,7 @@ const writers: readonly PlantedBug[] = [
     owner.tail = owner.cut = owner.durable = position.tail;
     owner.pendingBytes = owner.cutBytes = 0;
     owner.cutByMs = Number.POSITIVE_INFINITY;
-    this.#recovering.delete(host);`,
+    this.#waiting.delete(host);`,
     ),
   ),
   bug(
@@ -98,9 +98,9 @@ const writers: readonly PlantedBug[] = [
     ),
     edit("core/queries.ts", "reply(slot.touched, {", 'reply(owner.phase === "released" ? 0 : slot.touched, {'),
     edit(
-      "runtime/node.ts",
-      "    await this.#committer.landed(host);",
-      "    await this.#committer.landed(host);\n    await new Promise((resolve) => this.#options.clock.after(50, resolve));",
+      "runtime/recoveries.ts",
+      "    await landed;",
+      "    await landed;\n    await new Promise((resolve) => this.#options.clock.after(50, resolve));",
     ),
   ),
 ];
