@@ -47,6 +47,8 @@ export class Checkpointer implements Origins {
   readonly #options: CheckpointerOptions;
   readonly #byShard: ReadonlyMap<ShardId, Keep>;
   #cancelLook: () => void = () => {};
+  /** Entities that could not leave when room was made last, though a store has them. */
+  #staying = 0;
   #working: Promise<void> | undefined;
   #closed = false;
   /** The work is the last before the end: it does not rest. */
@@ -106,9 +108,19 @@ export class Checkpointer implements Origins {
     }
   }
 
-  /** Memory is so full of entities that no more commands may be taken until there is room. */
+  /**
+   * Memory is so full of entities that no more commands may be taken until some have left. Those that may not leave (timers,
+   * calls, watchers) do not count: refusing commands would not make them go.
+   */
   get crowded(): boolean {
-    return this.hot > this.#options.limits.residentEntitiesMax * crowdedFactor;
+    return this.hot - this.#staying > this.#options.limits.residentEntitiesMax * crowdedFactor;
+  }
+
+  /** Entities that wait for their image. */
+  get #unstored(): number {
+    let count = 0;
+    for (const { host } of this.#options.keeps) count += host.owner.dirty.size;
+    return count;
   }
 
   get #pressed(): boolean {
@@ -202,8 +214,11 @@ export class Checkpointer implements Origins {
       const before = this.hot;
       for (const keep of keeps) await this.#makeRoomIn(keep, Math.ceil((excess * keep.host.owner.slots.size) / before));
       excess = this.hot - limits.residentEntitiesMax;
-      if (this.hot >= before) return;
+      if (this.hot < before) continue;
+      this.#staying = Math.max(0, this.hot - this.#unstored);
+      return;
     }
+    this.#staying = 0;
   }
 
   async #writeBack(keep: Keep, count: number): Promise<void> {
@@ -225,7 +240,10 @@ export class Checkpointer implements Origins {
     }
     for (let left = count; left > 0; left -= evictSlice) {
       const startedMs = this.#options.clock.monotonic();
+      const { size } = keep.host.owner.slots;
       keep.host.step({ kind: "evict", count: Math.min(left, evictSlice) });
+      // the rest may not go
+      if (keep.host.owner.slots.size === size) return;
       await this.#rest(this.#options.clock.monotonic() - startedMs);
     }
   }
