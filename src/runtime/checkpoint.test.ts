@@ -117,6 +117,17 @@ test("entities over the limit leave memory and come back as they were", async ()
   assert.deepEqual(await stateOf(node, "w3"), { balance: 4, woken: 0 });
 });
 
+test("entities that may not leave memory, however many, do not keep others from being served", async () => {
+  await using node = await start(createMemoryStore(4), new MemoryState(), { residentEntitiesMax: 5 });
+  for (let index = 0; index < 50; index++) await persist(node, `w${index}`, 1);
+  for (let index = 0; index < 50; index++) {
+    while (!(await execute(node, `w${index}`, "wakeIn", { ms: 600_000 })).ok)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.ok(node.health().hot >= 50);
+  await persist(node, "another", 1);
+});
+
 test("after a stop a node replays nothing; after a kill only what came since the last checkpoint", async () => {
   const [store, memory] = [createMemoryStore(4), new MemoryState()];
   const id = requestId();

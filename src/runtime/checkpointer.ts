@@ -48,6 +48,8 @@ export class Checkpointer implements Origins {
   readonly #options: CheckpointerOptions;
   readonly #byShard: ReadonlyMap<ShardId, Keep>;
   #cancelLook: () => void = () => {};
+  /** Entities that could not leave when room was made last, though a store has them. */
+  #staying = 0;
   #working: Promise<void> | undefined;
   #closed = false;
   /** The work is the last before the end: it does not rest. */
@@ -117,7 +119,10 @@ export class Checkpointer implements Origins {
     }
   }
 
-  /** Memory is so full of entities that no more commands may be taken until there is room. */
+  /**
+   * Memory is so full of entities that no more commands may be taken until some have left. Those that may not leave (timers,
+   * calls, watchers) do not count: refusing commands would not make them go.
+   */
   get crowded(): boolean {
     return this.#options.residents.crowded;
   }
@@ -215,8 +220,9 @@ export class Checkpointer implements Origins {
       const { count, excess } = residents;
       for (const keep of keeps) await this.#makeRoomIn(keep, Math.ceil((excess * keep.host.owner.slots.size) / count));
       residents.look();
-      if (residents.count >= count) return residents.pin();
+      if (residents.count >= count) return residents.noteStaying();
     }
+    residents.noteRoom();
   }
 
   async #writeBack(keep: Keep, count: number): Promise<void> {
@@ -238,7 +244,10 @@ export class Checkpointer implements Origins {
     }
     for (let left = count; left > 0; left -= evictSlice) {
       const startedMs = this.#options.clock.monotonic();
+      const { size } = keep.host.owner.slots;
       keep.host.step({ kind: "evict", count: Math.min(left, evictSlice) });
+      // the rest may not go
+      if (keep.host.owner.slots.size === size) return;
       await this.#rest(this.#options.clock.monotonic() - startedMs);
     }
   }

@@ -27,8 +27,11 @@ export class Residents {
   /** How many times as much as there may be that is. */
   #fullness = 0;
   #heapCrowded = false;
-  /** Fullness when nothing more could leave: entities whose timers, sends or watchers wait. Refusing commands would not help. */
-  #pinned = 0;
+  /**
+   * Share of the fullness that may not leave: entities whose timers, sends or watchers wait. Refusing commands would not make
+   * them go, so it does not count.
+   */
+  #staying = 0;
 
   constructor(hosts: readonly ShardHost[], limits: Limits, heap: HeapGauge | undefined) {
     this.#hosts = hosts;
@@ -55,16 +58,21 @@ export class Residents {
     return this.#fullness <= 1 ? 0 : Math.ceil(this.count * (1 - 1 / this.#fullness));
   }
 
-  /** No more can leave, as it is now. */
-  pin(): void {
-    this.#pinned = this.#fullness;
+  /** No more can leave, as it is now; but those that only wait for their image will. */
+  noteStaying(): void {
+    const unstored = this.#hosts.reduce((sum, { owner }) => sum + owner.dirty.size, 0);
+    this.#staying = this.#fullness * Math.max(0, 1 - unstored / Math.max(1, this.count));
+  }
+
+  noteRoom(): void {
+    this.#staying = 0;
   }
 
   get pressed(): boolean {
-    return this.#fullness > Math.max(1, this.#pinned) * pressedFactor;
+    return this.#fullness - this.#staying > pressedFactor;
   }
 
   get crowded(): boolean {
-    return this.#heapCrowded || this.#fullness > Math.max(1, this.#pinned) * crowdedFactor;
+    return this.#heapCrowded || this.#fullness - this.#staying > crowdedFactor;
   }
 }

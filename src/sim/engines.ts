@@ -98,7 +98,7 @@ class LogEngine implements Engine {
   copy(): LogCopy {
     const copyShard = (shard: MemoryStore["shards"][number]) => ({
       ...shard,
-      frames: shard.frames.map((frame) => ({ ...frame, bytes: frame.bytes.slice() })),
+      frames: shard.frames.map((frame) => ({ ...frame, bytes: Uint8Array.from(frame.bytes) })),
     });
     return { engine: "log", store: { shards: this.#store.shards.map(copyShard) } };
   }

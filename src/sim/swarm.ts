@@ -106,6 +106,35 @@ export interface SwarmOptions {
 }
 
 export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
+  const swarm = drawSwarm(seed, options);
+  return swarm.engine === "log" ? { ...swarm, ...crowd(seed, swarm) } : swarm;
+}
+
+/**
+ * A few seeds are a crowd: hardly any room in memory, a slow log, and shards that are claimed elsewhere all the time, so that
+ * one shard recovers, and makes room, while images of others wait for their records.
+ */
+function crowd(seed: number, { log, kept, limits }: Swarm): Partial<Swarm> {
+  const prng = new Prng(seed ^ 0x63726f77);
+  if (!prng.chance(0.04)) return {};
+  return {
+    shardCount: prng.pick([2, 3]),
+    zombies: prng.between(8, 30),
+    crashes: 1,
+    faultsMs: 10_000,
+    clients: 5,
+    callsPerClient: 24,
+    window: 8,
+    thinkMs: 5,
+    counters: 3,
+    wallets: 6,
+    log: { ...log, delayMs: [0, 60], stall: 0.3, stallMs: 300 },
+    kept: { ...kept, state: true, delayMs: prng.pick([0, 1]) },
+    limits: { ...limits, residentEntitiesMax: prng.pick([1, 3]), checkpointMs: 200 },
+  };
+}
+
+function drawSwarm(seed: number, options: SwarmOptions): Swarm {
   const prng = new Prng(seed);
   const some = (probability: number, value: () => number) => (prng.chance(probability) ? value() : 0);
   const drawn = prng.chance(0.15) ? "disk" : "log";

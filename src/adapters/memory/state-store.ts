@@ -34,8 +34,8 @@ export class MemoryState {
   copy(): MemoryState {
     const copy = new MemoryState();
     for (const [shard, { images, stamp }] of this.shards) {
-      const kept = [...images].map(([name, one]) => [name, { ...one, bytes: one.bytes.slice() }] as const);
-      copy.shards.set(shard, { images: new Map(kept), names: undefined, stamp: stamp?.slice() });
+      const kept = [...images].map(([name, one]) => [name, { ...one, bytes: Uint8Array.from(one.bytes) }] as const);
+      copy.shards.set(shard, { images: new Map(kept), names: undefined, stamp: stamp && Uint8Array.from(stamp) });
     }
     return copy;
   }
@@ -91,9 +91,9 @@ class Store implements StateStore {
       for (const { name, bytes, busy } of images) {
         checkImageName(name);
         if (!known.images.has(name)) known.names = undefined;
-        known.images.set(name, { bytes: bytes.slice(), busy, damaged: false });
+        known.images.set(name, { bytes: Uint8Array.from(bytes), busy, damaged: false });
       }
-      if (stamp !== undefined) known.stamp = stamp.slice();
+      if (stamp !== undefined) known.stamp = Uint8Array.from(stamp);
     }
   }
 
