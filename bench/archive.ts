@@ -17,7 +17,8 @@ import { systemClock } from "../src/adapters/system/clock.ts";
 import { openDirectory } from "../src/adapters/system/disk.ts";
 import { systemRandom } from "../src/adapters/system/random.ts";
 import { shardCountEmbedded } from "../src/model/ids.ts";
-import { ArchivedLog } from "../src/runtime/archive-reader.ts";
+import { ShardArchive } from "../src/runtime/archive.ts";
+import { ArchivedLog, ShardArchiveReader } from "../src/runtime/archive-reader.ts";
 import { makeUuidV7 } from "../src/std/uuid.ts";
 import { account } from "./wallet.ts";
 
@@ -109,6 +110,40 @@ async function weigh(directory: string) {
   return { objects, stored, records, raw, seconds };
 }
 
+/** Archives what the log of a node that archived nothing still has, alone: what it costs, and the longest work between two turns. */
+async function archiveAlone(directory: string) {
+  const log = await openSegmentLog({ directory, shardCount });
+  const store = await filesIn(join(directory, "alone"));
+  const before = process.cpuUsage();
+  const slices: number[] = [];
+  let records = 0;
+  for (const [shard, { tail, trimmed }] of (
+    await log.tail(Array.from({ length: shardCount }, (_, one) => one))
+  ).entries()) {
+    const reader = new ShardArchiveReader(shard, { store, clock: systemClock });
+    const report = (where: string, error: unknown) => console.error(where, error);
+    const facts = {
+      reader,
+      store,
+      log,
+      clock: systemClock,
+      retention: { archive: "all" },
+      recordsMin: 1,
+      report,
+    } as const;
+    const rest = async (busyMs: number) => {
+      slices.push(busyMs);
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    await new ShardArchive(facts).advance({ below: tail, nowMs: 0, check: () => {}, rest });
+    records += tail - trimmed;
+  }
+  await log.close();
+  const { user, system } = process.cpuUsage(before);
+  slices.sort((one, other) => one - other);
+  return { records, micros: (user + system) / records, slice: slices[Math.floor(slices.length / 2)] ?? 0 };
+}
+
 console.log("| archive | commands/s | p50 ms | p99 ms | p99.9 ms | failed |\n|---|---|---|---|---|---|");
 for (const [turn, archive] of (["none", "all", "none", "all"] as const).entries()) {
   const directory = join(place, `${turn}-${archive}`);
@@ -126,5 +161,9 @@ const each = (bytes: number) => (bytes / Math.max(1, records)).toFixed(1);
 console.log(
   `${records.toLocaleString("en")} records archived in ${objects} objects: ${each(raw)} bytes a record in the log, ` +
     `${each(stored)} in the archive; checked and read back at ${Math.round(records / seconds).toLocaleString("en")} records/s`,
+);
+const alone = await archiveAlone(join(place, "2-none"));
+console.log(
+  `${alone.records.toLocaleString("en")} records archived alone: ${alone.micros.toFixed(2)} µs of CPU a record, a block takes ${alone.slice.toFixed(2)} ms`,
 );
 for (const failure of failures) console.log(failure);

@@ -18,7 +18,7 @@ import { startGateway } from "../gateway/server.ts";
 import type { AnyEntity } from "../model/entity.ts";
 import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
-import type { Retention } from "../model/retention.ts";
+import { checkRetention, type Retention } from "../model/retention.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
@@ -66,6 +66,8 @@ export interface EmbeddedService {
 export async function embedded(options: EmbeddedOptions): Promise<EmbeddedService> {
   const shardCount = options.shardCount ?? shardCountEmbedded;
   const { directory, entities, segmentBytes, limits, retention, onFault } = options;
+  // Before anything is opened, so that nothing has to be closed again.
+  checkRetention(retention ?? {});
   const log = await openSegmentLog({ directory, shardCount, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
   const kept = await openKept(directory).catch(async (error: unknown) => {
     await log.close();

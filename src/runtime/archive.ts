@@ -174,6 +174,7 @@ export class ShardArchive {
         sinceMs = clock.monotonic();
         if (!writer.isFull) continue;
         await this.#keep(writer);
+        sinceMs = clock.monotonic();
         if (++objects === objectsMax) return;
         from = writer.to;
         writer = new ArchiveWriter(shard, from, writer.chain);

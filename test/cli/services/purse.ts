@@ -1,4 +1,4 @@
-/** A purse, and its code after a change: it counts what was paid in. */
+/** A purse that chips are paid into. */
 import { z } from "zod";
 import { defineEntity } from "../../../src/model/entity.ts";
 
