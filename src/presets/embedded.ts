@@ -7,18 +7,23 @@
 import { join } from "node:path";
 import { openFileSnapshots } from "../adapters/files/snapshot-store.ts";
 import { openLmdbStateStore } from "../adapters/lmdb/open.ts";
-import { openSegmentLog } from "../adapters/segments/open.ts";
+import { openSegmentLog, type SegmentLog } from "../adapters/segments/open.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { openDirectory } from "../adapters/system/disk.ts";
 import { systemRandom } from "../adapters/system/random.ts";
 import type { Gateway, GatewayOptions } from "../gateway/options.ts";
 import { startGateway } from "../gateway/server.ts";
 import type { AnyEntity } from "../model/entity.ts";
+import { HoldfastError } from "../model/errors.ts";
 import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
+import type { LogReader } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
+import { type BackupSource, createBackup } from "../runtime/backup.ts";
+import type { BackupReport } from "../runtime/backup-verify.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
+import type { BackupRequest } from "./backup.ts";
 import type { ProgressStream } from "./progress-bar.ts";
 import { recoverVisibly } from "./recovery-progress.ts";
 
@@ -47,6 +52,11 @@ export interface EmbeddedService {
   readonly node: HoldfastNode;
   readonly gateway: Gateway;
   readonly url: string;
+  /**
+   * Backs the service up while it serves: one cut through all shards, copied and verified.
+   * @throws `unavailable`, `invalid-configuration`, `snapshot-damaged`, `log-damaged`; see `docs/patterns/backup.md`
+   */
+  backup(request: BackupRequest): Promise<BackupReport>;
   /** Takes no new work, answers what was accepted, closes door, node and log. Idempotent. */
   stop(): Promise<void>;
 }
@@ -86,7 +96,20 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   const door = gateway;
   let stopping: Promise<void> | undefined;
   const stop = () => (stopping ??= door.close().then(() => node.stop()));
-  return { node, gateway: door, url: door.url, stop };
+  const backup = (request: BackupRequest) => {
+    if (stopping !== undefined) throw new HoldfastError("unavailable", "The service stops; back up its directory.");
+    return createBackup({ ...request, from: liveSource(log, kept.snapshots), clock: systemClock });
+  };
+  return { node, gateway: door, url: door.url, backup: async (request) => backup(request), stop };
+}
+
+function liveSource(log: SegmentLog, snapshots: SnapshotStore): BackupSource {
+  const reader: LogReader = {
+    tail: (shards) => log.tail(shards),
+    read: (from) => log.read(from),
+    close: async () => {},
+  };
+  return { shardCount: log.shardCount, snapshots, look: async () => reader };
 }
 
 function progressStream(given: ProgressStream | false | undefined): ProgressStream | undefined {

@@ -56,6 +56,25 @@ function checksum(bytes: Uint8Array): number {
   return crc32(bytes.subarray(places.shard));
 }
 
+/** What a frame says of itself in front of its records. */
+export interface FrameFacts extends FrameHead {
+  readonly count: number;
+  /** Bytes of the whole frame. */
+  readonly length: number;
+}
+
+/** The facts of a frame that begins at `from` in bytes that hold several; undefined if none begins there. */
+export function frameFactsAt(bytes: Buffer, from: number): FrameFacts | undefined {
+  if (bytes.length - from < places.body || bytes.readUInt16LE(from) !== magic) return undefined;
+  return {
+    shard: bytes.readUInt32LE(from + places.shard),
+    count: bytes.readUInt32LE(from + places.count),
+    epoch: bytes.readDoubleLE(from + places.epoch),
+    at: bytes.readDoubleLE(from + places.at),
+    length: places.body + bytes.readUInt32LE(from + places.length),
+  };
+}
+
 export interface DecodedFrame {
   readonly epoch: Epoch;
   readonly at: Offset;
@@ -69,6 +88,18 @@ export interface DecodedFrame {
  */
 export function decodeFrame(stored: Uint8Array, shard: ShardId, at: Offset, previous: Chain | undefined): DecodedFrame {
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
+  const chain = checkFrame(bytes, shard, at, previous);
+  const records = decodeBody(bytes, places.body, bytes.readUInt32LE(places.count));
+  if (records === undefined) throw damaged(shard, at, "does not hold the records it counts");
+  return { epoch: bytes.readDoubleLE(places.epoch), at, chain, records };
+}
+
+/**
+ * Checks all of a frame but its records, for who passes it on as it is.
+ * @throws `log-damaged` as `decodeFrame` does
+ */
+export function checkFrame(stored: Uint8Array, shard: ShardId, at: Offset, previous: Chain | undefined): Chain {
+  const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
   if (bytes.length < places.body || bytes.readUInt16LE(0) !== magic)
     throw damaged(shard, at, "does not begin like one");
   const version = bytes.readUInt16LE(places.version);
@@ -81,9 +112,7 @@ export function decodeFrame(stored: Uint8Array, shard: ShardId, at: Offset, prev
     throw damaged(shard, at, "is another one");
   if (previous !== undefined && bytes.readUInt32LE(places.previous) !== previous)
     throw damaged(shard, at, "does not follow the one before it");
-  const records = decodeBody(bytes, places.body, bytes.readUInt32LE(places.count));
-  if (records === undefined) throw damaged(shard, at, "does not hold the records it counts");
-  return { epoch: bytes.readDoubleLE(places.epoch), at, chain, records };
+  return chain;
 }
 
 function damaged(shard: ShardId, at: Offset, problem: string): HoldfastError {
