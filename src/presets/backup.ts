@@ -4,21 +4,20 @@
  * Invariants: a directory that is backed up is read and never written; a node may be running on it. One that is restored
  * was empty, and until the restore is done a file in it has every start refused.
  */
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openFileSnapshots, openFileSnapshotsToRead } from "../adapters/files/snapshot-store.ts";
 import { restoringName } from "../adapters/segments/format.ts";
 import { openSegmentLog } from "../adapters/segments/open.ts";
 import { openSegmentLogToRead } from "../adapters/segments/reader.ts";
 import { systemClock } from "../adapters/system/clock.ts";
-import { openDirectory, openDirectoryToRead } from "../adapters/system/disk.ts";
-import { systemRandom } from "../adapters/system/random.ts";
+import { openDirectory } from "../adapters/system/disk.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import { type BackupExtra, createBackup } from "../runtime/backup.ts";
 import type { BackupProgress } from "../runtime/backup-area.ts";
 import { type RestoreTarget, restoreBackup } from "../runtime/backup-restore.ts";
 import { type BackupReport, readBackup } from "../runtime/backup-verify.ts";
+import { openSnapshots, openSnapshotsToRead } from "./kept.ts";
 
 export interface BackupRequest {
   /** 1 to 64 of `a-z`, `0-9`, `-`, `.`; one that is not there yet. */
@@ -30,8 +29,6 @@ export interface BackupRequest {
   readonly progress?: BackupProgress;
 }
 
-/** Names under which the snapshots stand in a data directory. */
-const snapshotsName = "snapshots";
 /** What a directory may hold and be empty all the same: file systems put it at the place where they are mounted. */
 const lostName = "lost+found";
 
@@ -42,10 +39,7 @@ const lostName = "lost+found";
 export async function backUpDirectory(request: BackupRequest & { readonly directory: string }): Promise<BackupReport> {
   const { directory, ...options } = request;
   const { shardCount } = await openSegmentLogToRead({ directory });
-  const place = join(directory, snapshotsName);
-  const snapshots = existsSync(place)
-    ? openFileSnapshotsToRead({ disk: openDirectoryToRead(place), clock: systemClock, random: systemRandom })
-    : undefined;
+  const snapshots = openSnapshotsToRead(directory);
   const look = () => openSegmentLogToRead({ directory });
   return await createBackup({ ...options, from: { shardCount, snapshots, look }, clock: systemClock });
 }
@@ -76,11 +70,7 @@ export async function restoreDirectory(request: RestoreRequest): Promise<BackupR
   await begin(directory, name);
   await disk.syncDirectory();
   try {
-    const snapshots = await openFileSnapshots({
-      disk: openDirectory(join(directory, snapshotsName)),
-      clock: systemClock,
-      random: systemRandom,
-    });
+    const snapshots = await openSnapshots(directory);
     const sizes = segmentBytes === undefined ? {} : { segmentBytes };
     const to: RestoreTarget = {
       snapshots,

@@ -4,12 +4,8 @@
  * Invariant: what is opened is closed in the opposite order, also when a later step of the start fails; after a crash of
  * the node nothing is answered and the process is told to end.
  */
-import { join } from "node:path";
-import { openFileSnapshots } from "../adapters/files/snapshot-store.ts";
-import { openLmdbStateStore } from "../adapters/lmdb/open.ts";
 import { openSegmentLog, type SegmentLog } from "../adapters/segments/open.ts";
 import { systemClock } from "../adapters/system/clock.ts";
-import { openDirectory } from "../adapters/system/disk.ts";
 import { systemRandom } from "../adapters/system/random.ts";
 import type { Gateway, GatewayOptions } from "../gateway/options.ts";
 import { startGateway } from "../gateway/server.ts";
@@ -19,11 +15,11 @@ import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import type { LogReader } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
-import type { StateStore } from "../ports/state-store.ts";
 import { type BackupSource, createBackup } from "../runtime/backup.ts";
 import type { BackupReport } from "../runtime/backup-verify.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
 import type { BackupRequest } from "./backup.ts";
+import { openKept } from "./kept.ts";
 import type { ProgressStream } from "./progress-bar.ts";
 import { recoverVisibly } from "./recovery-progress.ts";
 
@@ -115,16 +111,6 @@ function liveSource(log: SegmentLog, snapshots: SnapshotStore): BackupSource {
 function progressStream(given: ProgressStream | false | undefined): ProgressStream | undefined {
   if (given !== undefined) return given === false ? undefined : given;
   return process.stderr.isTTY ? process.stderr : undefined;
-}
-
-/** State store and snapshots stand beside the log's files. */
-async function openKept(directory: string): Promise<{ state: StateStore; snapshots: SnapshotStore }> {
-  const snapshots = await openFileSnapshots({
-    disk: openDirectory(join(directory, "snapshots")),
-    clock: systemClock,
-    random: systemRandom,
-  });
-  return { snapshots, state: await openLmdbStateStore({ directory: join(directory, "state") }) };
 }
 
 function endProcess(error: unknown): void {

@@ -4,13 +4,8 @@
  * Invariant: a log that still has its first record is replayed from there, so that what is shown is what this code makes of
  * the events; a snapshot is what earlier code made of them.
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { openFileSnapshotsToRead } from "../adapters/files/snapshot-store.ts";
 import { openSegmentLogToRead } from "../adapters/segments/reader.ts";
 import { systemClock } from "../adapters/system/clock.ts";
-import { openDirectoryToRead } from "../adapters/system/disk.ts";
-import { systemRandom } from "../adapters/system/random.ts";
 import { type HistorySource, logSource, type Moment, type Start } from "../history/source.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { ShardId } from "../model/ids.ts";
@@ -20,15 +15,14 @@ import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { LoadedSnapshot } from "../runtime/snapshot-load.ts";
 import { ShardSnapshots } from "../runtime/snapshots.ts";
 import { decodeImage } from "../wire/image.ts";
+import { openSnapshotsToRead } from "./kept.ts";
 
 /** The past of a data directory as `embedded` makes it: the log, and the snapshots beside it if there are any. */
 export async function openPast(directory: string): Promise<HistorySource & { readonly bytes: number }> {
   const log = await openSegmentLogToRead({ directory });
   const source = { ...logSource(log, log.shardCount), bytes: log.bytes };
-  const place = join(directory, "snapshots");
-  if (!existsSync(place)) return source;
-  const disk = openDirectoryToRead(place);
-  const store = openFileSnapshotsToRead({ disk, clock: systemClock, random: systemRandom });
+  const store = openSnapshotsToRead(directory);
+  if (store === undefined) return source;
   return { ...withSnapshots(source, store, systemClock), bytes: log.bytes };
 }
 

@@ -49,7 +49,7 @@ export async function verifyBackup({ name, from, clock, progress }: BackupPlace)
 /** What the catalogue says; nothing else is read. */
 export async function readBackup({ name, from, clock }: BackupPlace): Promise<BackupReport> {
   const catalogue = await new BackupArea({ store: from, name, clock }).read();
-  return { ...reportOf(catalogue, []), name };
+  return { ...reportOf(catalogue), name };
 }
 
 interface Checked extends Omit<BackupReport, "name"> {
@@ -75,8 +75,10 @@ export async function checkBackup(catalogue: Catalogue, area: BackupArea, progre
   await transfers.settle();
   const walk = walkOf(catalogue, manifests);
   for await (const frame of storedFrames(area, catalogue.frames, walk, { decode: true, progress })) void frame;
-  const report = reportOf(catalogue, [...manifests.values()]);
-  return { ...report, manifests: [...manifests.values()] };
+  const kept = [...manifests.values()];
+  const needed = [...total, ...snapshotsOf(catalogue)];
+  const bytes = needed.reduce((sum, { length }) => sum + length, 0);
+  return { ...reportOf({ ...catalogue, objects: needed.length, bytes }), manifests: kept };
 }
 
 /** The manifest of a shard's snapshot. @throws `snapshot-damaged` */
@@ -102,26 +104,23 @@ export function walkOf({ shards }: Catalogue, manifests: ReadonlyMap<ShardId, Ma
 }
 
 /** Digests of all objects that a backup needs. */
-export function digestsOf({ shards, frames, extras }: Catalogue, manifests: readonly Manifest[]): Set<string> {
-  const listed = shards.flatMap(({ snapshot }) => (snapshot === undefined ? [] : [snapshot]));
-  const refs = [...listed, ...manifests.flatMap(objectsOf), ...frames, ...extras.map(({ ref }) => ref)];
-  return new Set(refs.map(({ sha256 }) => sha256));
+export function digestsOf(catalogue: Catalogue, manifests: readonly Manifest[]): Set<string> {
+  const { frames, extras } = catalogue;
+  const others = [...manifests.flatMap(objectsOf), ...frames, ...extras.map(({ ref }) => ref)];
+  return new Set([...snapshotsOf(catalogue), ...others].map(({ sha256 }) => sha256));
 }
 
-function reportOf(catalogue: Catalogue, manifests: readonly Manifest[]): Omit<BackupReport, "name"> {
-  const { shardCount, madeMs, shards, frames, extras } = catalogue;
-  const listed = shards.flatMap(({ snapshot }) => (snapshot === undefined ? [] : [snapshot]));
-  const refs: readonly ObjectRef[] = [
-    ...listed,
-    ...manifests.flatMap(objectsOf),
-    ...frames,
-    ...extras.map(({ ref }) => ref),
-  ];
+function snapshotsOf({ shards }: Catalogue): readonly ObjectRef[] {
+  return shards.flatMap(({ snapshot }) => (snapshot === undefined ? [] : [snapshot]));
+}
+
+function reportOf(catalogue: Catalogue): Omit<BackupReport, "name"> {
+  const { shardCount, madeMs, objects, bytes, shards, frames, extras } = catalogue;
   return {
     madeMs,
     shardCount,
-    objects: refs.length,
-    bytes: refs.reduce((sum, { length }) => sum + length, 0),
+    objects,
+    bytes,
     records: frames.reduce((sum, { records }) => sum + records, 0),
     extras: extras.map(({ name }) => name),
     shards: shards.map(({ shard, snapshot, cut }) => ({ shard, at: snapshot?.at, epoch: cut.epoch, tail: cut.tail })),

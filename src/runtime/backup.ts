@@ -19,11 +19,11 @@ import type { Clock } from "../ports/clock.ts";
 import type { LogPosition, LogReader } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { BackupShard, Catalogue, ExtraRef } from "../wire/backup.ts";
-import { encodeManifest, type Generation, type Manifest } from "../wire/snapshot.ts";
+import { encodeManifest, type Generation, type Manifest, type ObjectRef } from "../wire/snapshot.ts";
 import { decodeRequests } from "../wire/snapshot-requests.ts";
 import { BackupArea, type BackupProgress } from "./backup-area.ts";
 import { copyFrames, type FramesWanted } from "./backup-frames.ts";
-import { type BackupReport, checkBackup, digestsOf } from "./backup-verify.ts";
+import { type BackupReport, checkBackup, digestsOf, objectsOf } from "./backup-verify.ts";
 import { takeNewest } from "./snapshot-load.ts";
 import { ShardObjects, Transfers } from "./snapshot-objects.ts";
 
@@ -68,9 +68,9 @@ export async function createBackup(options: BackupOptions): Promise<BackupReport
   const copied = await new Copy(from, area, clock, progress).run();
   const extras: ExtraRef[] = [];
   for (const { name: extra, bytes } of options.extras ?? []) extras.push({ name: extra, ref: await area.add(bytes) });
-  const catalogue: Catalogue = { shardCount: from.shardCount, extras, ...copied };
+  const catalogue: Catalogue = { shardCount: from.shardCount, objects: 0, bytes: 0, extras, ...copied };
   const { manifests, ...report } = await checkBackup(catalogue, area, progress);
-  await area.publish(catalogue);
+  await area.publish({ ...catalogue, objects: report.objects, bytes: report.bytes });
   await area.keepOnly(digestsOf(catalogue, manifests));
   return { ...report, name };
 }
@@ -119,6 +119,8 @@ class Copy {
     const { taken, problems } = await takeNewest(source, {}, async ({ listed, manifest }) => {
       const transfers = new Transfers();
       let oldest = manifest.at;
+      const left = objectsOf(manifest).filter((ref) => !this.#area.has(ref));
+      this.#progress?.expect(left.reduce((sum, { length }) => sum + length, 0));
       for (const ref of manifest.layers.flatMap((layer) => layer.parts)) {
         if (!this.#area.has(ref)) await transfers.start(async () => this.#put(ref, await source.fetch(ref)));
       }
@@ -140,10 +142,10 @@ class Copy {
     return undefined;
   }
 
-  async #put(ref: { readonly sha256: string }, bytes: Uint8Array): Promise<void> {
+  async #put(ref: ObjectRef, bytes: Uint8Array): Promise<void> {
+    const known = this.#area.has(ref);
     await this.#area.put(ref.sha256, bytes);
-    this.#progress?.expect(bytes.length);
-    this.#progress?.advance(bytes.length);
+    if (!known) this.#progress?.advance(bytes.length);
   }
 
   /** @returns undefined if the log was trimmed meanwhile: a new cut is to be taken, perhaps over newer snapshots */

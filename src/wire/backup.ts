@@ -41,19 +41,23 @@ export interface Catalogue {
   readonly shardCount: number;
   /** When the cut was made. */
   readonly madeMs: number;
+  /** All that it needs beside itself. */
+  readonly objects: number;
+  readonly bytes: number;
   readonly shards: readonly BackupShard[];
   readonly frames: readonly FramesRef[];
   readonly extras: readonly ExtraRef[];
 }
 
-export function encodeCatalogue({ shardCount, madeMs, shards, frames, extras }: Catalogue): Uint8Array {
+export function encodeCatalogue(catalogue: Catalogue): Uint8Array {
+  const { shardCount, madeMs, objects, bytes, shards, frames, extras } = catalogue;
   const shardRows = shards.map(({ shard, snapshot, from, cut }) => [
     ...[shard, from.epoch, from.tail, cut.epoch, cut.tail],
     snapshot === undefined ? [] : [generationRow(snapshot)],
   ]);
   const frameRows = frames.map((ref) => [ref.records, ...refRow(ref)]);
   const extraRows = extras.map(({ name, ref }) => [name, ...refRow(ref)]);
-  return seal("catalogue", [catalogueVersion, shardCount, madeMs, shardRows, frameRows, extraRows]);
+  return seal("catalogue", [catalogueVersion, shardCount, madeMs, objects, bytes, shardRows, frameRows, extraRows]);
 }
 
 function refRow({ name, length, sha256 }: ObjectRef): Plain[] {
@@ -73,6 +77,8 @@ export function decodeCatalogue(name: string, bytes: Uint8Array): Catalogue {
   const catalogue = {
     shardCount: reader.number(),
     madeMs: reader.number(),
+    objects: reader.number(),
+    bytes: reader.number(),
     shards: reader.rows(readShard),
     frames: reader.rows((row) => ({ records: row.number(), ...row.ref() })),
     extras: reader.rows((row) => ({ name: row.text(), ref: row.ref() })),

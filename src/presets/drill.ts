@@ -1,0 +1,194 @@
+/**
+ * A restore drill: proves that a service can be started from a backup, in a temporary directory, and leaves nothing behind.
+ *
+ *   restore --> replay with the given code: state hashes at the cut --> a node recovers and claims --> its states compared
+ *   live log, where it is at hand: replayed up to the same cut --> state hashes compared
+ *
+ * Invariants: the live service is read at most. The node of a drill makes no outside call: every handler is replaced by one that
+ * waits for its end. It has no door, so nobody can mistake it for the service.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSegmentLog } from "../adapters/segments/open.ts";
+import { systemClock } from "../adapters/system/clock.ts";
+import { systemRandom } from "../adapters/system/random.ts";
+import { type CutPosition, upTo } from "../history/cut.ts";
+import { hashState, type StateHashes } from "../history/hash.ts";
+import type { Definitions } from "../history/replay.ts";
+import type { HistorySource } from "../history/source.ts";
+import { type Divergence, verifyHistory } from "../history/verify.ts";
+import type { CallAttempt, EntityDefinition } from "../model/entity.ts";
+import { isHoldfastError } from "../model/errors.ts";
+import type { SnapshotStore } from "../ports/snapshot-store.ts";
+import type { BackupProgress } from "../runtime/backup-area.ts";
+import { type BackupReport, verifyBackup } from "../runtime/backup-verify.ts";
+import { startNode } from "../runtime/node.ts";
+import { ShardSnapshots } from "../runtime/snapshots.ts";
+import { decodeImage } from "../wire/image.ts";
+import { restoreDirectory } from "./backup.ts";
+import { openKept } from "./kept.ts";
+import { openPast } from "./snapshot-source.ts";
+
+export interface DrillRequest {
+  readonly name: string;
+  readonly from: SnapshotStore;
+  /** The code to recover with. */
+  readonly definitions: Definitions;
+  /** The data directory of the service the backup is of, if it is at hand. */
+  readonly live?: string | undefined;
+  /** Where the temporary directory is made; it takes as much space as the service. Default: the system's. */
+  readonly scratch?: string | undefined;
+  readonly progress?: BackupProgress;
+}
+
+/** A state that is not what it should be. */
+export interface DrillDifference {
+  readonly entity: string;
+  readonly where: "node" | "live";
+  readonly detail: string;
+}
+
+export interface DrillReport {
+  readonly backup: BackupReport;
+  readonly entities: number;
+  /** Records that were replayed behind the snapshots. */
+  readonly records: number;
+  readonly verifyMs: number;
+  readonly restoreMs: number;
+  /** From the start of a node on the restored directory until it serves. */
+  readonly serveMs: number;
+  /** States of the recovered node that were compared with those of the replay. */
+  readonly comparedNode: number;
+  /** States that were compared with the live log's at the cut; undefined if it was not at hand, and why. */
+  readonly comparedLive: number | undefined;
+  readonly notCompared: string | undefined;
+  /** What of the backup the code cannot replay. */
+  readonly divergences: readonly Divergence[];
+  readonly differences: readonly DrillDifference[];
+}
+
+/** For what is being written when the node is stopped; its calls would wait for ever. */
+const drainMs = 1_000;
+/** Differences that are told; more of them say nothing more. */
+const differencesKept = 1_000;
+
+/** @throws what verifying, restoring and recovering throw; then the drill has failed */
+export async function drill(request: DrillRequest): Promise<DrillReport> {
+  const { name, from, definitions, progress } = request;
+  const optional = progress === undefined ? {} : { progress };
+  const clock = systemClock;
+  const scratch = mkdtempSync(join(request.scratch ?? tmpdir(), "holdfast-drill-"));
+  const directory = join(scratch, "restored");
+  try {
+    const began = clock.monotonic();
+    const backup = await verifyBackup({ name, from, clock, ...optional });
+    const verified = clock.monotonic();
+    await restoreDirectory({ name, from, directory, ...optional });
+    const restored = clock.monotonic();
+    const replayed = await verifyHistory(await openPast(directory), definitions);
+    const differences: DrillDifference[] = [];
+    const note = (difference: DrillDifference) => {
+      if (differences.length < differencesKept) differences.push(difference);
+    };
+    const node = await recoverNode(directory, backup, definitions);
+    const comparedNode = await compareNode(directory, replayed.hashes, note);
+    const live = await compareLive(request, backup, replayed.hashes, note);
+    return {
+      backup,
+      entities: replayed.entities,
+      records: replayed.records,
+      verifyMs: verified - began,
+      restoreMs: restored - verified,
+      serveMs: node.serveMs,
+      comparedNode,
+      comparedLive: live.compared,
+      notCompared: live.why,
+      divergences: replayed.divergences,
+      differences,
+    };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Starts a node, waits until it serves, and stops it: its states are then in its snapshots. */
+async function recoverNode(directory: string, { shardCount }: BackupReport, definitions: Definitions) {
+  const began = systemClock.monotonic();
+  const log = await openSegmentLog({ directory, shardCount });
+  const kept = await openKept(directory).catch(async (error: unknown) => {
+    await log.close();
+    throw error;
+  });
+  const options = { log, ...kept, clock: systemClock, random: systemRandom, shardCount, limits: { drainMs } };
+  const node = await startNode({ ...options, entities: [...definitions.values()].map(withoutOutside) });
+  const serveMs = systemClock.monotonic() - began;
+  await node.stop();
+  return { serveMs };
+}
+
+/** The same entity, whose calls reach nobody: an attempt goes on until it is aborted. */
+function withoutOutside(definition: EntityDefinition): EntityDefinition {
+  const calls = new Map([...definition.calls.keys()].map((name) => [name, waitForTheEnd]));
+  return { ...definition, calls };
+}
+
+function waitForTheEnd(_input: unknown, { signal }: CallAttempt): Promise<null> {
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(null)));
+}
+
+/** Compares what the node kept, of entities that it did not change since, with the replay. */
+async function compareNode(
+  directory: string,
+  { tails, entities, shardCount }: StateHashes,
+  note: (difference: DrillDifference) => void,
+): Promise<number> {
+  const { snapshots, state } = await openKept(directory);
+  let compared = 0;
+  try {
+    for (let shard = 0; shard < shardCount; shard++) {
+      const { snapshot } = await new ShardSnapshots({ store: snapshots, shard, clock: systemClock }).load();
+      for await (const { name, bytes } of snapshot?.images() ?? []) {
+        const image = decodeImage(bytes);
+        const expected = entities[name];
+        if (image === undefined || expected === undefined || image.touched >= (tails[shard] ?? 1)) continue;
+        compared++;
+        const hash = hashState(image.state);
+        if (hash !== expected.hash) note({ entity: name, where: "node", detail: `${hash}, replayed ${expected.hash}` });
+      }
+    }
+  } finally {
+    await state.close();
+    await snapshots.close();
+  }
+  return compared;
+}
+
+async function compareLive(
+  { live, definitions }: DrillRequest,
+  { shards, shardCount }: BackupReport,
+  expected: StateHashes,
+  note: (difference: DrillDifference) => void,
+): Promise<{ readonly compared: number | undefined; readonly why: string | undefined }> {
+  if (live === undefined) return { compared: undefined, why: "no live log was named" };
+  const cut: CutPosition[] = Array.from({ length: shardCount }, () => ({ epoch: 0, tail: 1 }));
+  for (const { shard, epoch, tail } of shards) cut[shard] = { epoch, tail };
+  let source: HistorySource;
+  let found: StateHashes;
+  try {
+    source = await openPast(live);
+    if (source.shardCount !== shardCount) return { compared: undefined, why: "the live log has other shards" };
+    found = (await verifyHistory(upTo(source, cut), definitions)).hashes;
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    return { compared: undefined, why: error.message };
+  }
+  const names = new Set([...Object.keys(expected.entities), ...Object.keys(found.entities)]);
+  for (const entity of names) {
+    const [one, other] = [expected.entities[entity], found.entities[entity]];
+    if (one?.hash === other?.hash && one?.version === other?.version) continue;
+    const detail = `${other?.hash ?? "not there"}, in the backup ${one?.hash ?? "not there"}`;
+    note({ entity, where: "live", detail });
+  }
+  return { compared: names.size, why: undefined };
+}
