@@ -76,7 +76,8 @@ async function restore(from: ReturnType<typeof openMemorySnapshots>, name: strin
     return openMemoryLog({ store });
   };
   const extras: string[] = [];
-  const takeExtra = async (extra: string, bytes: Uint8Array) => void extras.push(`${extra}: ${Buffer.from(bytes)}`);
+  const takeExtra = async (extra: string, bytes: Uint8Array) =>
+    void extras.push(`${extra}: ${Buffer.from(bytes).toString()}`);
   const to = { snapshots: openMemorySnapshots({ objects }), makeLog, takeExtra };
   const report = await restoreBackup({ name, from, clock, to });
   return { store, objects, report, extras };

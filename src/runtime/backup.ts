@@ -136,9 +136,8 @@ class Copy {
     });
     const [problem] = problems;
     if (taken !== undefined || problem === undefined) return taken;
-    const log = await this.#from.look();
-    const trimmed = (await log.tail([shard]).finally(() => log.close()))[0]?.trimmed ?? 1;
-    if (trimmed > 1) throw problem.error;
+    const [position] = await this.#positions([shard]);
+    if (position === undefined || position.trimmed > 1) throw problem.error;
     return undefined;
   }
 
@@ -176,10 +175,18 @@ class Copy {
   }
 
   async #trimmedSince(cut: readonly LogPosition[]): Promise<boolean> {
-    const log = await this.#from.look();
-    const now = await log.tail(this.#shards).finally(() => log.close());
+    const now = await this.#positions(this.#shards);
     this.#dropStale(now);
     return now.some(({ trimmed }, shard) => trimmed > (cut[shard] as LogPosition).trimmed);
+  }
+
+  async #positions(shards: readonly ShardId[]): Promise<readonly LogPosition[]> {
+    const log = await this.#from.look();
+    try {
+      return await log.tail(shards);
+    } finally {
+      await log.close();
+    }
   }
 
   /** Forgets origins that the log does not reach back to. @returns whether there were any */

@@ -10,7 +10,7 @@ import type { Clock, Random } from "../ports/clock.ts";
 import type { ShardLog } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
-import type { OperatorVerbs, Service } from "./service.ts";
+import type { Service } from "./service.ts";
 
 export interface NodeOptions {
   readonly entities: readonly AnyEntity[];
@@ -37,7 +37,7 @@ export interface NodeOptions {
 }
 
 /** A running node. */
-export interface HoldfastNode extends Service, OperatorVerbs {
+export interface HoldfastNode extends Service {
   /** Takes no new work, waits for what was accepted to be durable (at most `drainMs`), and closes the log. Idempotent. */
   stop(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
