@@ -7,9 +7,12 @@
 import { Command, CommanderError } from "commander";
 import { isHoldfastError } from "../model/errors.ts";
 import { addBackup } from "./backup.ts";
+import { addCalls } from "./calls.ts";
 import { addEvents } from "./events.ts";
 import { addFork } from "./fork.ts";
 import { addInspect } from "./inspect.ts";
+import { addQuarantine } from "./quarantine.ts";
+import { addReplay } from "./replay.ts";
 import { explain, UsageError } from "./settings.ts";
 import { addShards } from "./shards.ts";
 import { addVerify } from "./verify.ts";
@@ -26,7 +29,18 @@ export async function main(argv: readonly string[]): Promise<void> {
     .addHelpText("after", after)
     .exitOverride()
     .showHelpAfterError("(holdfast --help shows what there is)");
-  for (const add of [addInspect, addEvents, addFork, addShards, addVerify, addBackup]) add(program);
+  for (const add of [
+    addInspect,
+    addEvents,
+    addFork,
+    addShards,
+    addVerify,
+    addBackup,
+    addQuarantine,
+    addReplay,
+    addCalls,
+  ])
+    add(program);
   try {
     await program.parseAsync([...argv]);
   } catch (error) {
