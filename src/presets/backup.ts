@@ -11,6 +11,7 @@ import { openSegmentLog } from "../adapters/segments/open.ts";
 import { openSegmentLogToRead } from "../adapters/segments/reader.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { openDirectory } from "../adapters/system/disk.ts";
+import { gatherWrites } from "../adapters/system/gathered.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import { type BackupExtra, createBackup } from "../runtime/backup.ts";
@@ -74,7 +75,7 @@ export async function restoreDirectory(request: RestoreRequest): Promise<BackupR
     const sizes = segmentBytes === undefined ? {} : { segmentBytes };
     const to: RestoreTarget = {
       snapshots,
-      makeLog: (shardCount, first) => openSegmentLog({ directory, shardCount, begin: first, ...sizes }),
+      makeLog: (shardCount, first) => openSegmentLog({ disk: gatherWrites(disk), shardCount, begin: first, ...sizes }),
       ...(takeExtra === undefined ? {} : { takeExtra }),
     };
     const report = await restoreBackup({ ...place, to });
