@@ -3,8 +3,11 @@
  *
  * Invariant: the service's own directory is only read. What is written is the place of backups, or a directory that was empty.
  */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { systemClock } from "../adapters/system/clock.ts";
+import { HoldfastError } from "../model/errors.ts";
 import { backUpDirectory, restoreDirectory } from "../presets/backup.ts";
 import { BackupArea, listBackups } from "../runtime/backup-area.ts";
 import { type BackupReport, readBackup, verifyBackup } from "../runtime/backup-verify.ts";
@@ -29,20 +32,23 @@ export function addBackup(program: Command): void {
     .requiredOption("--to <place>", "where backups go: a directory, or s3://bucket/prefix")
     .option("--json", "prints JSON for programs")
     .action(create);
-  from(backup.command("list").description("lists the backups of a place")).action(list);
-  from(backup.command("verify <name>").description("reads every object of a backup again and checks it")).action(
+  withFrom(backup.command("list").description("lists the backups of a place")).action(list);
+  withFrom(backup.command("verify <name>").description("reads every object of a backup again and checks it")).action(
     verify,
   );
-  addDrill(from(backup.command("drill <name>")));
-  from(backup.command("restore <name>").description("restores a backup into an empty directory"))
+  addDrill(withFrom(backup.command("drill <name>")));
+  withFrom(backup.command("restore <name>").description("restores a backup into an empty directory"))
     .requiredOption("--data <directory>", "data directory to make; missing or empty")
+    .option("--extras <directory>", "where to write what else is in the backup, such as keys")
     .action(restore);
-  from(backup.command("delete <name>").description("deletes a backup, or what is left of one that was not finished"))
+  withFrom(
+    backup.command("delete <name>").description("deletes a backup, or what is left of one that was not finished"),
+  )
     .option("--yes", "does not ask")
     .action(remove);
 }
 
-function from(command: Command): Command {
+function withFrom(command: Command): Command {
   return command
     .requiredOption("--from <place>", "where backups are: a directory, or s3://bucket/prefix")
     .option("--json", "prints JSON for programs");
@@ -95,17 +101,33 @@ async function verify(name: string, { from: place, json }: FromOptions): Promise
   printSizes(report);
 }
 
-async function restore(
-  name: string,
-  { data: directory, from: place, json }: FromOptions & { data: string },
-): Promise<void> {
-  const report = await withPlace({ option: "--from", place, use: "read" }, (store) =>
-    withProgress("Restoring", (progress) => restoreDirectory({ name, from: store, directory, progress }), "bytes"),
-  );
+interface RestoreOptions extends FromOptions {
+  readonly data: string;
+  readonly extras?: string;
+}
+
+async function restore(name: string, { data: directory, from: place, extras, json }: RestoreOptions): Promise<void> {
+  const takeExtra =
+    extras === undefined ? undefined : async (extra: string, bytes: Uint8Array) => writeExtra(extras, extra, bytes);
+  const report = await withPlace({ option: "--from", place, use: "read" }, (from) => {
+    const request = { name, from, directory, ...(takeExtra === undefined ? {} : { takeExtra }) };
+    return withProgress("Restoring", (progress) => restoreDirectory({ ...request, progress }), "bytes");
+  });
   if (json === true) return printJson(report);
   print(`Backup ${name} of ${time(report.madeMs)} is restored in ${directory}.`);
   printSizes(report);
   print("Before a service starts there, see to it that the one it was taken from has ended for good.");
+}
+
+/** Readable to its owner alone: it may be keys. */
+function writeExtra(directory: string, name: string, bytes: Uint8Array): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    writeFileSync(join(directory, name), bytes, { mode: 0o600, flag: "wx" });
+  } catch (cause) {
+    const text = `--extras: ${name} could not be written: ${(cause as Error).message}.`;
+    throw new HoldfastError("invalid-configuration", text, { cause });
+  }
 }
 
 async function remove(name: string, { from: place, yes, json }: FromOptions & { yes?: boolean }): Promise<void> {

@@ -11,7 +11,7 @@ import { HoldfastError } from "../model/errors.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import { type Catalogue, decodeCatalogue, encodeCatalogue } from "../wire/backup.ts";
-import { type ObjectRef, sha256 } from "../wire/snapshot.ts";
+import type { ObjectRef } from "../wire/snapshot.ts";
 import { fetchChecked } from "./snapshot-objects.ts";
 
 const prefix = "backups/";
@@ -61,17 +61,12 @@ export class BackupArea {
   }
 
   /** @param digest the SHA-256 of the bytes */
-  async put(digest: string, bytes: Uint8Array): Promise<void> {
-    if (this.#there.has(digest)) return;
-    await this.#store.put(this.#objectName(digest), bytes);
+  async put(digest: string, bytes: Uint8Array): Promise<ObjectRef> {
+    const ref = { name: this.#objectName(digest), length: bytes.length, sha256: digest };
+    if (this.#there.has(digest)) return ref;
+    await this.#store.put(ref.name, bytes);
     this.#there.add(digest);
-  }
-
-  /** Puts bytes of ours. */
-  async add(bytes: Uint8Array): Promise<ObjectRef> {
-    const digest = sha256(bytes);
-    await this.put(digest, bytes);
-    return { name: this.#objectName(digest), length: bytes.length, sha256: digest };
+    return ref;
   }
 
   /** An object by its digest, whatever name it had elsewhere. @throws `snapshot-damaged` */

@@ -4,6 +4,7 @@
  * Invariant: of each shard the frames lead without a gap from where they begin to the cut, and at the snapshot's offset
  * they carry on its chain. A frame is never cut in two.
  */
+import { createHash } from "node:crypto";
 import { HoldfastError } from "../model/errors.ts";
 import type { Epoch, Offset, ShardId } from "../model/ids.ts";
 import type { LogReader } from "../ports/log.ts";
@@ -13,6 +14,9 @@ import type { BackupArea, BackupProgress } from "./backup-area.ts";
 
 /** Of one object of frames: few objects, and no more than this in memory. A larger frame stands alone. */
 const objectBytes = 4 * 1024 * 1024;
+
+/** Frames that are decoded between two turns of the event loop: one or two milliseconds. */
+const turnBytes = 128 * 1024;
 
 export interface FramesWanted {
   readonly shard: ShardId;
@@ -41,11 +45,10 @@ export async function copyFrames(
   const walk = new FramesWalk(wanted);
   const begins = new Map<ShardId, Begin>();
   const frames: FramesRef[] = [];
-  let [held, heldBytes, records]: [Uint8Array[], number, number] = [[], 0, 0];
+  let held = new HeldFrames();
   const flush = async () => {
-    if (held.length === 0) return;
-    frames.push({ ...(await area.add(Buffer.concat(held))), records });
-    [held, heldBytes, records] = [[], 0, 0];
+    if (held.records > 0) frames.push(await held.put(area));
+    held = new HeldFrames();
   };
   const from = new Map(wanted.filter((one) => one.from < one.cut.tail).map((one) => [one.shard, one.from]));
   if (from.size > 0) {
@@ -54,10 +57,8 @@ export async function copyFrames(
         if (!walk.needs(frame)) continue;
         if (!walk.begun(frame.shard)) begins.set(frame.shard, beginOf(frame));
         walk.take(frame);
-        if (heldBytes + frame.bytes.length > objectBytes) await flush();
-        held.push(Uint8Array.from(frame.bytes));
-        heldBytes += frame.bytes.length;
-        records += frame.count;
+        if (held.bytes + frame.bytes.length > objectBytes) await flush();
+        held.add(frame);
         progress?.expect(frame.bytes.length);
         progress?.advance(frame.bytes.length);
       }
@@ -66,6 +67,26 @@ export async function copyFrames(
   await flush();
   walk.end();
   return { begins, frames };
+}
+
+/** Frames of one object, hashed as they come, so that no large piece of work holds up the service around it. */
+class HeldFrames {
+  bytes = 0;
+  records = 0;
+  readonly #frames: Uint8Array[] = [];
+  readonly #hash = createHash("sha256");
+
+  add({ bytes, count }: StoredFrame): void {
+    this.#frames.push(Uint8Array.from(bytes)); // the log uses its bytes again
+    this.#hash.update(bytes);
+    this.bytes += bytes.length;
+    this.records += count;
+  }
+
+  async put(area: BackupArea): Promise<FramesRef> {
+    const ref = await area.put(this.#hash.digest("hex"), Buffer.concat(this.#frames));
+    return { ...ref, records: this.records };
+  }
 }
 
 function beginOf({ shard, at, epoch, bytes }: StoredFrame): Begin {
@@ -141,13 +162,17 @@ export async function* storedFrames(
   walk: FramesWalk,
   options: { readonly decode: boolean; readonly progress?: BackupProgress | undefined },
 ): AsyncGenerator<StoredFrame> {
+  let sinceTurn = 0;
   for (const ref of refs) {
     for (const frame of framesOf(ref.name, await area.fetch(ref))) {
       walk.take(frame, options.decode);
       yield frame;
+      sinceTurn += frame.bytes.length;
+      if (sinceTurn < turnBytes) continue;
+      sinceTurn = 0;
+      await area.turn();
     }
     options.progress?.advance(ref.length);
-    await area.turn();
   }
   walk.end();
 }

@@ -24,7 +24,7 @@ export interface RestoreTarget {
   readonly snapshots: SnapshotStore;
   /** Makes a log whose shards begin there. It is closed at the end. */
   readonly makeLog: (shardCount: number, begin: readonly Begin[]) => Promise<ShardLog>;
-  /** Takes what others put into the backup, before snapshots and log. */
+  /** Takes what others put into the backup, before snapshots and log. Needed if there is any: it is never left out silently. */
   readonly takeExtra?: (name: string, bytes: Uint8Array) => Promise<void>;
 }
 
@@ -33,7 +33,10 @@ export async function restoreBackup(place: BackupPlace & { readonly to: RestoreT
   const { name, from, clock, to, progress } = place;
   const area = new BackupArea({ store: from, name, clock });
   const catalogue = await area.read();
-  for (const { name: extra, ref } of catalogue.extras) await to.takeExtra?.(extra, await area.fetch(ref));
+  for (const { name: extra, ref } of catalogue.extras) {
+    if (to.takeExtra === undefined) throw nobodyTakes(extra);
+    await to.takeExtra(extra, await area.fetch(ref));
+  }
   progress?.expect(catalogue.frames.reduce((sum, { length }) => sum + length, 0));
   const manifests = await restoreSnapshots(catalogue, area, place);
   const begin = Array.from({ length: catalogue.shardCount }, (): Begin => ({ epoch: 0, tail: 1 }));
@@ -52,6 +55,12 @@ export async function restoreBackup(place: BackupPlace & { readonly to: RestoreT
     await log.close();
   }
   return await readBackup(place);
+}
+
+function nobodyTakes(extra: string): HoldfastError {
+  const text = `The backup holds ${JSON.stringify(extra)} beside the service's own, and nobody takes it.`;
+  const remedy = "Give `takeExtra`, or on the command line --extras <directory>.";
+  return new HoldfastError("invalid-configuration", `${text} ${remedy}`, { details: { extra } });
 }
 
 async function restoreSnapshots(

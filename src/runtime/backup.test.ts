@@ -98,6 +98,16 @@ test("a backup holds snapshots, the frames behind them and what others put in, a
   assert.ok(made.records > 0 && made.shards.some(({ at }) => at !== undefined));
 });
 
+test("what others put in is never left out silently by a restore", async () => {
+  const service = await makeService();
+  await service.make("monday", { extras: [{ name: "keys", bytes: Buffer.from("secret") }] });
+  const to = { snapshots: openMemorySnapshots(), makeLog: async () => openMemoryLog({ shardCount }) };
+  await assert.rejects(restoreBackup({ ...service.place("monday"), to }), { code: "invalid-configuration" });
+  await assert.rejects(service.make("b", { extras: [{ name: "../keys", bytes: Buffer.from("") }] }), {
+    code: "invalid-input",
+  });
+});
+
 test("one turned bit in any object is found by verifying, and nothing is restored from it", async () => {
   const service = await makeService();
   await service.make("monday");

@@ -19,9 +19,9 @@ import type { Clock } from "../ports/clock.ts";
 import type { LogPosition, LogReader } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { BackupShard, Catalogue, ExtraRef } from "../wire/backup.ts";
-import { encodeManifest, type Generation, type Manifest, type ObjectRef } from "../wire/snapshot.ts";
+import { encodeManifest, type Generation, type Manifest, type ObjectRef, sha256 } from "../wire/snapshot.ts";
 import { decodeRequests } from "../wire/snapshot-requests.ts";
-import { BackupArea, type BackupProgress } from "./backup-area.ts";
+import { BackupArea, type BackupProgress, checkBackupName } from "./backup-area.ts";
 import { copyFrames, type FramesWanted } from "./backup-frames.ts";
 import { type BackupReport, checkBackup, digestsOf, objectsOf } from "./backup-verify.ts";
 import { takeNewest } from "./snapshot-load.ts";
@@ -37,6 +37,7 @@ export interface BackupSource {
 
 /** An object that others put into a backup under a name of their own, and get back at a restore. */
 export interface BackupExtra {
+  /** As a backup's. */
   readonly name: string;
   readonly bytes: Uint8Array;
 }
@@ -62,12 +63,13 @@ const triesMax = 8;
  * @throws `invalid-configuration` there is a backup of that name
  */
 export async function createBackup(options: BackupOptions): Promise<BackupReport> {
-  const { name, from, to, clock, progress } = options;
+  const { name, from, to, clock, progress, extras: given = [] } = options;
+  for (const extra of given) checkBackupName(extra.name);
   const area = new BackupArea({ store: to, name, clock });
   await area.checkFree();
   const copied = await new Copy(from, area, clock, progress).run();
   const extras: ExtraRef[] = [];
-  for (const { name: extra, bytes } of options.extras ?? []) extras.push({ name: extra, ref: await area.add(bytes) });
+  for (const { name: extra, bytes } of given) extras.push({ name: extra, ref: await area.put(sha256(bytes), bytes) });
   const catalogue: Catalogue = { shardCount: from.shardCount, objects: 0, bytes: 0, extras, ...copied };
   const { manifests, ...report } = await checkBackup(catalogue, area, progress);
   await area.publish({ ...catalogue, objects: report.objects, bytes: report.bytes });

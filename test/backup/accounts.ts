@@ -21,7 +21,7 @@ interface AccountState {
 }
 
 /** Set by tests that want to hear of the outside. */
-export const outside: { told: (key: string) => void } = { told: () => {} };
+export const outside: { told: (key: string) => Promise<void> } = { told: async () => {} };
 
 export const account = defineEntity("account", {
   state: (): AccountState => ({ balance: 0, ids: [], taken: 0, ticks: 0 }),
@@ -43,7 +43,7 @@ export const account = defineEntity("account", {
   },
   calls: {
     tell: async (_input: { readonly amount: number }, { key }) => {
-      outside.told(key);
+      await outside.told(key);
       return null;
     },
   },
@@ -58,7 +58,7 @@ export const account = defineEntity("account", {
         const { amount } = input;
         ctx.emit("gave", { id: input.id, amount });
         ctx.send({ type: "account", key: input.to }, "take", { amount }, { reply: "given" });
-        if (input.tell === true) ctx.call("tell", { amount }, { failure: "settle" });
+        if (input.tell === true) ctx.call("tell", { amount });
         return (next) => ({ balance: next.balance });
       },
     ),

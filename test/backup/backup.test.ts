@@ -11,9 +11,12 @@ import { openSegmentLog } from "../../src/adapters/segments/open.ts";
 import { systemClock as clock } from "../../src/adapters/system/clock.ts";
 import { temporaryDirectory } from "../../src/adapters/system/temporary.ts";
 import { backUpDirectory, restoreDirectory } from "../../src/presets/backup.ts";
+import { drill } from "../../src/presets/drill.ts";
 import { verifyBackup } from "../../src/runtime/backup-verify.ts";
 import { Prng } from "../../src/std/prng.ts";
+import { account, outside } from "./accounts.ts";
 import {
+  accounts,
   chips,
   countChips,
   execute,
@@ -223,4 +226,68 @@ test("a restore that fails leaves the directory empty", async () => {
     assert.deepEqual(names(restored), []);
   }
   assert.ok(objects.length > 0);
+});
+
+test("a drill finds every state in which the live log's past is another than the backup's, and a live log that is too short", async () => {
+  using place = temporaryDirectory();
+  const at = (name: string) => join(place.path, name);
+  const to = await openBackups(at("backups"));
+  const definitions = new Map([[account.name, account]]);
+  const transfer = async (directory: string, backups: readonly string[], seed: number) => {
+    const service = await startAccounts(directory, {});
+    if (backups[0] === "monday") await openAccounts(service);
+    for (const name of backups) {
+      const load = new Load(service, seed, 4);
+      await sleep(150);
+      await load.stop();
+      await service.backup({ name, to });
+    }
+    await service.stop();
+  };
+  await transfer(at("data"), ["monday", "tuesday"], 5);
+  const same = await drill({ name: "tuesday", from: to, definitions, live: at("data") });
+  assert.deepEqual([same.differences, same.comparedLive], [[], accounts]);
+  await restoreDirectory({ name: "monday", from: to, directory: at("other"), segmentBytes });
+  const short = await drill({ name: "tuesday", from: to, definitions, live: at("other") });
+  assert.match(short.differences[0]?.detail ?? "", /another service's, or it lost records/);
+  await transfer(at("other"), ["wednesday", "thursday", "friday"], 6);
+  const other = await drill({ name: "tuesday", from: to, definitions, live: at("other") });
+  assert.ok(other.differences.some(({ where, entity }) => where === "live" && entity.startsWith("account/")));
+});
+
+test("a drill makes no outside call, though calls stand at the cut", async () => {
+  using place = temporaryDirectory();
+  const [directory, store] = [join(place.path, "data"), join(place.path, "backups")];
+  const told = new Set<string>();
+  let answer = () => {};
+  const answered = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  outside.told = (key) => {
+    told.add(key);
+    return answered;
+  };
+  const service = await startAccounts(directory);
+  await openAccounts(service);
+  const load = new Load(service, 8, 8);
+  while (told.size < 3) await sleep(5);
+  const to = await openBackups(store);
+  await service.backup({ name: "b", to });
+  await load.stop();
+  const before = told.size;
+  const report = await drill({ name: "b", from: to, definitions: new Map([[account.name, account]]) });
+  assert.equal(report.entities, accounts);
+  assert.equal(told.size, before);
+  answer();
+  await service.stop();
+  // A service that is restored makes them again, with the same keys.
+  const again = new Set<string>();
+  outside.told = async (key) => void again.add(key);
+  const restored = join(place.path, "restored");
+  await restoreDirectory({ name: "b", from: to, directory: restored, segmentBytes });
+  const other = await startAccounts(restored);
+  while (again.size < 3) await sleep(5);
+  await other.stop();
+  outside.told = async () => {};
+  for (const key of again) assert.ok(told.has(key), "a call of then has the key of then");
 });

@@ -10,6 +10,7 @@ import { systemClock as clock } from "../../src/adapters/system/clock.ts";
 import { openDirectory } from "../../src/adapters/system/disk.ts";
 import { systemRandom as random } from "../../src/adapters/system/random.ts";
 import { developmentAuthentication } from "../../src/gateway/auth.ts";
+import type { Limits } from "../../src/model/limits.ts";
 import type { CallResult, CommandCall } from "../../src/model/records.ts";
 import { type EmbeddedService, embedded } from "../../src/presets/embedded.ts";
 import { openHistory } from "../../src/presets/history.ts";
@@ -22,7 +23,9 @@ export const chips = accounts * opening;
 export const shardCount = 4;
 export const segmentBytes = 64 * 1024;
 
-export function startAccounts(directory: string, onFault = (_where: string, _error: unknown) => {}) {
+const tight = { replayBudgetMs: 4, dedupWindowMs: 1_500, requestIdFutureMs: 1_000, residentEntitiesMax: 30 };
+
+export function startAccounts(directory: string, limits: Partial<Limits> = tight) {
   return embedded({
     entities: [account],
     directory,
@@ -31,8 +34,8 @@ export function startAccounts(directory: string, onFault = (_where: string, _err
     port: 0,
     progress: false,
     authenticate: developmentAuthentication({ warn: () => {} }),
-    onFault,
-    limits: { replayBudgetMs: 4, dedupWindowMs: 1_500, requestIdFutureMs: 1_000, residentEntitiesMax: 30 },
+    onFault: () => {},
+    limits,
   });
 }
 
