@@ -16,13 +16,12 @@ import { systemRandom } from "../adapters/system/random.ts";
 import { type CutPosition, upTo } from "../history/cut.ts";
 import { hashState, type StateHashes } from "../history/hash.ts";
 import type { Definitions } from "../history/replay.ts";
-import type { HistorySource } from "../history/source.ts";
 import { type Divergence, verifyHistory } from "../history/verify.ts";
 import type { CallAttempt, EntityDefinition } from "../model/entity.ts";
 import { isHoldfastError } from "../model/errors.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { BackupProgress } from "../runtime/backup-area.ts";
-import { type BackupReport, verifyBackup } from "../runtime/backup-verify.ts";
+import { type BackupReport, readBackup, verifyBackup } from "../runtime/backup-verify.ts";
 import { startNode } from "../runtime/node.ts";
 import { ShardSnapshots } from "../runtime/snapshots.ts";
 import { decodeImage } from "../wire/image.ts";
@@ -81,6 +80,8 @@ export async function drill(request: DrillRequest): Promise<DrillReport> {
   const scratch = mkdtempSync(join(request.scratch ?? tmpdir(), "holdfast-drill-"));
   const directory = join(scratch, "restored");
   try {
+    // The live log first: with each snapshot that the service makes it reaches back less far.
+    const live = await replayLive(request, await readBackup({ name, from, clock }));
     const began = clock.monotonic();
     const backup = await verifyBackup({ name, from, clock, ...optional });
     const verified = clock.monotonic();
@@ -94,7 +95,7 @@ export async function drill(request: DrillRequest): Promise<DrillReport> {
     };
     const node = await recoverNode(directory, backup, definitions);
     const comparedNode = await compareNode(directory, replayed.hashes, note);
-    const live = await compareLive(request, backup, replayed.hashes, note);
+    const comparedLive = compareLive(live, replayed.hashes, note);
     return {
       backup,
       entities: replayed.entities,
@@ -103,7 +104,7 @@ export async function drill(request: DrillRequest): Promise<DrillReport> {
       restoreMs: restored - verified,
       serveMs: node.serveMs,
       comparedNode,
-      comparedLive: live.compared,
+      comparedLive,
       notCompared: live.why,
       divergences: replayed.divergences,
       differences,
@@ -165,33 +166,46 @@ async function compareNode(
   return compared;
 }
 
-async function compareLive(
-  { live, definitions }: DrillRequest,
-  { shards, shardCount }: BackupReport,
-  expected: StateHashes,
-  note: (difference: DrillDifference) => void,
-): Promise<{ readonly compared: number | undefined; readonly why: string | undefined }> {
-  if (live === undefined) return { compared: undefined, why: "no live log was named" };
-  const cut: CutPosition[] = Array.from({ length: shardCount }, () => ({ epoch: 0, tail: 1 }));
-  for (const { shard, epoch, tail } of shards) cut[shard] = { epoch, tail };
-  let source: HistorySource;
-  let found: StateHashes;
+interface Live {
+  readonly hashes: StateHashes | undefined;
+  /** Why there are none. */
+  readonly why: string | undefined;
+  /** It ends before the cut. */
+  readonly shorter: boolean;
+}
+
+/** The states of the live log at the cut. */
+async function replayLive({ live, definitions }: DrillRequest, backup: BackupReport): Promise<Live> {
+  const without = (why: string, shorter = false): Live => ({ hashes: undefined, why, shorter });
+  if (live === undefined) return without("no live log was named");
+  const cut: CutPosition[] = Array.from({ length: backup.shardCount }, () => ({ epoch: 0, tail: 1 }));
+  for (const { shard, epoch, tail } of backup.shards) cut[shard] = { epoch, tail };
   try {
-    source = await openPast(live);
-    if (source.shardCount !== shardCount) return { compared: undefined, why: "the live log has other shards" };
-    found = (await verifyHistory(upTo(source, cut), definitions)).hashes;
+    const source = await openPast(live);
+    if (source.shardCount !== backup.shardCount) return without("the live log has other shards");
+    const { hashes } = await verifyHistory(upTo(source, cut), definitions);
+    return { hashes, why: undefined, shorter: false };
   } catch (error) {
     if (!isHoldfastError(error)) throw error;
-    // A live log that ends before the cut has lost records, or is another service's: no reason to be content.
-    if (error.code === "invalid-input") note({ entity: "all", where: "live", detail: error.message });
-    return { compared: undefined, why: error.message };
+    return without(error.message, error.code === "invalid-input");
   }
-  const names = new Set([...Object.keys(expected.entities), ...Object.keys(found.entities)]);
+}
+
+/** @returns how many states were compared; undefined if the live ones are not known */
+function compareLive(
+  { hashes, why, shorter }: Live,
+  expected: StateHashes,
+  note: (difference: DrillDifference) => void,
+): number | undefined {
+  // A live log that ends before the cut has lost records, or is another service's: no reason to be content.
+  if (shorter) note({ entity: "all", where: "live", detail: why ?? "" });
+  if (hashes === undefined) return undefined;
+  const names = new Set([...Object.keys(expected.entities), ...Object.keys(hashes.entities)]);
   for (const entity of names) {
-    const [one, other] = [expected.entities[entity], found.entities[entity]];
+    const [one, other] = [expected.entities[entity], hashes.entities[entity]];
     if (one?.hash === other?.hash && one?.version === other?.version) continue;
     const detail = `${other?.hash ?? "not there"}, in the backup ${one?.hash ?? "not there"}`;
     note({ entity, where: "live", detail });
   }
-  return { compared: names.size, why: undefined };
+  return names.size;
 }
