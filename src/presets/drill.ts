@@ -26,7 +26,7 @@ import { startNode } from "../runtime/node.ts";
 import { ShardSnapshots } from "../runtime/snapshots.ts";
 import { decodeImage } from "../wire/image.ts";
 import { restoreDirectory } from "./backup.ts";
-import { openKept } from "./kept.ts";
+import { openKept, openSnapshotsToRead } from "./kept.ts";
 import { openPast } from "./snapshot-source.ts";
 
 export interface DrillRequest {
@@ -145,23 +145,18 @@ async function compareNode(
   { tails, entities, shardCount }: StateHashes,
   note: (difference: DrillDifference) => void,
 ): Promise<number> {
-  const { snapshots, state } = await openKept(directory);
+  const store = openSnapshotsToRead(directory);
   let compared = 0;
-  try {
-    for (let shard = 0; shard < shardCount; shard++) {
-      const { snapshot } = await new ShardSnapshots({ store: snapshots, shard, clock: systemClock }).load();
-      for await (const { name, bytes } of snapshot?.images() ?? []) {
-        const image = decodeImage(bytes);
-        const expected = entities[name];
-        if (image === undefined || expected === undefined || image.touched >= (tails[shard] ?? 1)) continue;
-        compared++;
-        const hash = hashState(image.state);
-        if (hash !== expected.hash) note({ entity: name, where: "node", detail: `${hash}, replayed ${expected.hash}` });
-      }
+  for (let shard = 0; store !== undefined && shard < shardCount; shard++) {
+    const { snapshot } = await new ShardSnapshots({ store, shard, clock: systemClock }).load();
+    for await (const { name, bytes } of snapshot?.images() ?? []) {
+      const image = decodeImage(bytes);
+      const expected = entities[name];
+      if (image === undefined || expected === undefined || image.touched >= (tails[shard] ?? 1)) continue;
+      compared++;
+      const hash = hashState(image.state);
+      if (hash !== expected.hash) note({ entity: name, where: "node", detail: `${hash}, replayed ${expected.hash}` });
     }
-  } finally {
-    await state.close();
-    await snapshots.close();
   }
   return compared;
 }

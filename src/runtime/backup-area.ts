@@ -7,7 +7,7 @@
  * Invariants: a backup needs nothing outside its own folder, so deleting one, or what a node sweeps and archives below
  * `shards/`, never harms another. Without a catalogue it is not a backup, whatever is in the folder.
  */
-import { HoldfastError } from "../model/errors.ts";
+import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import { type Catalogue, decodeCatalogue, encodeCatalogue } from "../wire/backup.ts";
@@ -98,21 +98,25 @@ export class BackupArea {
     if (!written.ok) throw this.#taken();
   }
 
-  /** Deletes what was put and turned out not to be needed. */
+  /** Deletes what was put and turned out not to be needed; if the store does not answer, it stays. */
   async keepOnly(needed: ReadonlySet<string>): Promise<void> {
     const spare = [...this.#there].filter((digest) => !needed.has(digest));
-    await deleteAll(
-      this.#store,
-      spare.map((digest) => this.#objectName(digest)),
-    );
+    try {
+      await deleteAll(
+        this.#store,
+        spare.map((digest) => this.#objectName(digest)),
+      );
+    } catch (error) {
+      if (!isHoldfastError(error) || !error.retryable) throw error;
+    }
   }
 
   /** Deletes the backup, or what is left of one that was not finished. @returns how many objects */
   async remove(): Promise<number> {
-    // Without its catalogue first: what is deleted in part is no backup any more.
-    await this.#store.delete([this.catalogueName]);
     const names: string[] = [];
     for await (const name of this.#store.list(`${prefix}${this.#backup}/`)) names.push(name);
+    // The catalogue first: what is deleted in part is no backup any more.
+    await this.#store.delete([this.catalogueName]);
     await deleteAll(this.#store, names);
     return names.length;
   }

@@ -50,7 +50,7 @@ export const account = defineEntity("account", {
   commands: (command) => ({
     open: command((_state, _input, ctx) => {
       ctx.emit("opened", {});
-      ctx.schedule("tick", { afterMs: 60_000 }, "tick");
+      ctx.schedule("tick", { afterMs: 3_600_000 }, "tick");
     }),
     give: command(
       z.object({ id, to: z.string(), amount: z.int().positive(), tell: z.boolean().optional() }),

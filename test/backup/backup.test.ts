@@ -40,8 +40,9 @@ async function prove(backup: string, store: string, expected: { acknowledged: Re
   const from = await openBackups(store);
   await verifyBackup({ name: backup, from, clock });
   await restoreDirectory({ name: backup, from, directory, segmentBytes });
-  const { held, underway, ids } = await countChips(directory);
+  const { held, underway, timers, ids } = await countChips(directory);
   assert.equal(held + underway, chips, `${backup}: chips at the cut`);
+  assert.equal(timers, accounts, `${backup}: timers that wait`);
   for (const [id, key] of expected.acknowledged)
     assert.ok(ids.get(key)?.includes(id), `${backup}: ${id} was acknowledged before the backup began`);
   const service = await startAccounts(directory);

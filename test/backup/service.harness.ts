@@ -120,6 +120,7 @@ export interface Counted {
   readonly held: number;
   /** In sends that no receiver has. */
   readonly underway: number;
+  readonly timers: number;
   readonly ids: ReadonlyMap<string, readonly string[]>;
 }
 
@@ -131,11 +132,12 @@ export async function countChips(directory: string): Promise<Counted> {
   const received = new Map<string, number>();
   for (const { entity, inbox } of images)
     for (const { from, sequence } of inbox) received.set(`${from} ${entity.type}/${entity.key}`, sequence);
-  let [held, underway] = [0, 0];
+  let [held, underway, timers] = [0, 0, 0];
   const ids = new Map<string, readonly string[]>();
-  for (const { entity, state, outbox } of images) {
+  for (const { entity, state, outbox, timers: waiting } of images) {
     const { balance, ids: own } = state as { balance: number; ids: string[] };
     held += balance;
+    timers += waiting.length;
     ids.set(entity.key, own);
     for (const { to, sends } of outbox)
       for (const { send } of sends) {
@@ -143,7 +145,7 @@ export async function countChips(directory: string): Promise<Counted> {
         if (send.sequence > (received.get(pair) ?? 0)) underway += (send.input as { amount: number }).amount;
       }
   }
-  return { held, underway, ids };
+  return { held, underway, timers, ids };
 }
 
 /** Waits until all chips are in balances again. @returns what they add up to at the end */
