@@ -7,11 +7,15 @@ import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { openMemorySnapshots } from "../../src/adapters/memory/snapshot-store.ts";
 import { openSegmentLog } from "../../src/adapters/segments/open.ts";
+import { openSegmentLogToRead } from "../../src/adapters/segments/reader.ts";
 import { systemClock as clock } from "../../src/adapters/system/clock.ts";
 import { temporaryDirectory } from "../../src/adapters/system/temporary.ts";
+import type { LogPosition, LogReader } from "../../src/ports/log.ts";
 import { backUpDirectory, restoreDirectory } from "../../src/presets/backup.ts";
 import { drill } from "../../src/presets/drill.ts";
+import { createBackup } from "../../src/runtime/backup.ts";
 import { verifyBackup } from "../../src/runtime/backup-verify.ts";
 import { Prng } from "../../src/std/prng.ts";
 import { account, outside } from "./accounts.ts";
@@ -94,6 +98,32 @@ test("a backup taken at any moment of heavy traffic, in process or beside it, co
   let underway = 0;
   for (const { name, acknowledged } of made) underway += await prove(name, store, { acknowledged });
   assert.ok(underway > 0, "some cuts fell between a send and its receipt");
+});
+
+test("a cut of two moments, which a backup must not have, is found by the count", async () => {
+  using place = temporaryDirectory();
+  const [directory, restored] = [join(place.path, "data"), join(place.path, "restored")];
+  const service = await startAccounts(directory, {});
+  await openAccounts(service);
+  const load = new Load(service, 9);
+  await sleep(100);
+  const look = async (): Promise<LogReader> => {
+    const early = await openSegmentLogToRead({ directory });
+    await sleep(100);
+    const late = await openSegmentLogToRead({ directory });
+    const tail = async (shards: readonly number[]) => {
+      const [before, after] = [await early.tail(shards), await late.tail(shards)];
+      return shards.map((shard, index) => (shard < 2 ? before : after)[index] as LogPosition);
+    };
+    return { tail, read: (from) => late.read(from), close: () => late.close() };
+  };
+  const to = openMemorySnapshots();
+  await createBackup({ name: "b", from: { shardCount, snapshots: undefined, look }, to, clock });
+  await load.stop();
+  await service.stop();
+  await restoreDirectory({ name: "b", from: to, directory: restored, segmentBytes });
+  const { held, underway } = await countChips(restored);
+  assert.notEqual(held + underway, chips);
 });
 
 test("a stopped service is backed up whole, and one without any snapshot from its first record", async () => {
