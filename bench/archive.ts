@@ -135,7 +135,7 @@ async function archiveAlone(directory: string) {
       slices.push(busyMs);
       await new Promise((resolve) => setImmediate(resolve));
     };
-    await new ShardArchive(facts).advance({ below: tail, nowMs: 0, check: () => {}, rest });
+    await new ShardArchive(facts).advance({ below: tail, silent: false, nowMs: 0, check: () => {}, rest });
     records += tail - trimmed;
   }
   await log.close();

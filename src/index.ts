@@ -39,8 +39,13 @@ export type { Captured, OperatorCall, OperatorVerb, ParkedEntry, ParkWhy } from 
 export type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "./model/records.ts";
 export type { Retention } from "./model/retention.ts";
 export { sendOutcome } from "./model/send-outcome.ts";
+export { type BackupRequest, backUpDirectory, type RestoreRequest, restoreDirectory } from "./presets/backup.ts";
+export { openBackupPlace } from "./presets/backup-place.ts";
 export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/embedded.ts";
 export { type History, openHistory } from "./presets/history.ts";
+export type { BackupExtra } from "./runtime/backup.ts";
+export type { BackupProgress } from "./runtime/backup-area.ts";
+export type { BackupReport } from "./runtime/backup-verify.ts";
 export { type HoldfastNode, type NodeOptions, startNode } from "./runtime/node.ts";
 export type { Figures, Health, Service } from "./runtime/service.ts";
 export type { Plain } from "./std/plain.ts";

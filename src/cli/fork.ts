@@ -79,12 +79,12 @@ function parsePrincipal(text: string): Principal {
   return { kind: kind as Principal["kind"], id: id ?? "" };
 }
 
-function asJson({ reply, record, before, after, patch, faults }: Fork): object {
+export function asJson({ reply, record, before, after, patch, faults }: Fork): object {
   const { events = [], sends = [], timers = [], calls = [] } = record ?? {};
   return { reply, events, sends, timers, calls, before: before.state, after: after.state, patch, faults };
 }
 
-function printFork({ reply, record, after, patch, faults }: Fork, command: string): void {
+export function printFork({ reply, record, after, patch, faults }: Fork, command: string): void {
   if (reply.ok) print(`${command} would reply ${shown(reply.value)}`);
   else print(`${command} would be refused: ${reply.code} ${shown(reply.reason ?? reply.detail)}`);
   for (const fault of faults) print(`threw: ${shown(fault)}`);

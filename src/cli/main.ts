@@ -6,9 +6,13 @@
  */
 import { Command, CommanderError } from "commander";
 import { isHoldfastError } from "../model/errors.ts";
+import { addBackup } from "./backup.ts";
+import { addCalls } from "./calls.ts";
 import { addEvents } from "./events.ts";
 import { addFork } from "./fork.ts";
 import { addInspect } from "./inspect.ts";
+import { addQuarantine } from "./quarantine.ts";
+import { addReplay } from "./replay.ts";
 import { explain, UsageError } from "./settings.ts";
 import { addShards } from "./shards.ts";
 import { addStatus } from "./status.ts";
@@ -16,17 +20,29 @@ import { addVerify } from "./verify.ts";
 
 const after = `
 Exit codes: 0 done; 1 the answer is no, or an error that its code explains; 2 wrong usage.
-Nothing here changes a log, and a node may be running on it meanwhile.`;
+Nothing here changes a log that is there, and a node may be running on it meanwhile.`;
 
 export async function main(argv: readonly string[]): Promise<void> {
   // The reader of our output may have seen enough: `holdfast events table/42 | head`.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
   const program = new Command("holdfast")
-    .description("Looks into the log of a Holdfast service: what is, what was, what would be.")
+    .description("Looks into the log of a Holdfast service, backs it up, and deals with what is out of order.")
     .addHelpText("after", after)
     .exitOverride()
     .showHelpAfterError("(holdfast --help shows what there is)");
-  for (const add of [addInspect, addEvents, addFork, addShards, addStatus, addVerify]) add(program);
+  for (const add of [
+    addInspect,
+    addEvents,
+    addFork,
+    addShards,
+    addStatus,
+    addVerify,
+    addBackup,
+    addQuarantine,
+    addReplay,
+    addCalls,
+  ])
+    add(program);
   try {
     await program.parseAsync([...argv]);
   } catch (error) {

@@ -111,8 +111,8 @@ export function parseJson(option: string, text: string): unknown {
 }
 
 /** Runs work that reads much, with a bar that is gone before anything is printed. */
-export async function withProgress<T>(what: string, work: (bar: ProgressBar) => Promise<T>): Promise<T> {
-  const bar = new ProgressBar(what, process.stderr, systemClock);
+export async function withProgress<T>(what: string, work: (bar: ProgressBar) => Promise<T>, unit?: string): Promise<T> {
+  const bar = new ProgressBar(what, process.stderr, systemClock, unit);
   try {
     return await work(bar);
   } finally {

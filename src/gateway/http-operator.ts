@@ -37,6 +37,12 @@ export function matchOperatorRoute(path: string): OperatorRoute | undefined {
   return { kind: "verb", type, key, verb };
 }
 
+export interface OperatorExchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly search: string;
+}
+
 export const operatorMethods: { readonly [Kind in OperatorRoute["kind"]]: readonly string[] } = {
   status: ["GET", "HEAD"],
   list: ["GET", "HEAD"],
@@ -47,7 +53,7 @@ export const operatorMethods: { readonly [Kind in OperatorRoute["kind"]]: readon
 export async function serveOperator(
   context: GatewayContext,
   route: OperatorRoute,
-  { request, response, search }: { request: IncomingMessage; response: ServerResponse; search: string },
+  { request, response, search }: OperatorExchange,
 ): Promise<void> {
   const { principal } = await identify(context, readToken(request), { address: addressOf(request) });
   if (principal.kind !== "operator") refuse("forbidden", "Only an operator may do this.");

@@ -6,6 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { refuse, sendJson, sendThrown, setCommonHeaders } from "./http-answer.ts";
+import { matchCallsRoute, serveCalls } from "./http-calls.ts";
 import { entityMethods, matchEntityRoute, serveEntity } from "./http-entities.ts";
 import { matchOperatorRoute, operatorMethods, serveOperator } from "./http-operator.ts";
 import type { GatewayContext } from "./options.ts";
@@ -66,6 +67,11 @@ async function route(parts: HttpParts, exchange: Exchange, origin: string | unde
   if (operator !== undefined) {
     if (!takes(exchange, operatorMethods[operator.kind], origin)) return;
     return serveOperator(parts.context, operator, exchange);
+  }
+  const calls = matchCallsRoute(path);
+  if (calls !== undefined) {
+    if (!takes(exchange, operatorMethods[calls.kind], origin)) return;
+    return serveCalls(parts.context, calls, exchange);
   }
   if (path === "/livez")
     return takes(exchange, reading, origin)

@@ -11,6 +11,7 @@ import { catalogue, type ErrorCode } from "../model/errors.ts";
 import { type OperatorVerb, operatorVerbs } from "../model/marks.ts";
 import { problemType } from "./http-answer.ts";
 import { operatorPath, statusPath } from "./http-operator.ts";
+import { callsPaths, callsSchema, ofCallVerbs } from "./openapi-calls.ts";
 
 type Json = Record<string, unknown>;
 
@@ -66,7 +67,8 @@ export interface ApiTitle {
 
 /** The document. Same definitions, same document. */
 export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, { title, version }: ApiTitle): Json {
-  const paths: Json = { ...healthPaths(), ...operatorPaths() };
+  const parts = { keyParameter, common, problems, success };
+  const paths: Json = { ...healthPaths(), ...operatorPaths(), ...callsPaths(parts) };
   for (const definition of definitions.values()) {
     const base = `/v1/entities/${definition.name}/{key}`;
     for (const [name, command] of definition.commands)
@@ -302,7 +304,7 @@ function problems(codes: readonly ErrorCode[]): Json {
 
 function problemResponses(): Json {
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of [...common, ...ofCommands, ...ofQueries, ...ofViews, ...ofOperators]) {
+  for (const code of [...common, ...ofCommands, ...ofQueries, ...ofViews, ...ofOperators, ...ofCallVerbs]) {
     const list = byStatus.get(catalogue[code].status) ?? [];
     if (!list.includes(code)) list.push(code);
     byStatus.set(catalogue[code].status, list);
@@ -341,6 +343,7 @@ function schemas(): Json {
         durable,
       },
     },
+    Calls: callsSchema,
     Quarantine: {
       type: "object",
       required: ["parked"],

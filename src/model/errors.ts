@@ -63,6 +63,7 @@ export const catalogue = {
   "invalid-definition": { recovery: "crash", status: 500, title: "A definition cannot work" },
   "invalid-configuration": { recovery: "crash", status: 500, title: "A setting cannot work" },
   "directory-in-use": { recovery: "crash", status: 500, title: "Another process uses the data directory" },
+  "restore-unfinished": { recovery: "crash", status: 500, title: "A restore of the data directory was not finished" },
   "log-damaged": { recovery: "crash", status: 500, title: "The log fails its checks" },
   "state-damaged": { recovery: "crash", status: 500, title: "An image in the state store fails its checks" },
   "log-failed": { recovery: "crash", status: 500, title: "The disk refused to write or sync" },

@@ -4,24 +4,25 @@
  * Invariant: what is opened is closed in the opposite order, also when a later step of the start fails; after a crash of
  * the node nothing is answered and the process is told to end.
  */
-import { join } from "node:path";
-import { openFileSnapshots } from "../adapters/files/snapshot-store.ts";
-import { openLmdbStateStore } from "../adapters/lmdb/open.ts";
-import { openSegmentLog } from "../adapters/segments/open.ts";
+import { openSegmentLog, type SegmentLog } from "../adapters/segments/open.ts";
 import { systemClock } from "../adapters/system/clock.ts";
-import { openDirectory } from "../adapters/system/disk.ts";
 import { systemHeap } from "../adapters/system/heap.ts";
 import { systemRandom } from "../adapters/system/random.ts";
 import { type AdminOptions, type AdminPort, startAdmin } from "../admin/server.ts";
 import type { Gateway, GatewayOptions } from "../gateway/options.ts";
 import { startGateway } from "../gateway/server.ts";
 import type { AnyEntity } from "../model/entity.ts";
+import { HoldfastError } from "../model/errors.ts";
 import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import { checkRetention, type Retention } from "../model/retention.ts";
+import type { LogReader } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
-import type { StateStore } from "../ports/state-store.ts";
+import { type BackupSource, createBackup } from "../runtime/backup.ts";
+import type { BackupReport } from "../runtime/backup-verify.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
+import type { BackupRequest } from "./backup.ts";
+import { openKept } from "./kept.ts";
 import type { ProgressStream } from "./progress-bar.ts";
 import { recoverVisibly } from "./recovery-progress.ts";
 
@@ -55,6 +56,11 @@ export interface EmbeddedService {
   readonly gateway: Gateway;
   readonly url: string;
   readonly admin: AdminPort | undefined;
+  /**
+   * Backs the service up while it serves: one cut through all shards, copied and verified.
+   * @throws `unavailable`, `invalid-configuration`, `snapshot-damaged`, `log-damaged`; see `docs/patterns/backup.md`
+   */
+  backup(request: BackupRequest): Promise<BackupReport>;
   /** Takes no new work, answers what was accepted, closes door, node and log. Idempotent. */
   stop(): Promise<void>;
 }
@@ -106,23 +112,25 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
       .close()
       .then(() => node.stop())
       .then(() => watched?.close()));
-  return { node, gateway: door, url: door.url, admin: watched, stop };
+  const backup = (request: BackupRequest) => {
+    if (stopping !== undefined) throw new HoldfastError("unavailable", "The service stops; back up its directory.");
+    return createBackup({ ...request, from: liveSource(log, kept.snapshots), clock: systemClock });
+  };
+  return { node, gateway: door, url: door.url, admin: watched, backup: async (request) => backup(request), stop };
+}
+
+function liveSource(log: SegmentLog, snapshots: SnapshotStore): BackupSource {
+  const reader: LogReader = {
+    tail: (shards) => log.tail(shards),
+    read: (from) => log.read(from),
+    close: async () => {},
+  };
+  return { shardCount: log.shardCount, snapshots, look: async () => reader };
 }
 
 function progressStream(given: ProgressStream | false | undefined): ProgressStream | undefined {
   if (given !== undefined) return given === false ? undefined : given;
   return process.stderr.isTTY ? process.stderr : undefined;
-}
-
-/** State store, snapshots and archive stand beside the log's files. */
-async function openKept(
-  directory: string,
-): Promise<{ state: StateStore; snapshots: SnapshotStore; archive: SnapshotStore }> {
-  const open = (name: string) =>
-    openFileSnapshots({ disk: openDirectory(join(directory, name)), clock: systemClock, random: systemRandom });
-  // Apart, because the archive grows with the years, and who looks for snapshots lists all that is beside them.
-  const [snapshots, archive] = [await open("snapshots"), await open("archive")];
-  return { snapshots, archive, state: await openLmdbStateStore({ directory: join(directory, "state") }) };
 }
 
 function endProcess(error: unknown): void {

@@ -22,13 +22,15 @@ export class ProgressBar {
   readonly #stream: ProgressStream;
   readonly #clock: Clock;
   readonly #startMs: number;
+  readonly #unit: string;
   #toldMs: number;
   #done = 0;
   #total = 0;
   #drawn = false;
 
-  constructor(what: string, stream: ProgressStream, clock: Clock) {
+  constructor(what: string, stream: ProgressStream, clock: Clock, unit = "records") {
     this.#what = what;
+    this.#unit = unit;
     this.#stream = stream;
     this.#clock = clock;
     this.#startMs = this.#toldMs = clock.monotonic();
@@ -50,7 +52,7 @@ export class ProgressBar {
     const terminal = this.#stream.isTTY === true;
     if (nowMs - this.#toldMs < (terminal ? drawEveryMs : sayEveryMs)) return;
     this.#toldMs = nowMs;
-    const line = progressLine(this.#what, done, total, leftMs ?? etaMs(done, total, nowMs - this.#startMs));
+    const line = progressLine(this.#what, done, total, leftMs ?? etaMs(done, total, nowMs - this.#startMs), this.#unit);
     if (!terminal) {
       this.#stream.write(`${line.replace(/[█░]+ /, "")}\n`);
       return;

@@ -4,13 +4,8 @@
  * Invariant: what is shown is what this code makes of the events, wherever all of them can be read; a snapshot saves the long
  * read only if the same code made it. Where they cannot be read, a snapshot is what earlier code made of them.
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { openFileSnapshotsToRead } from "../adapters/files/snapshot-store.ts";
 import { openSegmentLogToRead } from "../adapters/segments/reader.ts";
 import { systemClock } from "../adapters/system/clock.ts";
-import { openDirectoryToRead } from "../adapters/system/disk.ts";
-import { systemRandom } from "../adapters/system/random.ts";
 import { type HistorySource, logSource, type Moment, type Start } from "../history/source.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { ShardId } from "../model/ids.ts";
@@ -22,17 +17,12 @@ import { codesOf, sameCodes } from "../runtime/codes.ts";
 import type { LoadedSnapshot } from "../runtime/snapshot-load.ts";
 import { ShardSnapshots } from "../runtime/snapshots.ts";
 import { decodeImage } from "../wire/image.ts";
+import { openArchiveToRead, openSnapshotsToRead } from "./kept.ts";
 
 /** The past of a data directory as `embedded` makes it: the log, and the snapshots beside it if there are any. */
 export async function openPast(directory: string): Promise<HistorySource & { readonly bytes: number }> {
   const log = await openSegmentLogToRead({ directory });
-  const open = (name: string) => {
-    const place = join(directory, name);
-    if (!existsSync(place)) return undefined;
-    const disk = openDirectoryToRead(place);
-    return openFileSnapshotsToRead({ disk, clock: systemClock, random: systemRandom });
-  };
-  const [snapshots, archive] = [open("snapshots"), open("archive")];
+  const [snapshots, archive] = [openSnapshotsToRead(directory), openArchiveToRead(directory)];
   // Listed after the log's beginning was looked at: what the log had trimmed by then is there.
   const reader = archive === undefined ? log : new ArchivedLog(log, { store: archive, clock: systemClock });
   const source = logSource(reader, log.shardCount);

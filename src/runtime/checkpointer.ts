@@ -48,8 +48,6 @@ export class Checkpointer implements Origins {
   readonly #options: CheckpointerOptions;
   readonly #byShard: ReadonlyMap<ShardId, Keep>;
   #cancelLook: () => void = () => {};
-  /** Entities that could not leave when room was made last, though a store has them. */
-  #staying = 0;
   #working: Promise<void> | undefined;
   #closed = false;
   /** The work is the last before the end: it does not rest. */

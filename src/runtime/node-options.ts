@@ -12,7 +12,7 @@ import type { HeapGauge } from "../ports/heap.ts";
 import type { ShardLog } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
-import type { OperatorVerbs, Service } from "./service.ts";
+import type { Service } from "./service.ts";
 import type { Commit } from "./tally.ts";
 
 export interface NodeOptions {
@@ -46,7 +46,7 @@ export interface NodeOptions {
 }
 
 /** A running node. */
-export interface HoldfastNode extends Service, OperatorVerbs {
+export interface HoldfastNode extends Service {
   /** Tells of every append of the log from now on. @returns ends it */
   onCommit(listener: (commit: Commit) => void): () => void;
   /** Takes no new work, waits for what was accepted to be durable (at most `drainMs`), and closes the log. Idempotent. */

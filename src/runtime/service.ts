@@ -87,7 +87,7 @@ export interface ShownCall extends CallStatus {
   readonly key: string;
 }
 
-/** What operators see and do. Only for code that knows its principal to be one: the door asks nobody here. */
+/** What operators see and do. Only for code that knows its principal to be one: here nobody is asked before a list is given. */
 export interface OperatorVerbs {
   /**
    * Calls that are not settled, parked ones among them.
@@ -98,7 +98,7 @@ export interface OperatorVerbs {
   operateCall(order: CallOrder, done: (result: CallResult) => void): void;
 }
 
-export interface Service {
+export interface Service extends OperatorVerbs {
   /** Definitions by entity type name. */
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
   readonly limits: Limits;

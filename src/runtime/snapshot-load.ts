@@ -7,7 +7,7 @@
  */
 import type { Offset } from "../model/ids.ts";
 import type { ShardImage, StoredImage } from "../model/images.ts";
-import type { Manifest, ObjectRef, PartRef } from "../wire/snapshot.ts";
+import type { Generation, Manifest, ObjectRef, PartRef } from "../wire/snapshot.ts";
 import { readPart } from "../wire/snapshot-part.ts";
 import { decodeRequests, joinRequests } from "../wire/snapshot-requests.ts";
 import { type FoundHead, fetchManifest, findHead, isDamage, problemOf, type SnapshotProblem } from "./snapshot-head.ts";
@@ -36,15 +36,43 @@ export interface LoadOptions {
 const startsMax = 3;
 
 export async function loadSnapshot(objects: ShardObjects, options: LoadOptions = {}): Promise<LoadResult> {
+  const open = ({ manifest }: Candidate) => LoadedSnapshot.open(objects, manifest);
+  const { taken: snapshot, ...rest } = await takeNewest(objects, options, open);
+  return { snapshot, ...rest };
+}
+
+/** A generation that is listed and may be whole. */
+export interface Candidate {
+  readonly listed: Generation;
+  readonly manifest: Manifest;
+}
+
+export interface Taken<T> extends Omit<LoadResult, "snapshot"> {
+  readonly taken: T | undefined;
+}
+
+/** What `take` makes of the newest generation; of an older one where it throws `snapshot-damaged`. */
+export async function takeNewest<T>(
+  objects: ShardObjects,
+  options: LoadOptions,
+  take: (candidate: Candidate) => Promise<T>,
+): Promise<Taken<T>> {
   for (let start = 1; ; start++) {
     const found = await findHead(objects);
-    const result = await loadFrom(objects, found, options);
-    if (result.snapshot !== undefined || result.problems.length === 0 || start === startsMax) return result;
+    const result = await takeFrom({ objects, found, options, take });
+    if (result.taken !== undefined || result.problems.length === 0 || start === startsMax) return result;
     if ((await findHead(objects)).tag === found.tag) return result;
   }
 }
 
-async function loadFrom(objects: ShardObjects, found: FoundHead, options: LoadOptions): Promise<LoadResult> {
+interface TakeFrom<T> {
+  readonly objects: ShardObjects;
+  readonly found: FoundHead;
+  readonly options: LoadOptions;
+  readonly take: (candidate: Candidate) => Promise<T>;
+}
+
+async function takeFrom<T>({ objects, found, options, take }: TakeFrom<T>): Promise<Taken<T>> {
   const { head, problem } = found;
   const problems: SnapshotProblem[] = [];
   if (problem !== undefined) problems.push({ name: objects.headName, error: problem });
@@ -53,13 +81,13 @@ async function loadFrom(objects: ShardObjects, found: FoundHead, options: LoadOp
     if (options.atMost !== undefined && listed.at > options.atMost) continue;
     try {
       const manifest = await fetchManifest(objects, listed);
-      return { snapshot: await LoadedSnapshot.open(objects, manifest), problems, told };
+      return { taken: await take({ listed, manifest }), problems, told };
     } catch (error) {
       if (!isDamage(error)) throw error;
       problems.push(problemOf(error, listed.name));
     }
   }
-  return { snapshot: undefined, problems, told };
+  return { taken: undefined, problems, told };
 }
 
 export class LoadedSnapshot {

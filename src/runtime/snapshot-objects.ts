@@ -79,22 +79,27 @@ export class ShardObjects {
 
   /** The object, checked. @throws `snapshot-damaged`, also if it is missing */
   async fetch(ref: ObjectRef): Promise<Uint8Array> {
-    const found = await this.store.get(ref.name);
-    if (found === undefined) throw damaged(ref.name, "is missing");
-    await this.check(ref, found.bytes);
-    return found.bytes;
+    return await fetchChecked(this.store, ref, () => this.turn());
   }
+}
 
-  /** `checkObject`, in slices. @throws `snapshot-damaged` */
-  async check(ref: ObjectRef, bytes: Uint8Array): Promise<void> {
-    if (bytes.length !== ref.length) throw damaged(ref.name, `has ${bytes.length} bytes instead of ${ref.length}`);
-    const hash = createHash("sha256");
-    for (let from = 0; from < bytes.length; from += sliceBytes) {
-      hash.update(bytes.subarray(from, from + sliceBytes));
-      await this.turn();
-    }
-    if (hash.digest("hex") !== ref.sha256) throw damaged(ref.name, "fails its SHA-256");
+/** An object, checked in slices with a turn after each. @throws `snapshot-damaged`, also if it is missing */
+export async function fetchChecked(
+  store: SnapshotStore,
+  ref: ObjectRef,
+  turn: () => Promise<void>,
+): Promise<Uint8Array> {
+  const found = await store.get(ref.name);
+  if (found === undefined) throw damaged(ref.name, "is missing");
+  const { bytes } = found;
+  if (bytes.length !== ref.length) throw damaged(ref.name, `has ${bytes.length} bytes instead of ${ref.length}`);
+  const hash = createHash("sha256");
+  for (let from = 0; from < bytes.length; from += sliceBytes) {
+    hash.update(bytes.subarray(from, from + sliceBytes));
+    await turn();
   }
+  if (hash.digest("hex") !== ref.sha256) throw damaged(ref.name, "fails its SHA-256");
+  return bytes;
 }
 
 /** Runs transfers, a few at a time. After the first failure every call throws it. */

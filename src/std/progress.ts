@@ -13,12 +13,18 @@ export function etaMs(done: number, total: number, elapsedMs: number): number | 
 const barCells = 24;
 
 /** `Replaying ████████░░░░ 43 %  430,000 of 1,000,000 records  3 s left` */
-export function progressLine(what: string, done: number, total: number, leftMs: number | undefined): string {
+export function progressLine(
+  what: string,
+  done: number,
+  total: number,
+  leftMs: number | undefined,
+  unit = "records",
+): string {
   const share = total <= 0 ? 1 : Math.min(1, done / total);
   const filled = Math.floor(share * barCells);
   const bar = "█".repeat(filled) + "░".repeat(barCells - filled);
   const left = leftMs === undefined ? "" : `  ${duration(leftMs)} left`;
-  return `${what} ${bar} ${Math.floor(share * 100)} %  ${grouped(done)} of ${grouped(total)} records${left}`;
+  return `${what} ${bar} ${Math.floor(share * 100)} %  ${grouped(done)} of ${grouped(total)} ${unit}${left}`;
 }
 
 /** `850 ms`, `12 s`, `3 min 20 s`, `2 h 5 min` */

@@ -56,6 +56,25 @@ function checksum(bytes: Uint8Array): number {
   return crc32(bytes.subarray(places.shard));
 }
 
+/** What a frame says of itself in front of its records. */
+export interface FrameFacts extends FrameHead {
+  readonly count: number;
+  /** Bytes of the whole frame. */
+  readonly length: number;
+}
+
+/** The facts of a frame that begins at `from` in bytes that hold several; undefined if none begins there. */
+export function frameFactsAt(bytes: Buffer, from: number): FrameFacts | undefined {
+  if (bytes.length - from < places.body || bytes.readUInt16LE(from) !== magic) return undefined;
+  return {
+    shard: bytes.readUInt32LE(from + places.shard),
+    count: bytes.readUInt32LE(from + places.count),
+    epoch: bytes.readDoubleLE(from + places.epoch),
+    at: bytes.readDoubleLE(from + places.at),
+    length: places.body + bytes.readUInt32LE(from + places.length),
+  };
+}
+
 export interface DecodedFrame {
   readonly epoch: Epoch;
   readonly at: Offset;

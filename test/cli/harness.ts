@@ -37,9 +37,14 @@ export function holdfast(...args: readonly string[]): Promise<Ran> {
   });
 }
 
+const made: string[] = [];
+process.on("exit", () => {
+  for (const directory of made) rmSync(directory, { recursive: true, force: true });
+});
+
 export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), "holdfast-cli-"));
-  process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+  made.push(directory);
   return directory;
 }
 

@@ -37,6 +37,8 @@ export interface S3SnapshotsOptions {
   /** Endpoint, region, credentials; what the AWS client takes. Its `maxAttempts` is ours. */
   readonly client?: S3ClientConfig;
   readonly limits?: Partial<S3CallLimits>;
+  /** For who only reads, perhaps without the right to write: what the server does with conditions is not checked. */
+  readonly readOnly?: boolean;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -49,7 +51,7 @@ export async function openS3Snapshots(options: S3SnapshotsOptions): Promise<Snap
   checkObjectPrefix(options.prefix ?? "");
   const store = new S3SnapshotStore(options);
   try {
-    await store.checkConditions();
+    if (options.readOnly !== true) await store.checkConditions();
     return store;
   } catch (error) {
     await store.close();

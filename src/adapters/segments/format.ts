@@ -6,7 +6,7 @@
  */
 import { crc32 } from "node:zlib";
 import { HoldfastError } from "../../model/errors.ts";
-import type { Disk } from "../../ports/disk.ts";
+import type { Disk, DiskEntry } from "../../ports/disk.ts";
 
 export const formatName = "format";
 /** A segment being filled with zeros; of no worth after a crash. */
@@ -14,6 +14,8 @@ export const preparingName = "preparing";
 /** A segment that was trimmed, kept to be used again. */
 export const spareName = "spare";
 const newFormatName = "format.new";
+/** While this file is there, a restore of the directory has not come to its end, and nobody may use it. */
+export const restoringName = "restoring";
 const segmentPattern = /^(\d{10})\.segment$/;
 
 /** 1: blocks of version 1 in segments, salted checksums. */
@@ -85,6 +87,14 @@ export async function readFormat(disk: Disk, bytes: number, shardCount?: number)
   const { salt, shardCount: found } = fields;
   if (typeof salt !== "number" || !Number.isSafeInteger(found)) throw damagedFormat(disk.place);
   return { shardCount: found as number, salt };
+}
+
+/** @throws `restore-unfinished` */
+export function checkNotRestoring(disk: Disk, entries: readonly DiskEntry[]): void {
+  if (!entries.some(({ name }) => name === restoringName)) return;
+  const what = `A restore into ${disk.place} was ended before it was done, so records or snapshots are missing there.`;
+  const remedy = "Delete what is in the directory and restore the backup again.";
+  throw new HoldfastError("restore-unfinished", `${what} ${remedy}`, { details: { place: disk.place } });
 }
 
 function parse(text: string, place: string): Record<string, unknown> {

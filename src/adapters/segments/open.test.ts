@@ -219,3 +219,45 @@ describe("calls", () => {
     await assertHolds(again, [frameOf(write(0, 1, 1))]);
   });
 });
+
+describe("a log that begins later", () => {
+  const begin = (tail: number, epoch: number) => Array.from({ length: 300 }, () => ({ tail, epoch }));
+  const large = { shardCount: 300, segmentBytes };
+
+  test("stands as if it had been trimmed, goes on under the fence, and is found so again", async () => {
+    const disk = new PlainDisk();
+    const log = await openSegmentLog({ disk, ...large, begin: begin(1_000, 7) });
+    assert.deepEqual(await log.tail([0, 299]), [
+      { epoch: 7, tail: 1_000, trimmed: 1_000 },
+      { epoch: 7, tail: 1_000, trimmed: 1_000 },
+    ]);
+    const at = { shard: 299, at: 1_000, count: 3, frame: new Uint8Array(100).fill(1) };
+    assert.equal((await log.claim([{ ...at, epoch: 7 }]))[0]?.ok, false);
+    assert.equal((await log.append([{ ...at, epoch: 7 }]))[0]?.ok, true);
+    assert.equal((await log.claim([{ ...at, at: 1_003, epoch: 8 }]))[0]?.ok, true);
+    await assertRejects(async () => log.read(new Map([[299, 999]])), "log-damaged");
+    await log.close();
+    const again = await openSegmentLog({ disk, ...large });
+    assert.deepEqual(await again.tail([299]), [{ epoch: 8, tail: 1_006, trimmed: 1_000 }]);
+    assert.equal((await collect(again, { 299: 1_000 })).length, 2);
+    await again.scrub();
+    await again.close();
+  });
+
+  test("is made only where no log is, and only with a place for every shard", async () => {
+    const { files } = await sampleLog({ frameBytes: [10], closed: true });
+    const before = copyFiles(files);
+    const four = begin(5, 1).slice(0, shardCount);
+    const onto = openSegmentLog({ disk: new PlainDisk(files), shardCount, segmentBytes, begin: four });
+    await assert.rejects(onto, { code: "invalid-configuration" });
+    assert.deepEqual(copyFiles(files), before);
+    for (const wrong of [
+      four.slice(1),
+      [...four.slice(1), { tail: 0, epoch: 1 }],
+      [...four.slice(1), { tail: 1.5, epoch: 1 }],
+    ]) {
+      const opened = openSegmentLog({ disk: new PlainDisk(), shardCount, segmentBytes, begin: wrong });
+      await assert.rejects(opened, { code: "invalid-configuration" });
+    }
+  });
+});

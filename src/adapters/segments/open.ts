@@ -7,10 +7,12 @@
 import { HoldfastError } from "../../model/errors.ts";
 import type { Random } from "../../ports/clock.ts";
 import type { Disk, DiskEntry, DiskLock } from "../../ports/disk.ts";
+import type { LogPosition } from "../../ports/log.ts";
 import { openDirectory } from "../system/disk.ts";
 import { systemRandom } from "../system/random.ts";
 import { BlockBuilder, frameBytesMaxOf } from "./block.ts";
 import {
+  checkNotRestoring,
   type Format,
   formatName,
   isLeftover,
@@ -37,6 +39,11 @@ export interface SegmentLogOptions {
   readonly segmentBytes?: number;
   /** Where the salt of a new log comes from. Default: the system. */
   readonly random?: Random;
+  /**
+   * For a restore: where the shards of a new log begin, one after the other, as if it had been trimmed up to there. Refused
+   * where there is a log already.
+   */
+  readonly begin?: readonly Pick<LogPosition, "epoch" | "tail">[];
 }
 
 export const segmentBytesDefault = 16 * 1024 * 1024;
@@ -49,6 +56,7 @@ export const segmentBytesMax = 1024 * 1024 * 1024;
  * @throws `directory-in-use` another opening holds the directory
  * @throws `log-damaged` durable bytes fail their checks; nothing was changed
  * @throws `disk-full` no space for the first segment
+ * @throws `restore-unfinished` a restore of the directory has not come to its end
  */
 export async function openSegmentLog(options: SegmentLogOptions): Promise<SegmentLog> {
   const settings = check(options);
@@ -67,11 +75,14 @@ interface Settings {
   readonly shardCount: number;
   readonly segmentBytes: number;
   readonly random: Random;
+  readonly begin: SegmentLogOptions["begin"];
 }
 
 async function openLocked(settings: Settings, lock: DiskLock): Promise<SegmentLog> {
   const { disk, shardCount, segmentBytes } = settings;
   let entries = await disk.list();
+  if (settings.begin === undefined) checkNotRestoring(disk, entries);
+  else if (segmentsOf(entries).length > 0) throw setting("a log that is to begin later needs an empty directory", {});
   const formatEntry = entries.find(({ name }) => name === formatName);
   let format: Format;
   if (formatEntry === undefined) {
@@ -96,7 +107,7 @@ async function openLocked(settings: Settings, lock: DiskLock): Promise<SegmentLo
 
 /** Makes a new log. A crash in between leaves no format file, and at most a first segment without any record. */
 async function make(
-  { disk, shardCount, segmentBytes, random }: Settings,
+  { disk, shardCount, segmentBytes, random, begin }: Settings,
   entries: readonly DiskEntry[],
 ): Promise<Format> {
   await checkNothingThere(disk, entries);
@@ -108,13 +119,23 @@ async function make(
   const file = await disk.open(name);
   try {
     const place = { salt, segment: 1, sequence: 1, chain: 0 };
-    await file.write(new BlockBuilder().build(place, "append", [], new Positions(shardCount)), 0);
+    await file.write(new BlockBuilder().build(place, "append", [], firstPositions(shardCount, begin)), 0);
   } finally {
     await file.close();
   }
   const format = { shardCount, salt };
   await writeFormat(disk, format);
   return format;
+}
+
+function firstPositions(shardCount: number, begin: SegmentLogOptions["begin"] = []): Positions {
+  const positions = new Positions(shardCount);
+  for (const [shard, { epoch, tail }] of begin.entries()) {
+    positions.epochs[shard] = epoch;
+    positions.tails[shard] = tail;
+    positions.allowed[shard] = tail;
+  }
+  return positions;
 }
 
 /** @throws `log-damaged` there are records here, so the format file is not missing because it was never written */
@@ -182,7 +203,17 @@ function check(options: SegmentLogOptions): Settings {
   }
   const disk = options.disk ?? (options.directory === undefined ? undefined : openDirectory(options.directory));
   if (disk === undefined) throw setting("a segment log needs `directory` or `disk`", {});
-  return { disk, shardCount, segmentBytes, random };
+  checkBegin(options);
+  return { disk, shardCount, segmentBytes, random, begin: options.begin };
+}
+
+function checkBegin({ begin, shardCount }: SegmentLogOptions): void {
+  if (begin === undefined) return;
+  const fits = ({ epoch, tail }: Pick<LogPosition, "epoch" | "tail">) =>
+    Number.isSafeInteger(epoch) && epoch >= 0 && Number.isSafeInteger(tail) && tail >= 1;
+  if (begin.length !== shardCount || !begin.every(fits)) {
+    throw setting("`begin` has an epoch and an offset of every shard", { shards: begin.length, shardCount });
+  }
 }
 
 function setting(what: string, details: Record<string, unknown>): HoldfastError {

@@ -14,7 +14,7 @@ import type { Disk } from "../../ports/disk.ts";
 import type { LogFrame, LogPosition, LogReader } from "../../ports/log.ts";
 import { checkOffset, checkShard } from "../../ports/log-fence.ts";
 import { openDirectoryToRead } from "../system/disk.ts";
-import { formatName, readFormat, segmentName } from "./format.ts";
+import { checkNotRestoring, formatName, readFormat, segmentName } from "./format.ts";
 import { segmentsOf } from "./open.ts";
 import { Positions } from "./positions.ts";
 import { readSegments } from "./read.ts";
@@ -34,12 +34,15 @@ const attemptsMax = 3;
 /**
  * @throws `invalid-configuration` there is no log there, or a newer version wrote it
  * @throws `log-damaged` bytes that were once durable fail their checks
+ * @throws `restore-unfinished`
  */
 export async function openSegmentLogToRead(
   place: { readonly directory: string } | { readonly disk: Disk },
 ): Promise<SegmentLogReader> {
   const disk = "disk" in place ? place.disk : openDirectoryToRead(place.directory);
-  const format = (await disk.list()).find(({ name }) => name === formatName);
+  const entries = await disk.list();
+  checkNotRestoring(disk, entries);
+  const format = entries.find(({ name }) => name === formatName);
   if (format === undefined) throw noLog(disk);
   const { salt, shardCount } = await readFormat(disk, format.bytes);
   for (let attempt = 1; ; attempt++) {
