@@ -7,6 +7,7 @@ import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { Limits } from "../model/limits.ts";
 import type { Clock, Random } from "../ports/clock.ts";
+import type { KeyStore } from "../ports/key-store.ts";
 import type { ShardLog } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
@@ -23,6 +24,8 @@ export interface NodeOptions {
   readonly state?: StateStore;
   /** Where snapshots go; the log is trimmed behind them. Needs `state`. The node closes it when it stops. */
   readonly snapshots?: SnapshotStore;
+  /** Where the keys of personal data are. Entity types that declare `personal` need it. The node closes it when it stops. */
+  readonly keys?: KeyStore;
   readonly clock: Clock;
   readonly random: Random;
   /** Must be the one the log was made with. Default 256. */

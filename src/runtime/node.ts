@@ -29,11 +29,14 @@ import { makeChance } from "./chance.ts";
 import { type Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
 import { countEntities } from "./count-entities.ts";
+import type { EraseCall } from "./eraser.ts";
 import { type HoldfastNode, indexDefinitions, type NodeOptions } from "./node-options.ts";
 import { Outgoing } from "./outgoing.ts";
+import { makePersonal, type Personal } from "./personal.ts";
 import { readStep } from "./read-step.ts";
 import { Rebuilder } from "./rebuilder.ts";
 import { recoverShards } from "./recovery.ts";
+import { crowded, invalidKey, notServing } from "./refusals.ts";
 import type { Health, Phase, ShownCall } from "./service.ts";
 import type { CallerToken, HostSurroundings, ShardHost, Watching } from "./shard-host.ts";
 import { makeShards } from "./shards.ts";
@@ -65,7 +68,7 @@ const idleTickMs = 30_000;
 class Node implements HoldfastNode {
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
   readonly limits: Limits;
-  readonly run: string;
+  run: string;
   readonly #options: NodeOptions;
   readonly #time: SteadyTime;
   readonly #hosts: readonly ShardHost[];
@@ -79,6 +82,7 @@ class Node implements HoldfastNode {
   #recoveryStartMs = 0;
   readonly #recovering = new Set<ShardHost>();
   readonly #rebuilder: Rebuilder;
+  readonly #personal: Personal;
   #overBudget = 0;
   #phase: Phase = "starting";
   #stopping: Promise<void> | undefined;
@@ -88,12 +92,20 @@ class Node implements HoldfastNode {
     this.#options = options;
     this.limits = limitsWith(options.limits);
     this.definitions = indexDefinitions(options.entities);
-    this.run = Buffer.from(options.random.bytes(9)).toString("base64url");
+    const renew = () => {
+      this.run = Buffer.from(options.random.bytes(9)).toString("base64url");
+    };
+    this.run = "";
+    renew();
     this.#time = new SteadyTime(options.clock);
-    const { log, clock } = options;
+    const { clock } = options;
     const supervise = (work: Promise<void>) => void work.catch((error: unknown) => this.#crash(error));
     this.#outgoing = new Outgoing(options.clock, (error) => options.onFault?.("a caller's callback", error));
     const now = () => this.#time.now();
+    const mark = (call: EraseCall, done: (result: CallResult) => void) =>
+      this.#take(call.subject, { answer: done }, (caller) => ({ kind: "erase", ...call, caller, nowMs: now() }));
+    this.#personal = makePersonal(options, { definitions: this.definitions, now, mark, renew });
+    const { log, vault, door } = this.#personal;
     this.#committer = new Committer({
       log,
       clock,
@@ -115,11 +127,11 @@ class Node implements HoldfastNode {
     this.#alarm = new Alarm(clock, now, (host) => this.#guard(() => this.#tick(host)));
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
     const { definitions, limits } = this;
-    this.#calls = new CallRunner({ definitions, limits, clock, step, moment });
+    this.#calls = new CallRunner({ definitions, limits, clock, step, moment, door });
     const { hosts, checkpointer } = makeShards(
       {
         count: options.shardCount ?? shardCountDefault,
-        owner: { definitions, limits, seed },
+        owner: { definitions, limits, seed, vault },
         log,
         state: options.state,
         snapshots: options.snapshots,
@@ -134,7 +146,8 @@ class Node implements HoldfastNode {
 
   async recover(): Promise<void> {
     this.#phase = "recovering";
-    const { log, clock } = this.#options;
+    const { clock } = this.#options;
+    const { log } = this.#personal;
     this.#recoveryStartMs = clock.monotonic();
     try {
       await recoverShards(log, this.#hosts, this.#recoveryFacts());
@@ -145,10 +158,11 @@ class Node implements HoldfastNode {
     this.#phase = "serving";
     this.#scheduleIdleTick();
     this.#checkpointer?.start();
+    this.#around.supervise(this.#personal.eraser.complete());
   }
 
   execute(call: CommandCall, done: (result: CallResult) => void): void {
-    this.#take(call.entity, { answer: done }, (caller) => ({
+    this.#take(call.entity, { answer: this.#personal.door.answer(call.entity.type, done) }, (caller) => ({
       kind: "command",
       call,
       caller,
@@ -159,7 +173,8 @@ class Node implements HoldfastNode {
   }
 
   query(call: QueryCall, done: (result: CallResult) => void): void {
-    this.#take(call.entity, { answer: done }, (caller) => ({ kind: "query", call, caller, nowMs: this.#time.now() }));
+    const answer = this.#personal.door.answer(call.entity.type, done);
+    this.#take(call.entity, { answer }, (caller) => ({ kind: "query", call, caller, nowMs: this.#time.now() }));
   }
 
   operate(call: OperatorCall, done: (result: CallResult) => void): void {
@@ -185,15 +200,20 @@ class Node implements HoldfastNode {
     }));
   }
 
+  erase(call: EraseCall, done: (result: CallResult) => void): void {
+    const erased = this.#personal.eraser.erase(call);
+    this.#around.supervise(erased.then((result) => this.#outgoing.add(() => done(result))));
+  }
+
   watch(call: WatchCall, listener: (news: WatchNews) => void): () => void {
+    return this.#personal.door.watch(call, listener, (heard) => this.#watch(call, heard));
+  }
+
+  #watch(call: WatchCall, listener: (news: WatchNews) => void): () => void {
     const watching: Watching = { listener, over: false };
     const host = this.#hostOf(call.entity);
     if (this.#phase !== "serving" || host === undefined) {
-      const detail =
-        host === undefined
-          ? "A key is 1 to 128 of letters, digits, _ and -."
-          : "The node is not serving; subscribe again.";
-      this.#around.publish(watching, { ok: false, code: host === undefined ? "invalid-key" : "unavailable", detail });
+      this.#around.publish(watching, host === undefined ? invalidKey : notServing);
     } else {
       this.#guard(() => host.step({ kind: "watch", call, watcher: watching }));
     }
@@ -241,7 +261,7 @@ class Node implements HoldfastNode {
     await this.#checkpointer?.close(complete);
     await this.#options.state?.close();
     await this.#options.snapshots?.close();
-    await this.#options.log.close();
+    await this.#personal.log.close();
   }
 
   async #drained(called: Promise<void>): Promise<void> {
@@ -259,24 +279,10 @@ class Node implements HoldfastNode {
   /** Hands a caller's input to the owner of the entity, or says why not. */
   #take(entity: EntityRef, caller: CallerToken, input: (caller: CallerToken) => Input): void {
     const host = this.#hostOf(entity);
-    if (host === undefined) {
-      this.#around.answer(caller, {
-        ok: false,
-        code: "invalid-key",
-        detail: "A key is 1 to 128 of letters, digits, _ and -.",
-      });
-    } else if (this.#phase !== "serving" && this.#phase !== "draining") {
-      this.#around.answer(caller, {
-        ok: false,
-        code: "unavailable",
-        detail: "The node is not serving; send the same request again.",
-      });
-    } else if (this.#checkpointer?.crowded === true) {
-      const detail = "More entities are in memory than there is room for; send the same request again.";
-      this.#around.answer(caller, { ok: false, code: "overloaded", detail });
-    } else {
-      this.#stepAlone(host, input(caller));
-    }
+    if (host === undefined) this.#around.answer(caller, invalidKey);
+    else if (this.#phase !== "serving" && this.#phase !== "draining") this.#around.answer(caller, notServing);
+    else if (this.#checkpointer?.crowded === true) this.#around.answer(caller, crowded);
+    else this.#stepAlone(host, input(caller));
   }
 
   /** A step that is not part of another one. */
@@ -315,7 +321,7 @@ class Node implements HoldfastNode {
       },
       call: (host, effect) => this.#calls.start(host, effect),
       route: (entity, input) => this.#hostOf(entity)?.step(input),
-      readRecord: (shard, at) => readStep(this.#options.log, shard, at),
+      readRecord: (shard, at) => readStep(this.#personal.log, shard, at),
       fault: (where, error) => this.#options.onFault?.(where, error),
       released: (host) => this.#recoverAgain(host, supervise),
       now: () => this.#time.now(),
@@ -353,7 +359,7 @@ class Node implements HoldfastNode {
   async #recoverOne(host: ShardHost): Promise<void> {
     await this.#committer.landed(host);
     this.#recovering.delete(host);
-    await recoverShards(this.#options.log, [host], this.#recoveryFacts());
+    await recoverShards(this.#personal.log, [host], this.#recoveryFacts());
   }
 
   #recoveryFacts() {

@@ -19,6 +19,7 @@ import type {
   WatchCall,
   WatchNews,
 } from "../model/records.ts";
+import type { EraseCall } from "./eraser.ts";
 
 export type Phase = "starting" | "recovering" | "serving" | "draining" | "stopped";
 
@@ -63,7 +64,7 @@ export interface Service {
   /** Definitions by entity type name. */
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
   readonly limits: Limits;
-  /** Names this running of the service; another after every restart. */
+  /** Names this running of the service; another after every restart, and after an erasure. */
   readonly run: string;
   /** Runs a command; the callback gets its outcome when it is durable, or at once, marked so, if the command is relaxed. */
   execute(call: CommandCall, done: (result: CallResult) => void): void;
@@ -80,6 +81,12 @@ export interface Service {
    * Answers `forbidden` unless the principal is of kind `operator`, `rejected` with a reason if the verb does not fit.
    */
   operate(call: OperatorCall, done: (result: CallResult) => void): void;
+  /**
+   * Erases a subject: destroys the key of everything that was sealed for it, and records who asked. What was sealed reads as
+   * null from then on, everywhere. Idempotent; `value.erased` says whether there was something to erase.
+   * Answers `forbidden` unless the principal is of kind `operator`.
+   */
+  erase(call: EraseCall, done: (result: CallResult) => void): void;
   /** The parked entities. @throws `forbidden` unless the principal is of kind `operator` */
   quarantined(principal: Principal): readonly ParkedEntry[];
   health(): Health;
