@@ -31,6 +31,7 @@ export {
   type TypedEntity,
   type Verb,
 } from "./model/entity.ts";
+export type { EraseCall } from "./model/erasure.ts";
 export { catalogue, type ErrorCode, HoldfastError, isHoldfastError, type Recovery } from "./model/errors.ts";
 export { type EntityRef, shardOf } from "./model/ids.ts";
 export { type Limits, limitsDefault } from "./model/limits.ts";
@@ -40,7 +41,6 @@ export { isSealed, type Opened, personal, type Sealed } from "./model/sealed.ts"
 export { sendOutcome } from "./model/send-outcome.ts";
 export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/embedded.ts";
 export { type History, openHistory } from "./presets/history.ts";
-export type { EraseCall } from "./runtime/eraser.ts";
 export { type HoldfastNode, type NodeOptions, startNode } from "./runtime/node.ts";
 export type { Health, Service } from "./runtime/service.ts";
 export type { Plain } from "./std/plain.ts";

@@ -11,25 +11,13 @@
  *
  * Failures, for every verb that waits: `disk-full` (ask again later), `log-failed` (final), as those of the disk.
  */
+import type { Asked, Erasure } from "../model/erasure.ts";
 
 export interface SubjectKey {
   /** The subject's first key is 1, the one after its erasure 2. */
   readonly generation: number;
   /** 32 bytes; do not keep them. */
   readonly key: Uint8Array;
-}
-
-/** Who asked for an erasure, and when. */
-export interface Asked {
-  readonly principal: { readonly kind: string; readonly id: string };
-  readonly atMs: number;
-}
-
-export interface Erasure extends Asked {
-  /** `type/key`. */
-  readonly subject: string;
-  /** The last one that is destroyed. */
-  readonly generation: number;
 }
 
 export interface KeyStore {

@@ -7,18 +7,11 @@
  * by the next start: the destruction when the key store is opened, the mark when the shards are served.
  */
 import type { EntityDefinition } from "../model/entity.ts";
+import type { EraseCall, Erasure } from "../model/erasure.ts";
 import { isHoldfastError } from "../model/errors.ts";
-import { type EntityRef, formatRef, isKey } from "../model/ids.ts";
+import { formatRef, isKey } from "../model/ids.ts";
 import type { CallResult, Principal } from "../model/records.ts";
-import type { Erasure, KeyStore } from "../ports/key-store.ts";
-
-/** What an operator asks for. */
-export interface EraseCall {
-  /** Whose personal data: often an entity, but there need be none of this name. */
-  readonly subject: EntityRef;
-  /** Must be of kind `operator`. */
-  readonly principal: Principal;
-}
+import type { KeyStore } from "../ports/key-store.ts";
 
 export interface EraserOptions {
   readonly keys: KeyStore | undefined;

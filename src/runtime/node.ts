@@ -7,6 +7,7 @@
 import type { Built, Input, RebuildOrder } from "../core/effects.ts";
 import { listParked } from "../core/quarantine.ts";
 import type { EntityDefinition } from "../model/entity.ts";
+import type { EraseCall } from "../model/erasure.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { type EntityRef, isKey, type ShardId, shardCountDefault, shardOf } from "../model/ids.ts";
 import { type Limits, limitsWith } from "../model/limits.ts";
@@ -29,7 +30,6 @@ import { makeChance } from "./chance.ts";
 import { type Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
 import { countEntities } from "./count-entities.ts";
-import type { EraseCall } from "./eraser.ts";
 import { type HoldfastNode, indexDefinitions, type NodeOptions } from "./node-options.ts";
 import { Outgoing } from "./outgoing.ts";
 import { makePersonal, type Personal } from "./personal.ts";

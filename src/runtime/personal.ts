@@ -5,11 +5,12 @@
  */
 import type { Vault } from "../core/personal.ts";
 import type { EntityDefinition } from "../model/entity.ts";
+import type { EraseCall } from "../model/erasure.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { CallResult } from "../model/records.ts";
 import type { ShardLog } from "../ports/log.ts";
 import { Door, noVault } from "./door.ts";
-import { type EraseCall, Eraser } from "./eraser.ts";
+import { Eraser } from "./eraser.ts";
 import { keysFirst } from "./keyed-log.ts";
 import type { NodeOptions } from "./node-options.ts";
 import { KeyVault } from "./vault.ts";

@@ -6,6 +6,7 @@
  * because both are user code and the gateway runs none.
  */
 import type { EntityDefinition } from "../model/entity.ts";
+import type { EraseCall } from "../model/erasure.ts";
 import type { Limits } from "../model/limits.ts";
 import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
 import type {
@@ -19,7 +20,6 @@ import type {
   WatchCall,
   WatchNews,
 } from "../model/records.ts";
-import type { EraseCall } from "./eraser.ts";
 
 export type Phase = "starting" | "recovering" | "serving" | "draining" | "stopped";
 

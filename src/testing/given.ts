@@ -12,7 +12,6 @@
  * a state that is not plain data.
  */
 import assert from "node:assert/strict";
-import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { CommandsOf } from "../client/types.ts";
 import { type Decision, decide, emptyDecision } from "../core/decide.ts";
 import { type Sealing, sealInput } from "../core/personal.ts";
@@ -189,7 +188,7 @@ function run({ entity, key, past, command, input, options }: RunFacts): Result {
   if (definition === undefined) return failed("unknown-command", `${entity.name} has no command "${command}".`);
   if (principal.kind !== "system" && !mayDo(entity, principal, { kind: "command", name: command }, key))
     return failed("forbidden", "access does not allow it");
-  const valid = readInput(entity, definition.input, input);
+  const valid = readInput(entity, command, input);
   if (!valid.ok) return failed(valid.failure.code, valid.failure.detail);
   const prng = new Prng(random);
   const chance = makeChance({ bytes: (count) => prng.bytes(count) });
@@ -216,8 +215,9 @@ function run({ entity, key, past, command, input, options }: RunFacts): Result {
 }
 
 /** An input with sealed values in it is one that was validated before: captured by a quarantine, say. */
-function readInput({ personal }: EntityDefinition, schema: StandardSchemaV1 | undefined, input: unknown): Validated {
-  const checked = validateInput(schema, input, limits, personal);
+function readInput(entity: EntityDefinition, command: string, input: unknown): Validated {
+  const { personal } = entity;
+  const checked = validateInput(entity.commands.get(command)?.input, input, limits, personal);
   const holdsSealed = personal && openAll(input, () => null) !== input;
   return checked.ok || !holdsSealed ? checked : { ok: true, value: input };
 }

@@ -11,8 +11,8 @@
  */
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
+import type { Erasure } from "../model/erasure.ts";
 import { HoldfastError } from "../model/errors.ts";
-import type { Erasure } from "../ports/key-store.ts";
 
 export const slotBytes = 64;
 export const noteBytes = 512;

@@ -7,9 +7,10 @@
  * 2. An erasure is noted durably before its key is overwritten, so an opening completes what was begun.
  * 3. One write is in flight at a time. Slots that changed since it began go with the next.
  */
+import type { Asked, Erasure } from "../../model/erasure.ts";
 import { HoldfastError } from "../../model/errors.ts";
 import type { Random } from "../../ports/clock.ts";
-import type { Asked, Erasure, KeyStore, SubjectKey } from "../../ports/key-store.ts";
+import type { KeyStore, SubjectKey } from "../../ports/key-store.ts";
 import { IdTable } from "../../std/id-table.ts";
 import {
   hashOfSubject,
