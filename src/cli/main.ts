@@ -6,6 +6,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { isHoldfastError } from "../model/errors.ts";
+import { addErase } from "./erase.ts";
 import { addEvents } from "./events.ts";
 import { addFork } from "./fork.ts";
 import { addInspect } from "./inspect.ts";
@@ -15,7 +16,7 @@ import { addVerify } from "./verify.ts";
 
 const after = `
 Exit codes: 0 done; 1 the answer is no, or an error that its code explains; 2 wrong usage.
-Nothing here changes a log, and a node may be running on it meanwhile.`;
+Nothing here but erase changes anything, and a node may be running on the log meanwhile.`;
 
 export async function main(argv: readonly string[]): Promise<void> {
   // The reader of our output may have seen enough: `holdfast events table/42 | head`.
@@ -25,7 +26,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .addHelpText("after", after)
     .exitOverride()
     .showHelpAfterError("(holdfast --help shows what there is)");
-  for (const add of [addInspect, addEvents, addFork, addShards, addVerify]) add(program);
+  for (const add of [addInspect, addEvents, addFork, addShards, addVerify, addErase]) add(program);
   try {
     await program.parseAsync([...argv]);
   } catch (error) {

@@ -19,6 +19,7 @@ import type { Limits } from "../model/limits.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
+import { openKeys } from "./keys.ts";
 import type { ProgressStream } from "./progress-bar.ts";
 import { recoverVisibly } from "./recovery-progress.ts";
 
@@ -36,6 +37,11 @@ export interface EmbeddedOptions extends DoorOptions {
   /** Size of one file of the log. Default 16 MiB. */
   readonly segmentBytes?: number;
   readonly limits?: Partial<Limits>;
+  /**
+   * Once, where personal data is declared for the first time in a directory whose log was trimmed: makes a key store. Never to
+   * get past a lost one: what its keys sealed can be read by nobody then.
+   */
+  readonly newKeys?: boolean;
   /** Where to show how far a recovery is. Default: the error stream, if it is a terminal. False: nowhere. */
   readonly progress?: ProgressStream | false;
   readonly onFault?: (where: string, error: unknown) => void;
@@ -63,8 +69,16 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
     await log.close();
     throw error;
   });
+  const keys = await openKeys({ directory, entities, log, shardCount, newKeys: options.newKeys === true }).catch(
+    async (error: unknown) => {
+      await kept.state.close();
+      await log.close();
+      throw error;
+    },
+  );
   const node = prepareNode({
     entities,
+    ...(keys === undefined ? {} : { keys }),
     log,
     ...kept,
     clock: systemClock,
