@@ -10,9 +10,9 @@ const service = await embedded({
   entities,
   directory,
   port: 0,
-  shardCount: 2,
+  shardCount: 1,
   segmentBytes: 128 * 1024,
-  limits: { checkpointMs: 100 },
+  limits: { checkpointMs: 100, dedupWindowMs: 1_500, requestIdFutureMs: 300 },
   authenticate: async (token) => ({ principal: { kind: token === "operator" ? "operator" : "user", id: "tester" } }),
   // what authors' code throws goes to a log file like this one's
   onFault: (where, error) => console.error(`fault in ${where}`, error),
