@@ -8,6 +8,7 @@
 import type { Vault } from "../core/personal.ts";
 import type { EntityDefinition } from "../model/entity.ts";
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
+import type { Limits } from "../model/limits.ts";
 import type { CallResult, WatchCall, WatchNews } from "../model/records.ts";
 import { openAll, partsOf } from "../model/sealed.ts";
 import type { Plain } from "../std/plain.ts";
@@ -29,6 +30,7 @@ interface Watched {
 export interface DoorOptions {
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
   readonly vault: Vault;
+  readonly limits: Limits;
   readonly fault: (where: string, error: unknown) => void;
 }
 
@@ -37,6 +39,8 @@ export class Door {
   readonly #watched = new Set<Watched>();
   /** Views that are the same for many are opened once. */
   #known = new WeakMap<object, Opening>();
+  /** What was opened of late, by its sealed text: a view shows the same few values again and again. */
+  readonly #values = new Map<string, Plain>();
 
   constructor(options: DoorOptions) {
     this.#options = options;
@@ -72,6 +76,7 @@ export class Door {
   /** The key of this subject is gone. */
   erased(subject: string): void {
     this.#known = new WeakMap();
+    this.#values.clear();
     for (const watched of [...this.#watched]) {
       if (watched.last !== undefined && watched.subjects.has(subject)) this.#show(watched, watched.last);
     }
@@ -119,12 +124,22 @@ export class Door {
     return opening;
   }
 
+  #openText(text: string): Plain {
+    const known = this.#values.get(text);
+    if (known !== undefined) return known;
+    const { vault, limits } = this.#options;
+    const value = vault.open(text) ?? null;
+    if (this.#values.size >= limits.openedValuesMax) this.#values.clear();
+    this.#values.set(text, value);
+    return value;
+  }
+
   #open(value: Plain): Opening {
     const subjects = new Set<string>();
     const opened = openAll(value, (text) => {
       const subject = partsOf(text)?.subject;
       if (subject !== undefined) subjects.add(subject);
-      return this.#options.vault.open(text) ?? null;
+      return this.#openText(text);
     });
     return { value: opened, subjects };
   }

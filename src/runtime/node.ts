@@ -104,7 +104,7 @@ class Node implements HoldfastNode {
     const now = () => this.#time.now();
     const mark = (call: EraseCall, done: (result: CallResult) => void) =>
       this.#take(call.subject, { answer: done }, (caller) => ({ kind: "erase", ...call, caller, nowMs: now() }));
-    this.#personal = makePersonal(options, { definitions: this.definitions, now, mark, renew });
+    this.#personal = makePersonal(options, { definitions: this.definitions, limits: this.limits, now, mark, renew });
     const { log, vault, door } = this.#personal;
     this.#committer = new Committer({
       log,
@@ -201,8 +201,12 @@ class Node implements HoldfastNode {
   }
 
   erase(call: EraseCall, done: (result: CallResult) => void): void {
-    const erased = this.#personal.eraser.erase(call);
-    this.#around.supervise(erased.then((result) => this.#outgoing.add(() => done(result))));
+    this.#around.supervise(this.#erase(call, done));
+  }
+
+  async #erase(call: EraseCall, done: (result: CallResult) => void): Promise<void> {
+    const result = await this.#personal.eraser.erase(call);
+    this.#outgoing.add(() => done(result));
   }
 
   watch(call: WatchCall, listener: (news: WatchNews) => void): () => void {

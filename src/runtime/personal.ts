@@ -7,6 +7,7 @@ import type { Vault } from "../core/personal.ts";
 import type { EntityDefinition } from "../model/entity.ts";
 import type { EraseCall } from "../model/erasure.ts";
 import { HoldfastError } from "../model/errors.ts";
+import type { Limits } from "../model/limits.ts";
 import type { CallResult } from "../model/records.ts";
 import type { ShardLog } from "../ports/log.ts";
 import { Door, noVault } from "./door.ts";
@@ -24,6 +25,7 @@ export interface Personal {
 
 export interface PersonalFacts {
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
+  readonly limits: Limits;
   readonly now: () => number;
   readonly mark: (call: EraseCall, done: (result: CallResult) => void) => void;
   /** Something was erased: who comes back with a view of before is to get a whole one. */
@@ -32,7 +34,7 @@ export interface PersonalFacts {
 
 /** @throws `invalid-configuration` there is no key store and an entity type needs one */
 export function makePersonal({ keys, log, random, onFault }: NodeOptions, facts: PersonalFacts): Personal {
-  const { definitions, now, mark, renew } = facts;
+  const { definitions, limits, now, mark, renew } = facts;
   if (keys === undefined) {
     for (const { name, personal } of definitions.values()) {
       if (!personal) continue;
@@ -42,7 +44,7 @@ export function makePersonal({ keys, log, random, onFault }: NodeOptions, facts:
   }
   const fault = (where: string, error: unknown) => onFault?.(where, error);
   const vault = keys && new KeyVault(keys, random);
-  const door = new Door({ definitions, vault: vault ?? noVault, fault });
+  const door = new Door({ definitions, vault: vault ?? noVault, limits, fault });
   const gone = (subject: string) => {
     renew();
     door.erased(subject);

@@ -114,7 +114,7 @@ async function assertErased(server: Server, states: string): Promise<void> {
   assert.equal((await server.ask(paths.name)).value, null);
   assert.deepEqual((await server.ask(paths.card)).value, { name: null, answers: [null, null] });
   const names = (await server.ask(paths.names)).value as (string | null)[];
-  assert.deepEqual([...names].sort(), ["Bob", null].sort(), "others keep theirs");
+  assert.deepEqual(new Set(names), new Set(["Bob", null]), "others keep theirs");
   assert.equal(await rawStates(server), states, "the same states, to the byte");
 }
 
