@@ -27,7 +27,7 @@ export function openMemoryKeys(options: { readonly store?: MemoryKeys; readonly 
 function fileIn(store: MemoryKeys, name: "keys" | "notes"): KeyFile {
   return {
     place: `The memory of ${name}`,
-    bytes: store[name],
+    bytes: Uint8Array.from(store[name]),
     async write(bytes, position) {
       const before = store[name];
       const after = new Uint8Array(Math.max(before.length, position + bytes.length));

@@ -32,7 +32,7 @@ import {
 /** A file, as far as a key store needs one. A write is resolved when it is on stable storage. */
 export interface KeyFile {
   readonly place: string;
-  /** What was in it when it was opened. */
+  /** What was in it when it was opened. The table wipes it. */
   readonly bytes: Uint8Array;
   write(bytes: Uint8Array, position: number): Promise<void>;
   close(): Promise<void>;
@@ -69,11 +69,14 @@ export class KeyTable implements KeyStore {
   private constructor(files: KeyFiles) {
     this.#files = files;
     const { bytes, place } = files.keys;
-    const head = readHead(Buffer.from(bytes), place);
+    const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    const head = readHead(whole, place);
     this.#id = Uint8Array.from(head.id);
     this.#bySubject = new IdTable(Buffer.from(this.#id).readUInt32LE(0));
     this.#told = this.#synced = head.slots;
-    this.#load(Buffer.from(bytes));
+    this.#load(whole);
+    // no second copy of any key stays in memory
+    whole.fill(0);
   }
 
   /** @throws `keys-damaged` */
@@ -169,8 +172,11 @@ export class KeyTable implements KeyStore {
     try {
       this.#told = this.#synced;
       writeHead(this.#slots, { id: this.#id, slots: this.#told });
-      for (const [from, to] of runsOf([0, ...changed.filter((index) => index > 0)]))
-        await keys.write(Buffer.from(this.#slots.subarray(from * slotBytes, to * slotBytes)), from * slotBytes);
+      for (const [from, to] of runsOf([0, ...changed.filter((index) => index > 0)])) {
+        const bytes = Buffer.from(this.#slots.subarray(from * slotBytes, to * slotBytes));
+        await keys.write(bytes, from * slotBytes);
+        bytes.fill(0);
+      }
       this.#synced = size;
     } catch (error) {
       for (const index of changed) this.#dirty.add(index);
