@@ -39,8 +39,10 @@ export type { Captured, OperatorCall, OperatorVerb, ParkedEntry, ParkWhy } from 
 export type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "./model/records.ts";
 export { isSealed, type Opened, personal, type Sealed } from "./model/sealed.ts";
 export { sendOutcome } from "./model/send-outcome.ts";
+export type { KeyStore } from "./ports/key-store.ts";
 export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/embedded.ts";
 export { type History, openHistory } from "./presets/history.ts";
 export { type HoldfastNode, type NodeOptions, startNode } from "./runtime/node.ts";
 export type { Health, Service } from "./runtime/service.ts";
 export type { Plain } from "./std/plain.ts";
+export { exportWithout } from "./wire/keys.ts";

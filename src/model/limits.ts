@@ -92,7 +92,7 @@ export const limitsDefault = {
   /** A state store's file up to this size is checked whole when it is opened: about 50 ms. Of larger ones each image is checked when it is read. */
   stateStoreVerifyBytesMax: 64 * 1024 * 1024,
 
-  /** Opened values of personal data kept for the next view that shows them: 4 µs each to open again. Of 64 KiB at most, but names are 40 B. */
+  /** Opened values of personal data kept for the next view that shows them: 9 µs each to open again. A name is 40 B. */
   openedValuesMax: 8_192,
 
   // dedup

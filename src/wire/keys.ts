@@ -56,7 +56,7 @@ export function writeSlot(into: Buffer, at: number, slot: KeySlot): void {
 /** Undefined: nothing was ever written there. @throws `keys-damaged` */
 export function readSlot(from: Buffer, at: number, place: string): KeySlot | undefined {
   const bytes = from.subarray(at, at + slotBytes);
-  if (bytes.every((byte) => byte === 0)) return undefined;
+  if (bytes[0] === 0 && bytes.every((byte) => byte === 0)) return undefined;
   const state = states[(bytes[2] as number) - 1];
   const fits = bytes.readUInt32LE(crcAt) === crc32(bytes.subarray(0, crcAt));
   if (!fits || bytes.toString("latin1", 0, 2) !== "HK" || state === undefined)

@@ -93,6 +93,8 @@ export class KeyTable implements KeyStore {
       throw keysDamaged(place, `has ${bytes.length} bytes and had ${this.#told * slotBytes}`);
     const count = Math.floor(bytes.length / slotBytes);
     const holes: number[] = [];
+    this.#room(count);
+    bytes.copy(this.#slots, slotBytes, slotBytes, count * slotBytes);
     for (let index = 1; index < count; index++) {
       const slot = readSlot(bytes, index * slotBytes, place);
       if (slot === undefined) {
@@ -100,8 +102,6 @@ export class KeyTable implements KeyStore {
         holes.push(index);
         continue;
       }
-      this.#room(index);
-      bytes.copy(this.#slots, index * slotBytes, index * slotBytes, (index + 1) * slotBytes);
       this.#size = index + 1;
       if (slot.state !== "void") this.#bySubject.add(slot.hash, index);
     }
