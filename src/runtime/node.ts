@@ -146,8 +146,7 @@ class Node implements HoldfastNode {
 
   async recover(): Promise<void> {
     this.#phase = "recovering";
-    const { clock } = this.#options;
-    const { log } = this.#personal;
+    const { log, clock } = this.#options;
     this.#recoveryStartMs = clock.monotonic();
     try {
       await recoverShards(log, this.#hosts, this.#recoveryFacts());
@@ -325,7 +324,7 @@ class Node implements HoldfastNode {
       },
       call: (host, effect) => this.#calls.start(host, effect),
       route: (entity, input) => this.#hostOf(entity)?.step(input),
-      readRecord: (shard, at) => readStep(this.#personal.log, shard, at),
+      readRecord: (shard, at) => readStep(this.#options.log, shard, at),
       fault: (where, error) => this.#options.onFault?.(where, error),
       released: (host) => this.#recoverAgain(host, supervise),
       now: () => this.#time.now(),
@@ -363,7 +362,7 @@ class Node implements HoldfastNode {
   async #recoverOne(host: ShardHost): Promise<void> {
     await this.#committer.landed(host);
     this.#recovering.delete(host);
-    await recoverShards(this.#personal.log, [host], this.#recoveryFacts());
+    await recoverShards(this.#options.log, [host], this.#recoveryFacts());
   }
 
   #recoveryFacts() {
