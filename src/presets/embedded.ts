@@ -16,6 +16,7 @@ import { startGateway } from "../gateway/server.ts";
 import type { AnyEntity } from "../model/entity.ts";
 import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
+import type { KeyStore } from "../ports/key-store.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
@@ -53,6 +54,8 @@ export interface EmbeddedService {
   readonly node: HoldfastNode;
   readonly gateway: Gateway;
   readonly url: string;
+  /** Where the keys of personal data are, if the service has any: a backup takes what `export` gives. */
+  readonly keys: KeyStore | undefined;
   /** Takes no new work, answers what was accepted, closes door, node and log. Idempotent. */
   stop(): Promise<void>;
 }
@@ -72,6 +75,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   const keys = await openKeys({ directory, entities, log, shardCount, newKeys: options.newKeys === true }).catch(
     async (error: unknown) => {
       await kept.state.close();
+      await kept.snapshots.close();
       await log.close();
       throw error;
     },
@@ -100,7 +104,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   const door = gateway;
   let stopping: Promise<void> | undefined;
   const stop = () => (stopping ??= door.close().then(() => node.stop()));
-  return { node, gateway: door, url: door.url, stop };
+  return { node, gateway: door, url: door.url, keys, stop };
 }
 
 function progressStream(given: ProgressStream | false | undefined): ProgressStream | undefined {

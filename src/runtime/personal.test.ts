@@ -6,6 +6,7 @@ import { callOutcome } from "../model/call-outcome.ts";
 import { defineEntity } from "../model/entity.ts";
 import { isSealed, personal, type Sealed } from "../model/sealed.ts";
 import { sendOutcome } from "../model/send-outcome.ts";
+import { given } from "../testing/given.ts";
 import { startTestNode } from "../testing/node.ts";
 
 const canary = "Canary of Coal Mine";
@@ -197,8 +198,21 @@ test("the command that breaks an entity is captured sealed", async () => {
   const asked = new Promise((done) => node.node.operate(call, done));
   const [inspected] = await Promise.all([asked, node.advance(1)]);
   const text = JSON.stringify(inspected);
+  const { state, captured } = (inspected as { value: { state: unknown; captured: { input: unknown } } }).value;
   assert.match(text, /"captured":\{"command":"break","input":\{"name":\{"\$sealed":"person\/ann\.1\./);
   assert.ok(!text.includes(canary));
+
+  // what an operator was shown can be given back, and be run again elsewhere
+  const operate = async (verb: "repair" | "resume", more: object) => {
+    const answer = new Promise<{ ok: boolean }>((done) => node.node.operate({ ...call, ...more, verb }, done));
+    return (await Promise.all([answer, node.advance(1)]))[0].ok;
+  };
+  assert.ok(await operate("repair", { state }));
+  assert.ok(await operate("resume", {}));
+  await node.restart();
+  assert.equal((await node.query(person, "ann", "name")).value, canary);
+  const input = captured.input as { name: string };
+  assert.throws(() => given(person, [], { key: "ann" }).when("break", input), /cannot be evolved/);
 });
 
 test("only an operator erases, and only what has a name of the service", async () => {
