@@ -18,7 +18,7 @@ export function takeErase(owner: Owner, input: Extract<Input, { kind: "erase" }>
   const { subject, principal, caller } = input;
   const answer = (result: CallResult) => effects.push({ kind: "reply", caller, result });
   const definition = owner.definitions.get(subject.type);
-  if (principal.kind !== "operator" && principal.kind !== "system") return void answer(forbidden());
+  if (principal.kind !== "operator") return void answer(forbidden());
   if (definition === undefined) return void answer(failure("unknown-type", `No entity type "${subject.type}".`));
   if (!isKey(subject.key)) return void answer(failure("invalid-key", "A key is 1 to 128 of letters, digits, _ and -."));
   if (owner.full) return void answer(diskFull());

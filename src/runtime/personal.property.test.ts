@@ -148,3 +148,71 @@ test("after an erasure no value of before is ever seen again, whatever else is d
     { numRuns: 40 },
   );
 });
+
+/** What is asked for at once, before the process dies in the midst of it. */
+type Wish = { readonly kind: "name" | "erase" | "visit"; readonly who: (typeof people)[number] };
+
+const wish: fc.Arbitrary<Wish> = fc.record({
+  kind: fc.constantFrom("name" as const, "name" as const, "visit" as const, "erase" as const),
+  who,
+});
+const life = fc.record({ wishes: fc.array(wish, { maxLength: 8 }), turns: fc.nat({ max: 12 }) });
+
+interface Fate {
+  /** Every name that was ever given, and those whose command was answered and not erased since it was. */
+  readonly given: Set<string>;
+  readonly answered: Map<string, string[]>;
+  /** Of answered erasures: what had been answered when they were asked for. */
+  readonly gone: Set<string>;
+}
+
+function ask(node: TestNode, { kind, who: key }: Wish, fate: Fate, name: string): void {
+  const known = fate.answered.get(key) ?? [];
+  fate.answered.set(key, known);
+  const entity = { type: "person", key } as const;
+  const principal = { kind: kind === "erase" ? "operator" : "user", id: "tester" } as const;
+  if (kind === "erase") {
+    const before = [...known];
+    node.node.erase({ subject: entity, principal }, (result) => {
+      if (result.ok) for (const one of before) fate.gone.add(one);
+    });
+    return;
+  }
+  const input = kind === "name" ? { name } : { room: "x" };
+  if (kind === "name") fate.given.add(name);
+  node.node.execute({ entity, command: kind, input, requestId: node.requestId(), principal }, (result) => {
+    if (result.ok && kind === "name") known.push(name);
+  });
+}
+
+async function liveAndDie(node: TestNode, lives: readonly { wishes: readonly Wish[]; turns: number }[]): Promise<void> {
+  const fate: Fate = { given: new Set(), answered: new Map(), gone: new Set() };
+  let count = 0;
+  for (const { wishes, turns } of lives) {
+    for (const one of wishes) ask(node, one, fate, `secret-${one.who}-${++count}`);
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    await node.restart();
+    const before = await raw(node);
+    const shown: unknown[] = [];
+    for (const key of people) shown.push((await node.query(person, key, "name")).value);
+    for (const key of rooms) shown.push(...((await node.query(room, key, "names")).value as unknown[]));
+    for (const value of shown) {
+      if (value === null) continue;
+      assert.ok(fate.given.has(value as string), `${String(value)} was given by somebody`);
+      assert.ok(!fate.gone.has(value as string), `${String(value)} was erased, and that was answered`);
+    }
+    await node.restart();
+    assert.equal(await raw(node), before);
+  }
+}
+
+test("whatever is under way when the process dies: every key is there, and what an answered erasure took is gone", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(life, { maxLength: 6 }), async (lives) => {
+      await using node = await startTestNode({ entities: [person, room], shardCount: 2 });
+      await liveAndDie(node, lives);
+      assert.deepEqual(node.faults, []);
+    }),
+    { numRuns: 60 },
+  );
+});

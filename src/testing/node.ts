@@ -170,7 +170,7 @@ export class TestNode {
     const starting = startNode({
       entities,
       log: mortal(openMemoryLog({ store: this.#store }), life),
-      keys: await openMemoryKeys({ store: this.#keys, random }),
+      keys: await openMemoryKeys({ store: this.#keys, random, life }),
       clock,
       random,
       shardCount,
