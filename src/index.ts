@@ -32,13 +32,16 @@ export {
   type TypedEntity,
   type Verb,
 } from "./model/entity.ts";
+export type { EraseCall } from "./model/erasure.ts";
 export { catalogue, type ErrorCode, HoldfastError, isHoldfastError, type Recovery } from "./model/errors.ts";
 export { type EntityRef, shardOf } from "./model/ids.ts";
 export { type Limits, limitsDefault } from "./model/limits.ts";
 export type { Captured, OperatorCall, OperatorVerb, ParkedEntry, ParkWhy } from "./model/marks.ts";
 export type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "./model/records.ts";
 export type { Retention } from "./model/retention.ts";
+export { isSealed, type Opened, personal, type Sealed } from "./model/sealed.ts";
 export { sendOutcome } from "./model/send-outcome.ts";
+export type { KeyStore } from "./ports/key-store.ts";
 export { type BackupRequest, backUpDirectory, type RestoreRequest, restoreDirectory } from "./presets/backup.ts";
 export { openBackupPlace } from "./presets/backup-place.ts";
 export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/embedded.ts";
@@ -49,3 +52,4 @@ export type { BackupReport } from "./runtime/backup-verify.ts";
 export { type HoldfastNode, type NodeOptions, startNode } from "./runtime/node.ts";
 export type { Figures, Health, Service } from "./runtime/service.ts";
 export type { Plain } from "./std/plain.ts";
+export { exportWithout } from "./wire/keys.ts";

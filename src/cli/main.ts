@@ -8,6 +8,7 @@ import { Command, CommanderError } from "commander";
 import { isHoldfastError } from "../model/errors.ts";
 import { addBackup } from "./backup.ts";
 import { addCalls } from "./calls.ts";
+import { addErase } from "./erase.ts";
 import { addEvents } from "./events.ts";
 import { addFork } from "./fork.ts";
 import { addInspect } from "./inspect.ts";
@@ -20,7 +21,7 @@ import { addVerify } from "./verify.ts";
 
 const after = `
 Exit codes: 0 done; 1 the answer is no, or an error that its code explains; 2 wrong usage.
-Nothing here changes a log that is there, and a node may be running on it meanwhile.`;
+Nothing here but erase changes a log that is there, and a node may be running on it meanwhile.`;
 
 export async function main(argv: readonly string[]): Promise<void> {
   // The reader of our output may have seen enough: `holdfast events table/42 | head`.
@@ -41,6 +42,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     addQuarantine,
     addReplay,
     addCalls,
+    addErase,
   ])
     add(program);
   try {

@@ -105,7 +105,8 @@ function markLines({ park, state, left }: MarkRecord): string[] {
 export function printRecord({ offset, epoch, record }: PastRecord): void {
   const head = `${offset}  ${time(record.time)}  epoch ${epoch}`;
   if (record.kind === "mark") {
-    print(`${head}  quarantine: ${record.verb}  (${record.principal.kind} ${shown(record.principal.id)})`);
+    const what = record.verb === "erase" ? "personal data erased" : `quarantine: ${record.verb}`;
+    print(`${head}  ${what}  (${record.principal.kind} ${shown(record.principal.id)})`);
     for (const line of markLines(record)) print(`    ${line}`);
     return;
   }

@@ -144,7 +144,8 @@ export function endCall(
   const command = slot.definition.commands.get(result);
   if (command === undefined) return `There is no command "${result}" to take the result.`;
   const outcome = { ...told, call: call.body.name, context: call.body.context ?? null };
-  const valid = validateInput(command.input, command.input === undefined ? null : outcome, owner.limits);
+  const given = command.input === undefined ? null : outcome;
+  const valid = validateInput(command.input, given, owner.limits, slot.definition.personal);
   if (!valid.ok) return `The command "${result}" does not take the result: ${valid.failure.code}.`;
   const step = runStep(owner, slot, { ...factsOf(call, cause, now), value: valid.value, input: outcome }, effects);
   return step.recorded ? undefined : `The command "${result}" did not take the result: ${step.failure.code}.`;

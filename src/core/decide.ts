@@ -20,7 +20,9 @@ import { HoldfastError } from "../model/errors.ts";
 import { type EntityRef, isKey, isMemberName, isTypeName } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import type { CallBody, EventBody, Principal, SendBody, TimerChange } from "../model/records.ts";
-import { copyPlain, type Plain, PlainError } from "../std/plain.ts";
+import type { Sealed } from "../model/sealed.ts";
+import { copyPlain, type Plain, PlainError, type PlainLimits } from "../std/plain.ts";
+import { open, type Sealing, seal, subjectOf, type Vault } from "./personal.ts";
 import type { Slot } from "./slot.ts";
 
 export interface Decision {
@@ -46,6 +48,7 @@ export interface DecideFacts {
   readonly now: number;
   readonly chance: Chance;
   readonly limits: Limits;
+  readonly vault: Vault | undefined;
 }
 
 /** @throws whatever the author's code throws, and HoldfastError or PlainError for what it may not ask for */
@@ -84,11 +87,13 @@ class Context implements DecideContext<Record<string, unknown>, CallDefinitions>
   readonly decision: Decision = emptyDecision();
   readonly #slot: Slot;
   readonly #limits: Limits;
+  readonly #sealing: Sealing;
   #ended = false;
 
   constructor(facts: DecideFacts) {
     this.#slot = facts.slot;
     this.#limits = facts.limits;
+    this.#sealing = facts;
     this.type = facts.slot.ref.type;
     this.key = facts.slot.ref.key;
     this.now = facts.now;
@@ -118,7 +123,7 @@ class Context implements DecideContext<Record<string, unknown>, CallDefinitions>
 
   send(to: SendTarget, command: string, input: Plain, options?: { reply?: string; context?: Plain }): void {
     this.#check(this.decision.sends.length, "sends");
-    const target: EntityRef = { type: typeof to.type === "string" ? to.type : to.type.name, key: to.key };
+    const target = subjectOf(to);
     if (!isTypeName(target.type) || !isKey(target.key) || !isMemberName(command)) {
       throw new HoldfastError("decide-failed", "A send needs an entity type name, a key and a command name.");
     }
@@ -211,6 +216,24 @@ class Context implements DecideContext<Record<string, unknown>, CallDefinitions>
     });
   }
 
+  seal<T>(value: T, subject?: SendTarget): Sealed<T> {
+    this.#check(0, "seals");
+    this.#checkPersonal();
+    const of = subject === undefined ? this.#slot.ref : subjectOf(subject);
+    return seal(this.#sealing, of, value) as Sealed<T>;
+  }
+
+  open<T>(sealed: Sealed<T>): T | undefined {
+    this.#check(0, "opens");
+    this.#checkPersonal();
+    return open(this.#sealing, sealed) as T | undefined;
+  }
+
+  #checkPersonal(): void {
+    if (!this.#slot.definition.personal)
+      throw new HoldfastError("decide-failed", `${this.type} does not declare \`personal: true\`; add it.`);
+  }
+
   #nextSequence(to: EntityRef): number {
     let last = this.#slot.outbox.get(`${to.type}/${to.key}`)?.sequence ?? 0;
     for (const send of this.decision.sends)
@@ -229,7 +252,8 @@ class Context implements DecideContext<Record<string, unknown>, CallDefinitions>
   #copy(value: unknown, what: string): Plain {
     const { decision } = this;
     const bytesMax = this.#limits.recordBytesMax - decision.bytes;
-    const copy = copyChecked(value ?? null, { depthMax: this.#limits.depthMax, bytesMax }, what);
+    const { depthMax } = this.#limits;
+    const copy = copyChecked(value ?? null, { depthMax, bytesMax, sealed: this.#slot.definition.personal }, what);
     decision.bytes += copy.bytes;
     return copy.value;
   }
@@ -240,11 +264,7 @@ function isCount(value: number, most: number): boolean {
 }
 
 /** @throws `too-large` or `decide-failed` that name `what` and the path to the fault */
-export function copyChecked(
-  value: unknown,
-  limits: { depthMax: number; bytesMax: number },
-  what: string,
-): { value: Plain; bytes: number } {
+export function copyChecked(value: unknown, limits: PlainLimits, what: string): { value: Plain; bytes: number } {
   try {
     return copyPlain(value as Plain, limits);
   } catch (fault) {

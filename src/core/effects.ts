@@ -94,6 +94,14 @@ export type Input =
     }
   /** A send of ours could not be taken in at the moment. */
   | { readonly kind: "undelivered"; readonly from: EntityRef; readonly to: EntityRef; readonly nowMs: number }
+  /** An operator has the subject of this name erased. Its key is destroyed already. */
+  | {
+      readonly kind: "erase";
+      readonly subject: EntityRef;
+      readonly principal: Principal;
+      readonly caller: Caller;
+      readonly nowMs: number;
+    }
   /** An operator's verb. */
   | { readonly kind: "operate"; readonly call: OperatorCall; readonly caller: Caller; readonly nowMs: number }
   /** What was asked for by `rebuild`; without `built` it could not be done. */

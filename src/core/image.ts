@@ -31,7 +31,7 @@ export function imageOf(slot: Slot): EntityImage {
 }
 
 /** States have no limit of depth in the log; this one only ends cycles. */
-const stateLimits = { depthMax: 1_000, bytesMax: Number.MAX_SAFE_INTEGER };
+const stateLimits = { depthMax: 1_000, bytesMax: Number.MAX_SAFE_INTEGER, sealed: true };
 
 /** @throws PlainError the state is not plain data */
 export function copyState(state: unknown): Plain {

@@ -63,7 +63,7 @@ function carryOut(
     case "inspect":
       return record(owner, slot, { verb, principal }, asked, effects);
     case "repair": {
-      const state = plainState(owner, call.state);
+      const state = plainState(owner, slot, call.state);
       return "failure" in state
         ? state.failure
         : record(owner, slot, { verb, principal, state: { value: state.value } }, asked, effects);
@@ -146,7 +146,7 @@ function summary(slot: Slot, parked: Parked | undefined, left: readonly Offset[]
   };
 }
 
-const whole = { depthMax: 256, bytesMax: Number.MAX_SAFE_INTEGER };
+const whole = { depthMax: 256, bytesMax: Number.MAX_SAFE_INTEGER, sealed: true };
 
 function plainOrNull(state: unknown): Plain {
   try {
@@ -156,10 +156,19 @@ function plainOrNull(state: unknown): Plain {
   }
 }
 
-function plainState(owner: Owner, state: unknown): { readonly value: Plain } | { readonly failure: CallFailure } {
+/** An operator may give back what `inspect` showed: sealed values as they are. */
+function plainState(
+  owner: Owner,
+  slot: Slot,
+  state: unknown,
+): { readonly value: Plain } | { readonly failure: CallFailure } {
   const { depthMax, stateBytesMax } = owner.limits;
   try {
-    const { value } = copyPlain(state as Plain, { depthMax, bytesMax: stateBytesMax });
+    const { value } = copyPlain(state as Plain, {
+      depthMax,
+      bytesMax: stateBytesMax,
+      sealed: slot.definition.personal,
+    });
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return { value };
     return { failure: failure("invalid-input", "A repair takes the whole state, as an object.") };
   } catch (fault) {
@@ -202,7 +211,7 @@ function finishSkip(
     return void answer(refusal("not-parked", "Somebody else dealt with the entity meanwhile; look again."));
   if (built === undefined)
     return void answer(refusal("poisoned", "The state cannot be rebuilt without that record; repair it instead."));
-  const state = plainState(owner, built.state);
+  const state = plainState(owner, slot, built.state);
   if ("failure" in state) return void answer(state.failure);
   const draft: MarkDraft = { verb: "skip", principal, state: { value: state.value }, left: built.left };
   record(owner, slot, draft, { caller, nowMs }, effects);

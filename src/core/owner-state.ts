@@ -16,6 +16,7 @@ import { type Dedup, hasRoom, makeDedup } from "./dedup.ts";
 import type { Effect } from "./effects.ts";
 import { type Gate, makeGate, turnAway } from "./gate.ts";
 import { noteChange, slotFrom } from "./image.ts";
+import type { Vault } from "./personal.ts";
 import { makeRelaxed, type Relaxed } from "./relaxed.ts";
 import { makeSlot, type Slot } from "./slot.ts";
 import { Slots } from "./slots.ts";
@@ -31,6 +32,8 @@ export interface OwnerOptions {
   readonly seed: number;
   /** Images of entities that are not in memory. Left out, every entity is and none is ever forgotten. */
   readonly cold?: ColdImages;
+  /** Seals and opens personal data. Left out, no entity type may have any. */
+  readonly vault?: Vault | undefined;
 }
 
 /** Where images are kept. Answers at once; `undefined` means that there is no such entity. */
@@ -75,6 +78,7 @@ export interface Owner extends Apart {
   readonly replay: ReplayBounds;
   readonly slots: Slots;
   readonly cold: ColdImages | undefined;
+  readonly vault: Vault | undefined;
   /** Slots with records that no image contains, in the order they came to be so. */
   readonly dirty: Queue<Slot>;
   /** How often a slot was taken from there and not imaged. */
@@ -112,6 +116,7 @@ export function makeOwner(options: OwnerOptions, replay: ReplayBounds = { tail: 
     slots: new Slots(cold && ((ref) => activate(definitions, cold, ref))),
     parked: new Set(),
     cold,
+    vault: options.vault,
     dirty: new Queue(),
     withheld: 0,
     dedup: makeDedup(limits, options.seed, replay.from?.requests),

@@ -21,6 +21,7 @@ import { takeCalled } from "./calls.ts";
 import { takeCommand } from "./commands.ts";
 import { forgetExpired } from "./dedup.ts";
 import type { Effect, Input } from "./effects.ts";
+import { takeErase } from "./erase.ts";
 import { openGate } from "./gate.ts";
 import { activateBusy, collectImages, evictSlots, noteStored, noteUnstored } from "./image.ts";
 import { takeOperate, takeRebuilt } from "./operate.ts";
@@ -111,6 +112,7 @@ type ServingInput = Extract<
       | "list-calls"
       | "operate-call"
       | "operate"
+      | "erase"
       | "rebuilt"
       | "tick";
   }
@@ -134,6 +136,8 @@ function stepServing(owner: Owner, input: ServingInput, effects: Effect[]): void
       return operateCall(owner, input, effects);
     case "operate":
       return takeOperate(owner, input, effects);
+    case "erase":
+      return takeErase(owner, input, effects);
     case "rebuilt":
       return takeRebuilt(owner, input, effects);
     case "tick":

@@ -124,7 +124,7 @@ export function addMark(owner: Owner, slot: Slot, draft: MarkDraft, nowMs: numbe
 }
 
 /** Nested a little deeper than what it carries. */
-const markCopy = { depthMax: 128, bytesMax: Number.MAX_SAFE_INTEGER };
+const markCopy = { depthMax: 128, bytesMax: Number.MAX_SAFE_INTEGER, sealed: true };
 
 /** What a mark changes: the same for one that is made and one that is replayed. */
 export function applyMark(apart: Apart, slot: Slot, mark: MarkRecord, at: Offset): void {
@@ -228,7 +228,7 @@ function fitting(captured: Captured | null, owner: Owner): Captured | null {
   const { depthMax, recordBytesMax } = owner.limits;
   for (const kept of [captured, { ...captured, events: [] }, { ...captured, events: [], input: null }]) {
     try {
-      return copyPlain(kept as unknown as Plain, { depthMax: depthMax + 4, bytesMax: recordBytesMax })
+      return copyPlain(kept as unknown as Plain, { depthMax: depthMax + 4, bytesMax: recordBytesMax, sealed: true })
         .value as unknown as Captured;
     } catch {
       // the next has less in it

@@ -5,10 +5,12 @@
  */
 import { formatRef, isKey, type Offset } from "../model/ids.ts";
 import type { CallResult } from "../model/records.ts";
+import type { Sealed } from "../model/sealed.ts";
 import { copyPlain, type Plain } from "../std/plain.ts";
 import type { Effect, Input } from "./effects.ts";
 import { holdUntilDurable } from "./gate.ts";
 import { failure, forbidden, type Owner, recordedNow, slotOrFresh } from "./owner-state.ts";
+import { open as openSealed } from "./personal.ts";
 import { unreadable } from "./quarantine.ts";
 import { mayDo, validateInput } from "./user-code.ts";
 
@@ -38,9 +40,14 @@ export function takeQuery(owner: Owner, input: QueryInput, effects: Effect[]): v
   if (hidden !== undefined) return reply(0, hidden);
   try {
     const now = recordedNow(owner, input.nowMs);
-    const answer = query.read(slot.state, valid.value, { key: call.entity.key, principal: call.principal, now });
+    const open = <T>(sealed: Sealed<T>) => openSealed(owner, sealed) as T | undefined;
+    const answer = query.read(slot.state, valid.value, { key: call.entity.key, principal: call.principal, now, open });
     const { depthMax, viewBytesMax } = owner.limits;
-    const value = copyPlain((answer ?? null) as Plain, { depthMax, bytesMax: viewBytesMax }).value;
+    const value = copyPlain((answer ?? null) as Plain, {
+      depthMax,
+      bytesMax: viewBytesMax,
+      sealed: definition.personal,
+    }).value;
     reply(slot.touched, { ok: true, value, version: slot.version });
   } catch (error) {
     effects.push({ kind: "fault", where: `query "${call.query}" on ${formatRef(slot.ref)}`, error });

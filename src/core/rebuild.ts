@@ -14,7 +14,7 @@ import { evolveStored, makeSlot, type Slot } from "./slot.ts";
 
 /** Times that a skip starts over, each with one more record left out. */
 const leftMax = 16;
-const whole = { depthMax: 256, bytesMax: Number.MAX_SAFE_INTEGER };
+const whole = { depthMax: 256, bytesMax: Number.MAX_SAFE_INTEGER, sealed: true };
 
 export class Rebuild {
   readonly order: RebuildOrder;

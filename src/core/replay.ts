@@ -108,6 +108,7 @@ function evolve(owner: Owner, slot: Slot, at: Offset, record: StepRecord): void 
 }
 
 function replayMark(owner: Owner, at: Offset, record: MarkRecord): void {
+  if (record.verb === "erase") return;
   const slot = owner.slots.get(record.entity) ?? makeKnown(owner, record.entity);
   // An image contains what its marks say, too.
   if (at <= slot.touched) return;

@@ -83,7 +83,7 @@ function decideDelivery(owner: Owner, slot: Slot, input: Delivery, effects: Effe
   if (!mayDo(slot.definition, principal, { kind: "command", name: send.command }, slot.ref.key)) {
     return refused(refusal("forbidden", "The receiver does not allow this to the sender."));
   }
-  const valid = validateInput(command.input, send.input, owner.limits);
+  const valid = validateInput(command.input, send.input, owner.limits, slot.definition.personal);
   if (!valid.ok) return refused(refusal(valid.failure.code, valid.failure.detail));
   const result = runStep(owner, slot, { ...facts, value: valid.value }, effects);
   if (result.recorded || isParked(slot)) return result;
@@ -136,7 +136,8 @@ function settle(
     }).recorded;
   }
   const value = outcomeInput(input, send.context ?? null);
-  const valid = validateInput(slot.definition.commands.get(send.reply)?.input, value, owner.limits);
+  const { commands, personal } = slot.definition;
+  const valid = validateInput(commands.get(send.reply)?.input, value, owner.limits, personal);
   const replied = { ...facts, input: value, value: valid.ok ? valid.value : value };
   const result = runStep(owner, slot, replied, effects);
   if (result.recorded) return true;

@@ -19,6 +19,7 @@ import { rememberOutcome, rememberRequest } from "./dedup.ts";
 import type { Effect } from "./effects.ts";
 import { noteSends } from "./outbox.ts";
 import { addRecord, failure, forbidden, keepSlot, type Owner, recordedNow } from "./owner-state.ts";
+import { sealInput } from "./personal.ts";
 import { capture, park } from "./quarantine.ts";
 import { bringsIntoBeing } from "./replay.ts";
 import { applyRecord, evolveSlot, type Slot } from "./slot.ts";
@@ -28,7 +29,7 @@ import { mayDo } from "./user-code.ts";
 export interface StepFacts {
   readonly command: string;
   readonly value: unknown;
-  /** As it came, before its schema: what is captured if the command breaks its entity. */
+  /** As it came, before its schema (with personal data: after it, sealed): captured if the command breaks its entity. */
   readonly input: unknown;
   readonly principal: Principal;
   readonly cause: Cause;
@@ -44,16 +45,25 @@ export type StepResult =
   | { readonly recorded: false; readonly failure: CallFailure };
 
 /** Decides, evolves and records one command. */
-export function runStep(owner: Owner, slot: Slot, facts: StepFacts, effects: Effect[]): StepResult {
-  const now = recordedNow(owner, facts.nowMs);
+export function runStep(owner: Owner, slot: Slot, asked: StepFacts, effects: Effect[]): StepResult {
+  const now = recordedNow(owner, asked.nowMs);
+  let facts = asked;
   let decision: Decision;
   try {
+    if (slot.definition.personal) facts = sealFacts(owner, slot, asked);
     const { command, value, principal, chance } = facts;
-    decision = decide({ slot, command, input: value, principal, now, chance, limits: owner.limits });
+    const { limits, vault } = owner;
+    decision = decide({ slot, command, input: value, principal, now, chance, limits, vault });
   } catch (error) {
     return { recorded: false, failure: explain(error, slot, facts.command, effects) };
   }
   return recordStep(owner, slot, facts, decision, now, effects);
+}
+
+/** What its schema marked is sealed, in what is decided on and in what is captured if the command breaks its entity. */
+function sealFacts(owner: Owner, slot: Slot, facts: StepFacts): StepFacts {
+  const value = sealInput(owner, slot, facts.value);
+  return { ...facts, value, input: value ?? null };
 }
 
 /** Records a step; also those that had nothing to decide. `outcome` overrules what the decision would answer. */
@@ -184,7 +194,7 @@ function outcomeOf(
     const bytesMax = owner.limits.recordBytesMax - Math.min(decision.bytes, owner.limits.recordBytesMax);
     const reply = copyChecked(
       decision.reply(slot.state) ?? null,
-      { depthMax: owner.limits.depthMax, bytesMax },
+      { depthMax: owner.limits.depthMax, bytesMax, sealed: slot.definition.personal },
       "the reply",
     );
     return [{ ok: true, value: reply.value }, reply.bytes];

@@ -46,7 +46,8 @@ function fire(
   // held; armed again when an operator resumes the entity
   if (slot.parked !== undefined) return;
   if (slot.timers.get(timer.name)?.setAt !== timer.setAt) return;
-  const valid = validateInput(slot.definition.commands.get(timer.command)?.input, timer.input, owner.limits);
+  const { commands, personal } = slot.definition;
+  const valid = validateInput(commands.get(timer.command)?.input, timer.input, owner.limits, personal);
   const facts: StepFacts = {
     command: timer.command,
     value: valid.ok ? valid.value : timer.input,

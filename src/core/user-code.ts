@@ -23,11 +23,20 @@ export type Validated =
 
 const nothing: Validated = { ok: true, value: undefined };
 
-/** Without a schema the input must be absent, null or an empty object. */
-export function validateInput(schema: StandardSchemaV1 | undefined, input: unknown, limits: Limits): Validated {
+/**
+ * Without a schema the input must be absent, null or an empty object.
+ * @param sealed sealed values may stand in it: it does not come from outside, where somebody could have what others sealed
+ * opened to him
+ */
+export function validateInput(
+  schema: StandardSchemaV1 | undefined,
+  input: unknown,
+  limits: Limits,
+  sealed = false,
+): Validated {
   if (schema === undefined) return isNothing(input) ? nothing : invalid("This takes no input; leave it out.");
   try {
-    copyPlain(input ?? null, { depthMax: limits.depthMax, bytesMax: limits.inputBytesMax });
+    copyPlain(input ?? null, { depthMax: limits.depthMax, bytesMax: limits.inputBytesMax, sealed });
   } catch (fault) {
     if (!(fault instanceof PlainError)) throw fault;
     const code = fault.reason === "not-plain" ? "invalid-input" : "too-large";

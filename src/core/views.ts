@@ -106,7 +106,11 @@ function newsFor(
   try {
     const { depthMax, viewBytesMax } = owner.limits;
     const seen = watcher.view.read(slot.state, watcher.principal, slot.ref.key);
-    const { value } = copyPlain((seen ?? null) as Plain, { depthMax, bytesMax: viewBytesMax });
+    const { value } = copyPlain((seen ?? null) as Plain, {
+      depthMax,
+      bytesMax: viewBytesMax,
+      sealed: watcher.definition.personal,
+    });
     if (watcher.view.shared) shared?.set(watcher.name, value);
     return { ok: true, version: slot.version, value };
   } catch (error) {

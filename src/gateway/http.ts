@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { refuse, sendJson, sendThrown, setCommonHeaders } from "./http-answer.ts";
 import { matchCallsRoute, serveCalls } from "./http-calls.ts";
 import { entityMethods, matchEntityRoute, serveEntity } from "./http-entities.ts";
+import { erasureMethods, matchErasureRoute, serveErasure } from "./http-erasure.ts";
 import { matchOperatorRoute, operatorMethods, serveOperator } from "./http-operator.ts";
 import type { GatewayContext } from "./options.ts";
 import type { Origins } from "./origins.ts";
@@ -72,6 +73,11 @@ async function route(parts: HttpParts, exchange: Exchange, origin: string | unde
   if (calls !== undefined) {
     if (!takes(exchange, operatorMethods[calls.kind], origin)) return;
     return serveCalls(parts.context, calls, exchange);
+  }
+  const erasure = matchErasureRoute(path);
+  if (erasure !== undefined) {
+    if (!takes(exchange, erasureMethods, origin)) return;
+    return serveErasure(parts.context, erasure, exchange);
   }
   if (path === "/livez")
     return takes(exchange, reading, origin)

@@ -10,6 +10,7 @@ import type { EntityDefinition } from "../model/entity.ts";
 import { catalogue, type ErrorCode } from "../model/errors.ts";
 import { type OperatorVerb, operatorVerbs } from "../model/marks.ts";
 import { problemType } from "./http-answer.ts";
+import { erasurePath } from "./http-erasure.ts";
 import { operatorPath, statusPath } from "./http-operator.ts";
 import { callsPaths, callsSchema, ofCallVerbs } from "./openapi-calls.ts";
 
@@ -216,6 +217,15 @@ function operatorPaths(): Json {
           ...problems(common),
         },
       },
+    },
+  };
+  paths[`${erasurePath}/{type}/{key}`] = {
+    parameters: [{ name: "type", in: "path", required: true, schema: { type: "string" } }, keyParameter],
+    post: {
+      operationId: "erase",
+      tags: ["operator"],
+      summary: "Destroys the key of a subject's personal data.",
+      responses: { "200": success("Destroyed, and recorded."), ...problems([...common, ...ofOperators]) },
     },
   };
   for (const verb of operatorVerbs) {

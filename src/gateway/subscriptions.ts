@@ -135,13 +135,18 @@ export class WatchHub {
       for (const subscription of watch.subscriptions) this.#begin(subscription);
       return;
     }
-    const delta = this.#deltaFrom(watch, before);
+    const delta = news.version === before.version ? this.#shownAgain(watch) : this.#deltaFrom(watch, before);
     for (const subscription of watch.subscriptions) {
       if (!subscription.subscriber.ready()) subscription.behind = true;
       else if (subscription.behind) this.catchUp(subscription);
       else if (delta === undefined) subscription.subscriber.absolute(news.version, news.value);
       else subscription.subscriber.delta(delta);
     }
+  }
+
+  /** Something in the view was erased: the deltas of before may hold it, so nobody gets one of them any more. */
+  #shownAgain(watch: Watch): undefined {
+    watch.deltas = [];
   }
 
   /** The change to the latest value, kept for later; undefined (and nothing kept) if it is larger than the value. */

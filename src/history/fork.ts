@@ -8,11 +8,14 @@ import type { Effect } from "../core/effects.ts";
 import { apart, imageOf, slotFrom } from "../core/image.ts";
 import { stepOwner } from "../core/owner.ts";
 import { keepSlot, makeOwner, type Owner, slotOf } from "../core/owner-state.ts";
+import type { Vault } from "../core/personal.ts";
 import type { Chance, EntityDefinition } from "../model/entity.ts";
 import type { EntityImage } from "../model/images.ts";
 import { limitsWith } from "../model/limits.ts";
 import type { CallResult, LogRecord, Principal, StepRecord } from "../model/records.ts";
+import { partsOf, sealedOf } from "../model/sealed.ts";
 import { diff, type PatchOperation } from "../std/patch.ts";
+import type { Plain } from "../std/plain.ts";
 import { makeUuidV7 } from "../std/uuid.ts";
 import type { EntityPast } from "./history.ts";
 
@@ -71,13 +74,25 @@ export function forkEntity(past: EntityPast, definition: EntityDefinition, facts
 
 function makeServingOwner({ shard, offset, timeMs, exists, image }: EntityPast, definition: EntityDefinition): Owner {
   const definitions = new Map([[definition.name, definition]]);
-  const owner = makeOwner({ shard, definitions, limits: limitsWith(), seed: 0 });
+  const owner = makeOwner({ shard, definitions, limits: limitsWith(), seed: 0, vault: forkVault() });
   owner.phase = "serving";
   owner.epoch = 1;
   owner.durable = owner.cut = owner.tail = offset + 1;
   owner.timeMs = timeMs;
   if (exists) keepSlot(owner, slotFrom(apart(image), definition));
   return owner;
+}
+
+/** Has no keys: opens what the forked command itself sealed, and takes everything else for erased. */
+function forkVault(): Vault {
+  const sealed: unknown[] = [];
+  return {
+    seal: (subject, value) => sealedOf({ subject, generation: 1, data: `fork-${sealed.push(value)}` }),
+    open: (text) => {
+      const place = /^fork-(\d+)$/.exec(partsOf(text)?.data ?? "")?.[1];
+      return place === undefined ? undefined : (sealed[Number(place) - 1] as Plain);
+    },
+  };
 }
 
 function replyOf(effects: readonly Effect[]): CallResult {

@@ -89,6 +89,7 @@ export class PastSlots {
    * @throws `unknown-event` the code does not know the type or the event
    */
   replay(at: Offset, record: StepRecord | MarkRecord): void {
+    if (record.kind === "mark" && record.verb === "erase") return;
     let slot = this.#slots.get(record.entity);
     if (slot === undefined) {
       if (record.kind === "step" && !bringsIntoBeing(record)) return;

@@ -43,6 +43,7 @@ export function checkDefinition(name: string, options: Options): EntityDefinitio
   return Object.freeze({
     name,
     version: readVersion(name, options.version),
+    personal: readPersonal(name, options.personal),
     state: options.state,
     migrate: readMigrate(name, options),
     events,
@@ -59,6 +60,12 @@ function readVersion(name: string, version: number | undefined): number {
   if (!Number.isSafeInteger(version) || version < 1)
     refuse(name, `has version ${version}`, "use a whole number from 1");
   return version;
+}
+
+function readPersonal(name: string, personal: unknown): boolean {
+  if (personal !== undefined && typeof personal !== "boolean")
+    refuse(name, "has a `personal` that is neither true nor false", "write `personal: true` if it holds personal data");
+  return personal === true;
 }
 
 function readMigrate(name: string, { migrate, version }: Options): EntityDefinition["migrate"] {

@@ -9,6 +9,7 @@ import type { Plain } from "../std/plain.ts";
 import { checkDefinition } from "./definition-check.ts";
 import type { EntityRef, Offset } from "./ids.ts";
 import type { CallFailurePlan, Principal } from "./records.ts";
+import type { Opened, Sealable, Sealed, Unsealed } from "./sealed.ts";
 
 /** What somebody wants to do: run a command or query, see a view, or bring an entity into being with a command. */
 export interface Verb {
@@ -48,6 +49,8 @@ export interface ReadContext {
   readonly key: string;
   readonly principal: Principal;
   readonly now: number;
+  /** What a sealed value holds; undefined if it was erased. To search by, say: what a query returns is opened anyway. */
+  open<T>(sealed: Sealed<T>): T | undefined;
 }
 
 /** What `decide` may do. Nothing of it happens unless the command is recorded. */
@@ -80,7 +83,18 @@ export interface DecideContext<Events, Calls = Record<never, never>> {
    * Has the handler `name` of the definition's `calls` run outside: at least once, when this command is durable, again after
    * a failure or a restart, always with the same idempotency key. The command `result` gets a `CallOutcome`, once.
    */
-  call<Name extends keyof Calls & string>(name: Name, input: CallInput<Calls[Name]>, options?: CallOptions): void;
+  call<Name extends keyof Calls & string>(
+    name: Name,
+    input: Sealable<CallInput<Calls[Name]>>,
+    options?: CallOptions,
+  ): void;
+  /** Seals personal data under the key of its subject; default: this entity. */
+  seal<T>(value: T, subject?: SendTarget): Sealed<T>;
+  /**
+   * What a sealed value holds; undefined if it was erased. Do not put it into an event, a send or a reply: that would record
+   * it. Carry the sealed value; callers get it opened.
+   */
+  open<T>(sealed: Sealed<T>): T | undefined;
 }
 
 /** What an attempt at a call is told. */
@@ -95,7 +109,7 @@ export interface CallAttempt {
   readonly signal: AbortSignal;
 }
 
-/** Runs outside, asynchronously. Return what the entity is to decide on; throw what another attempt may mend. */
+/** Runs outside, asynchronously; sealed values of its input come opened, erased ones null. Return what the entity is to decide on; throw what another attempt may mend. */
 export type CallHandler = (input: Inferred, attempt: CallAttempt) => PromiseLike<unknown>;
 
 export type CallDefinitions = Record<string, CallHandler>;
@@ -232,6 +246,11 @@ export interface EntityOptions<State, Events, Commands, Queries, Views, Calls = 
    */
   readonly version?: number;
   /**
+   * Its states and events may hold sealed values, its schemas may mark with `personal`, and what its callers get is
+   * opened. Types that do not say so pay nothing for it, and are refused what is sealed.
+   */
+  readonly personal?: boolean;
+  /**
    * A state that was kept under an older `version` as this one's, so that it need not be evolved again from the log. It
    * must be the state that this code evolves from the same events. May change `state` in place; undefined declines.
    */
@@ -258,18 +277,18 @@ type Shapes<Commands, Queries, Views> = {
       Inferred,
       infer Reply
     >
-      ? { readonly input: Input; readonly reply: Reply }
+      ? { readonly input: Unsealed<Input>; readonly reply: Opened<Reply> }
       : never;
   };
   readonly queries: {
     readonly [Name in keyof Queries]: Queries[Name] extends (...parameters: never) => infer Answer
-      ? { readonly input: undefined; readonly reply: Answer }
+      ? { readonly input: undefined; readonly reply: Opened<Answer> }
       : Queries[Name] extends { input: StandardSchemaV1<infer Input>; read: (...parameters: never) => infer Answer }
-        ? { readonly input: Input; readonly reply: Answer }
+        ? { readonly input: Input; readonly reply: Opened<Answer> }
         : never;
   };
   readonly views: {
-    readonly [Name in keyof Views]: Views[Name] extends (...parameters: never) => infer View ? View : never;
+    readonly [Name in keyof Views]: Views[Name] extends (...parameters: never) => infer View ? Opened<View> : never;
   };
 };
 
@@ -277,6 +296,7 @@ type Shapes<Commands, Queries, Views> = {
 export interface EntityDefinition {
   readonly name: string;
   readonly version: number;
+  readonly personal: boolean;
   readonly state: (key: string) => unknown;
   readonly migrate?: ((state: unknown, fromVersion: number) => unknown) | undefined;
   readonly events: ReadonlyMap<string, EventDefinition>;

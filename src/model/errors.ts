@@ -66,6 +66,7 @@ export const catalogue = {
   "restore-unfinished": { recovery: "crash", status: 500, title: "A restore of the data directory was not finished" },
   "log-damaged": { recovery: "crash", status: 500, title: "The log fails its checks" },
   "state-damaged": { recovery: "crash", status: 500, title: "An image in the state store fails its checks" },
+  "keys-damaged": { recovery: "crash", status: 500, title: "The key store fails its checks, or lacks a key" },
   "log-failed": { recovery: "crash", status: 500, title: "The disk refused to write or sync" },
   "snapshot-damaged": { recovery: "crash", status: 500, title: "An object of a snapshot fails its checks" },
   "unknown-event": { recovery: "crash", status: 500, title: "The log holds an event this code does not know" },

@@ -94,6 +94,9 @@ export const limitsDefault = {
   /** A state store's file up to this size is checked whole when it is opened: about 50 ms. Of larger ones each image is checked when it is read. */
   stateStoreVerifyBytesMax: 64 * 1024 * 1024,
 
+  /** Opened values of personal data kept for the next view that shows them: 9 µs each to open again. A name is 40 B. */
+  openedValuesMax: 8_192,
+
   // the archive
   /** Records of a shard that may wait in its log for the archive, so that an object is worth its request: 250 KB of small ones. */
   archiveRecordsMin: 4_096,

@@ -1,5 +1,5 @@
 /**
- * Marks: the records of quarantine. That an entity was parked, and what operators did about it.
+ * Marks: the records of quarantine. That an entity was parked, and what operators did about it. And that a subject was erased.
  *
  * Invariant: a mark that changes a state holds the state that came of it. So a replay needs no second look at earlier
  * records, and code that can evolve what other code could not comes to the same state.
@@ -51,12 +51,15 @@ export interface Park {
   readonly poison: Offset;
 }
 
-/** An entity was parked, or an operator did something about one that is. */
+/**
+ * An entity was parked, or an operator did something about one that is. Or (`erase`) the key of the subject of this name
+ * was destroyed: that changes no state, and there need be no such entity.
+ */
 export interface MarkRecord {
   readonly kind: "mark";
   readonly time: number;
   readonly entity: EntityRef;
-  readonly verb: "park" | OperatorVerb;
+  readonly verb: "park" | "erase" | OperatorVerb;
   readonly principal: Principal;
   /** With `park`, and with the `skip` of a command that is not in the log: what it leaves out. */
   readonly park: Park | null;

@@ -16,6 +16,7 @@ import { HoldfastError } from "../model/errors.ts";
 import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import { checkRetention, type Retention } from "../model/retention.ts";
+import type { KeyStore } from "../ports/key-store.ts";
 import type { LogReader } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import { type BackupSource, createBackup } from "../runtime/backup.ts";
@@ -23,6 +24,7 @@ import type { BackupReport } from "../runtime/backup-verify.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
 import type { BackupRequest } from "./backup.ts";
 import { openKept } from "./kept.ts";
+import { openKeys } from "./keys.ts";
 import type { ProgressStream } from "./progress-bar.ts";
 import { recoverVisibly } from "./recovery-progress.ts";
 
@@ -42,6 +44,11 @@ export interface EmbeddedOptions extends DoorOptions {
   readonly limits?: Partial<Limits>;
   /** How long records are kept that are trimmed from the log. Default: for ever, in `<directory>/archive`. */
   readonly retention?: Retention;
+  /**
+   * Once, where personal data is declared for the first time in a directory whose log was trimmed: makes a key store. Never to
+   * get past a lost one: what its keys sealed can be read by nobody then.
+   */
+  readonly newKeys?: boolean;
   /** Where to show how far a recovery is. Default: the error stream, if it is a terminal. False: nowhere. */
   readonly progress?: ProgressStream | false;
   /** A port for monitoring and operators: `/metrics` and status. Left out there is none. */
@@ -61,6 +68,8 @@ export interface EmbeddedService {
    * @throws `unavailable`, `invalid-configuration`, `snapshot-damaged`, `log-damaged`; see `docs/patterns/backup.md`
    */
   backup(request: BackupRequest): Promise<BackupReport>;
+  /** Where the keys of personal data are, if the service has any: a backup takes what `export` gives. */
+  readonly keys: KeyStore | undefined;
   /** Takes no new work, answers what was accepted, closes door, node and log. Idempotent. */
   stop(): Promise<void>;
 }
@@ -79,8 +88,17 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
     await log.close();
     throw error;
   });
+  const keys = await openKeys({ directory, entities, log, shardCount, newKeys: options.newKeys === true }).catch(
+    async (error: unknown) => {
+      await kept.state.close();
+      await kept.snapshots.close();
+      await log.close();
+      throw error;
+    },
+  );
   const node = prepareNode({
     entities,
+    ...(keys === undefined ? {} : { keys }),
     log,
     ...kept,
     clock: systemClock,
@@ -116,7 +134,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
     if (stopping !== undefined) throw new HoldfastError("unavailable", "The service stops; back up its directory.");
     return createBackup({ ...request, from: liveSource(log, kept.snapshots), clock: systemClock });
   };
-  return { node, gateway: door, url: door.url, admin: watched, backup: async (request) => backup(request), stop };
+  return { node, gateway: door, url: door.url, admin: watched, keys, backup: async (request) => backup(request), stop };
 }
 
 function liveSource(log: SegmentLog, snapshots: SnapshotStore): BackupSource {

@@ -19,6 +19,7 @@ import type { CallId } from "../model/records.ts";
 import type { Clock } from "../ports/clock.ts";
 import { copyPlain, type Plain } from "../std/plain.ts";
 import { Queue } from "../std/queue.ts";
+import type { Door } from "./door.ts";
 import type { ShardHost } from "./shard-host.ts";
 
 export type CallEffect = Extract<Effect, { kind: "call" }>;
@@ -28,6 +29,8 @@ export interface CallsOptions {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly step: (host: ShardHost, input: Input) => void;
+  /** Opens personal data for the handlers. */
+  readonly door: Pick<Door, "handed">;
   readonly moment: () => Pick<Extract<Input, { kind: "called" }>, "nowMs" | "chance">;
 }
 
@@ -124,7 +127,8 @@ export class CallRunner {
     const facts: CallAttempt = { key: callKey(entity, id, madeMs), attempt, entity: { ...entity }, signal };
     const { depthMax } = limits;
     try {
-      const result = await handler(copyOf(body.input, depthMax, Number.MAX_SAFE_INTEGER), facts);
+      const input = this.#options.door.handed(entity.type, body.input);
+      const result = await handler(copyOf(input, depthMax, Number.MAX_SAFE_INTEGER), facts);
       return { ok: true, value: copyOf((result ?? null) as Plain, depthMax, limits.callResultBytesMax) };
     } catch (error) {
       return { ok: false, error: tellError(error).slice(0, limits.callErrorCharsMax), final: false };

@@ -9,6 +9,7 @@ import type { Limits } from "../model/limits.ts";
 import type { Retention } from "../model/retention.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { HeapGauge } from "../ports/heap.ts";
+import type { KeyStore } from "../ports/key-store.ts";
 import type { ShardLog } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
@@ -30,6 +31,8 @@ export interface NodeOptions {
   readonly archive?: SnapshotStore;
   /** How long what is trimmed is kept. Default: for ever. */
   readonly retention?: Retention;
+  /** Where the keys of personal data are. Entity types that declare `personal` need it. The node closes it when it stops. */
+  readonly keys?: KeyStore;
   readonly clock: Clock;
   readonly random: Random;
   /** Left out, only counts and bytes bound what is in memory. */

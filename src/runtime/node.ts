@@ -7,6 +7,7 @@
 import type { Built, Input, RebuildOrder } from "../core/effects.ts";
 import { listParked } from "../core/quarantine.ts";
 import type { EntityDefinition } from "../model/entity.ts";
+import type { EraseCall } from "../model/erasure.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { type EntityRef, isKey, type ShardId, shardCountDefault, shardOf } from "../model/ids.ts";
 import { type Limits, limitsWith } from "../model/limits.ts";
@@ -33,10 +34,11 @@ import { figuresOf, healthOf, type Sources } from "./figures.ts";
 import type { Keep } from "./keep.ts";
 import { type HoldfastNode, indexDefinitions, type NodeOptions } from "./node-options.ts";
 import { Outgoing } from "./outgoing.ts";
+import { makePersonal, type Personal } from "./personal.ts";
 import { readStep } from "./read-step.ts";
 import { Rebuilder } from "./rebuilder.ts";
 import { Recoveries } from "./recoveries.ts";
-import { crowdedOut, invalidKey, notServing } from "./refusals.ts";
+import { crowded, invalidKey, notServing } from "./refusals.ts";
 import type { Figures, Health, Phase, ShownCall } from "./service.ts";
 import type { CallerToken, HostSurroundings, ShardHost, Watching } from "./shard-host.ts";
 import { makeShards } from "./shards.ts";
@@ -70,7 +72,7 @@ const idleTickMs = 30_000;
 class Node implements HoldfastNode {
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
   readonly limits: Limits;
-  readonly run: string;
+  run: string;
   readonly #options: NodeOptions;
   readonly #time: SteadyTime;
   readonly #hosts: readonly ShardHost[];
@@ -88,6 +90,7 @@ class Node implements HoldfastNode {
   readonly #supervise = (work: Promise<void>): void => void work.catch((error: unknown) => this.#crash(error));
   readonly #recoveries: Recoveries;
   readonly #rebuilder: Rebuilder;
+  readonly #personal: Personal;
   #phase: Phase = "starting";
   #stopping: Promise<void> | undefined;
   #cancelIdleTick: () => void = () => {};
@@ -96,12 +99,20 @@ class Node implements HoldfastNode {
     this.#options = options;
     this.limits = limitsWith(options.limits);
     this.definitions = indexDefinitions(options.entities);
-    this.run = Buffer.from(options.random.bytes(9)).toString("base64url");
+    const renew = () => {
+      this.run = Buffer.from(options.random.bytes(9)).toString("base64url");
+    };
+    this.run = "";
+    renew();
     this.#time = new SteadyTime(options.clock);
-    const { log, clock } = options;
+    const { clock } = options;
     const supervise = this.#supervise;
     this.#outgoing = new Outgoing(options.clock, (error) => options.onFault?.("a caller's callback", error));
     const now = () => this.#time.now();
+    const mark = (call: EraseCall, done: (result: CallResult) => void) =>
+      this.#take(call.subject, { answer: done }, (caller) => ({ kind: "erase", ...call, caller, nowMs: now() }));
+    this.#personal = makePersonal(options, { definitions: this.definitions, limits: this.limits, now, mark, renew });
+    const { log, vault, door } = this.#personal;
     this.#committer = new Committer({
       log,
       clock,
@@ -111,7 +122,7 @@ class Node implements HoldfastNode {
       committed: (commit) => this.#tally.committed(commit),
       now,
     });
-    this.#around = this.#surroundings(supervise);
+    this.#around = this.#surroundings();
     this.#rebuilder = new Rebuilder({
       log,
       past: () => this.#past,
@@ -126,12 +137,12 @@ class Node implements HoldfastNode {
     this.#alarm = new Alarm(clock, now, (host) => this.#guard(() => this.#tick(host)));
     const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
     const { definitions, limits } = this;
-    this.#calls = new CallRunner({ definitions, limits, clock, step, moment });
+    this.#calls = new CallRunner({ definitions, limits, clock, step, moment, door });
     const report = (where: string, error: unknown) => options.onFault?.(where, error);
     const { hosts, keeps, checkpointer, past } = makeShards(
       {
         count: options.shardCount ?? shardCountDefault,
-        owner: { definitions, limits, seed },
+        owner: { definitions, limits, seed, vault },
         log,
         state: options.state,
         snapshots: options.snapshots && countedSnapshots(options.snapshots, this.#tally),
@@ -166,11 +177,12 @@ class Node implements HoldfastNode {
     this.#scheduleIdleTick();
     this.#checkpointer?.start();
     this.#supervise(this.#warmUp.run());
+    this.#supervise(this.#personal.eraser.complete());
   }
 
   execute(call: CommandCall, done: (result: CallResult) => void): void {
     this.#tally.commands++;
-    this.#take(call.entity, { answer: done }, (caller) => ({
+    this.#take(call.entity, { answer: this.#personal.door.answer(call.entity.type, done) }, (caller) => ({
       kind: "command",
       call,
       caller,
@@ -182,7 +194,8 @@ class Node implements HoldfastNode {
 
   query(call: QueryCall, done: (result: CallResult) => void): void {
     this.#tally.queries++;
-    this.#take(call.entity, { answer: done }, (caller) => ({ kind: "query", call, caller, nowMs: this.#time.now() }));
+    const answer = this.#personal.door.answer(call.entity.type, done);
+    this.#take(call.entity, { answer }, (caller) => ({ kind: "query", call, caller, nowMs: this.#time.now() }));
   }
 
   operate(call: OperatorCall, done: (result: CallResult) => void): void {
@@ -195,25 +208,29 @@ class Node implements HoldfastNode {
     return this.#hosts.flatMap((host) => listParked(host.owner));
   }
 
-  async listCalls(filter: Partial<CallFilter> = {}): Promise<readonly ShownCall[]> {
-    return await listCalls(this.#hosts, filter, (host, input) => this.#stepAlone(host, input));
+  listCalls(filter: Partial<CallFilter> = {}): Promise<readonly ShownCall[]> {
+    return listCalls(this.#hosts, filter, (host, input) => this.#stepAlone(host, input));
   }
 
   operateCall(order: CallOrder, done: (result: CallResult) => void): void {
-    this.#take(order.entity, { answer: done }, (caller) => ({
-      kind: "operate-call",
-      order,
-      caller,
-      ...this.#moment(),
-    }));
+    const input = { kind: "operate-call", order, ...this.#moment() } as const;
+    this.#take(order.entity, { answer: done }, (caller) => ({ ...input, caller }));
+  }
+
+  erase(call: EraseCall, done: (result: CallResult) => void): void {
+    const erased = this.#personal.eraser.erase(call);
+    this.#supervise(erased.then((result) => this.#outgoing.add(() => done(result))));
   }
 
   watch(call: WatchCall, listener: (news: WatchNews) => void): () => void {
+    return this.#personal.door.watch(call, listener, (heard) => this.#watch(call, heard));
+  }
+
+  #watch(call: WatchCall, listener: (news: WatchNews) => void): () => void {
     const watching: Watching = { listener, over: false };
     const host = this.#hostOf(call.entity);
     if (this.#phase !== "serving" || host === undefined) {
-      const { code, detail } = host === undefined ? invalidKey : notServing;
-      this.#around.publish(watching, { ok: false, code, detail });
+      this.#around.publish(watching, host === undefined ? invalidKey : notServing);
     } else {
       this.#guard(() => host.step({ kind: "watch", call, watcher: watching }));
     }
@@ -262,21 +279,16 @@ class Node implements HoldfastNode {
     await this.#options.state?.close();
     await this.#options.snapshots?.close();
     await this.#options.archive?.close();
-    await this.#options.log.close();
+    await this.#personal.log.close();
   }
 
   /** Hands a caller's input to the owner of the entity, or says why not. */
   #take(entity: EntityRef, caller: CallerToken, input: (caller: CallerToken) => Input): void {
     const host = this.#hostOf(entity);
-    if (host === undefined) {
-      this.#around.answer(caller, invalidKey);
-    } else if (this.#phase !== "serving" && this.#phase !== "draining") {
-      this.#around.answer(caller, notServing);
-    } else if (this.#checkpointer?.crowded === true) {
-      this.#around.answer(caller, crowdedOut);
-    } else {
-      this.#stepAlone(host, input(caller));
-    }
+    if (host === undefined) this.#around.answer(caller, invalidKey);
+    else if (this.#phase !== "serving" && this.#phase !== "draining") this.#around.answer(caller, notServing);
+    else if (this.#checkpointer?.crowded === true) this.#around.answer(caller, crowded);
+    else this.#stepAlone(host, input(caller));
   }
 
   /** A step that is not part of another one. */
@@ -297,18 +309,13 @@ class Node implements HoldfastNode {
     return this.#hosts[shardOf(entity.type, entity.key, this.#hosts.length)];
   }
 
-  #surroundings(supervise: (work: Promise<void>) => void): HostSurroundings {
+  #surroundings(): HostSurroundings {
     return {
       answer: (caller, result) => {
         this.#tally.replied(result);
         this.#outgoing.add(() => caller.answer(result), result.durable === false);
       },
-      publish: (watching, news) =>
-        this.#outgoing.add(() => {
-          if (watching.over) return;
-          if (!news.ok) watching.over = true;
-          watching.listener(news);
-        }),
+      publish: (watching, news) => this.#outgoing.publish(watching, news),
       pending: (host, byMs) => this.#committer.add(host, byMs),
       wake: (host, atMs) => this.#alarm.set(host, atMs),
       rebuild: (host, order) => this.#rebuilder.add(host.shard, order),
@@ -320,10 +327,10 @@ class Node implements HoldfastNode {
       route: (entity, input) => this.#hostOf(entity)?.step(input),
       readRecord: (shard, at) => readStep(this.#options.log, shard, at),
       fault: (where, error) => this.#options.onFault?.(where, error),
-      released: (host) => this.#recoverAgain(host, supervise),
+      released: (host) => this.#recoverAgain(host),
       now: () => this.#time.now(),
       chance: makeChance(this.#options.random),
-      supervise,
+      supervise: this.#supervise,
     };
   }
 
@@ -345,15 +352,14 @@ class Node implements HoldfastNode {
   }
 
   /** A shard's incarnation ended: a new one recovers from the log, after the frame in flight is answered. */
-  #recoverAgain(host: ShardHost, supervise: (work: Promise<void>) => void): void {
+  #recoverAgain(host: ShardHost): void {
     if (!this.#recoveries.expect(host)) return;
     this.#alarm.clear(host);
     this.#calls.drop(host);
-    supervise(this.#recoveries.one(host, this.#committer.landed(host)));
+    this.#supervise(this.#recoveries.one(host, this.#committer.landed(host)));
   }
 
   #sources(): Sources {
-    const nowMs = this.#options.clock.monotonic();
     return {
       hosts: this.#hosts,
       keeps: this.#keeps,
@@ -362,7 +368,7 @@ class Node implements HoldfastNode {
       readOnly: this.#committer.readOnly,
       progress: this.#recoveries.progress,
       recoveringMs: this.#recoveries.elapsedMs,
-      nowMs,
+      nowMs: this.#options.clock.monotonic(),
       callsRunning: this.#calls.running,
     };
   }

@@ -4,7 +4,9 @@
  * Invariants: they leave in the order they came, never from inside the step that made them. An early answer waits for the
  * end of the turn: callers that ask again at once must not keep the log from its turn.
  */
+import type { WatchNews } from "../model/records.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { Watching } from "./shard-host.ts";
 
 export class Outgoing {
   readonly #clock: Clock;
@@ -33,6 +35,15 @@ export class Outgoing {
     }
     this.#flushing = true;
     queueMicrotask(() => this.flush());
+  }
+
+  /** News for a watcher, unless it has left meanwhile; a failure is the last it hears. */
+  publish(watching: Watching, news: WatchNews): void {
+    this.add(() => {
+      if (watching.over) return;
+      if (!news.ok) watching.over = true;
+      watching.listener(news);
+    });
   }
 
   flush(): void {

@@ -17,7 +17,7 @@ export const notServing: CallFailure = {
   detail: "The node is not serving; send the same request again.",
 };
 
-export const crowdedOut: CallFailure = {
+export const crowded: CallFailure = {
   ok: false,
   code: "overloaded",
   detail: "More entities are in memory than there is room for; send the same request again.",

@@ -7,6 +7,7 @@
  */
 import type { OwnerPhase } from "../core/owner-state.ts";
 import type { EntityDefinition } from "../model/entity.ts";
+import type { EraseCall } from "../model/erasure.ts";
 import type { ErrorCode } from "../model/errors.ts";
 import type { Limits } from "../model/limits.ts";
 import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
@@ -102,7 +103,7 @@ export interface Service extends OperatorVerbs {
   /** Definitions by entity type name. */
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
   readonly limits: Limits;
-  /** Names this running of the service; another after every restart. */
+  /** Names this running of the service; another after every restart, and after an erasure. */
   readonly run: string;
   /** Runs a command; the callback gets its outcome when it is durable, or at once, marked so, if the command is relaxed. */
   execute(call: CommandCall, done: (result: CallResult) => void): void;
@@ -119,6 +120,12 @@ export interface Service extends OperatorVerbs {
    * Answers `forbidden` unless the principal is of kind `operator`, `rejected` with a reason if the verb does not fit.
    */
   operate(call: OperatorCall, done: (result: CallResult) => void): void;
+  /**
+   * Erases a subject: destroys the key of everything that was sealed for it, and records who asked. What was sealed reads as
+   * null from then on, everywhere. Idempotent; `value.erased` says whether there was something to erase.
+   * Answers `forbidden` unless the principal is of kind `operator`.
+   */
+  erase(call: EraseCall, done: (result: CallResult) => void): void;
   /** The parked entities. @throws `forbidden` unless the principal is of kind `operator` */
   quarantined(principal: Principal): readonly ParkedEntry[];
   health(): Health;

@@ -5,8 +5,9 @@
  * Invariant: for every value `copyPlain` accepts, decode(encode(copy)) deep-equals the copy, in msgpack and in JSON. What
  * would come back changed (NaN, Infinity, -0, integers beyond 2^53, lone surrogates, Date, Map, class instances, cycles)
  * is refused with the path that leads to it. So an owner may evolve the copy and a replay will evolve the same.
+ * An object with the member `$sealed` is refused as well, unless the limits allow it: then it has that one member, a string.
  */
-import { reservedKeys } from "./reserved.ts";
+import { reservedKeys, sealedMember } from "./reserved.ts";
 
 /** JSON-like data. */
 export type Plain = null | boolean | number | string | readonly Plain[] | { readonly [key: string]: Plain };
@@ -26,6 +27,8 @@ export interface PlainLimits {
   readonly depthMax: number;
   /** Size as `copyPlain` counts it: about the bytes of the msgpack form, never fewer than half of it. */
   readonly bytesMax: number;
+  /** Sealed values may stand in it. Absent: they may not. */
+  readonly sealed?: boolean;
 }
 
 export interface PlainCopy<T> {
@@ -34,6 +37,9 @@ export interface PlainCopy<T> {
 }
 
 let bytesLeft = 0;
+
+/** Names that are looked at twice. One lookup a name, as before there were sealed values. */
+const guardedKeys: ReadonlySet<string> = new Set([...reservedKeys, sealedMember]);
 
 /**
  * Checks and copies in one walk; properties whose value is `undefined` are left out.
@@ -110,12 +116,19 @@ function copyObject(value: object, depthLeft: number, limits: PlainLimits, place
   for (const key of Object.keys(value)) {
     const item = (value as Record<string, unknown>)[key];
     if (item === undefined) continue;
-    if (reservedKeys.has(key)) refuse(place, key, "has a reserved name");
+    if (guardedKeys.has(key)) checkGuarded(value, key, limits, place);
     if (!key.isWellFormed()) refuse(place, key, "has a name with a lone surrogate");
     spend(key.length + 1, limits, place, key);
     copy[key] = copyValue(item, depthLeft - 1, limits, place, key);
   }
   return copy;
+}
+
+function checkGuarded(value: object, key: string, limits: PlainLimits, place: Place): void {
+  if (key !== sealedMember) refuse(place, key, "has a reserved name");
+  if (limits.sealed !== true) refuse(place.up, place.name, "is a sealed value, which may not stand here");
+  if (typeof (value as { [sealedMember]: unknown })[sealedMember] !== "string" || Object.keys(value).length !== 1)
+    refuse(place.up, place.name, `has the name ${sealedMember} and is no sealed value`);
 }
 
 function spend(bytes: number, limits: PlainLimits, place: Place | undefined, name: string | number): void {

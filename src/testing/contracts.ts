@@ -6,6 +6,8 @@
  */
 export type { ClockUnderTest } from "../ports/clock.contract.ts";
 export { testClock } from "../ports/clock.contract.ts";
+export type { KeyStoreUnderTest } from "../ports/key-store.contract.ts";
+export { testKeyStore } from "../ports/key-store.contract.ts";
 export type { LogUnderTest } from "../ports/log.contract.kit.ts";
 export type { LogSuiteOptions, OpenLog } from "../ports/log.contract.ts";
 export { testLog } from "../ports/log.contract.ts";

@@ -14,15 +14,18 @@
 import assert from "node:assert/strict";
 import type { CommandsOf } from "../client/types.ts";
 import { type Decision, decide, emptyDecision } from "../core/decide.ts";
+import { type Sealing, sealInput } from "../core/personal.ts";
 import { evolveSlot, makeSlot, type Slot, upcastEvent } from "../core/slot.ts";
-import { mayDo, validateInput } from "../core/user-code.ts";
+import { mayDo, type Validated, validateInput } from "../core/user-code.ts";
 import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
 import { type ErrorCode, isHoldfastError } from "../model/errors.ts";
 import { limitsWith } from "../model/limits.ts";
 import type { EventBody, Principal } from "../model/records.ts";
+import { openAll } from "../model/sealed.ts";
 import { makeChance } from "../runtime/chance.ts";
 import { copyPlain, freezePlain, type Plain } from "../std/plain.ts";
 import { Prng } from "../std/prng.ts";
+import { testVault } from "./sealing.ts";
 import type { Expected, GivenEvent, InputAnd, InputIn, ReplyOf, StateOf, WhenOptions } from "./types.ts";
 
 const limits = limitsWith();
@@ -172,7 +175,8 @@ interface RunFacts {
 }
 
 function run({ entity, key, past, command, input, options }: RunFacts): Result {
-  const { principal = tester, now = startMs + past.commands * 1_000, random = 1 } = options;
+  const { principal = tester, now = startMs + past.commands * 1_000, random = 1, erased = [] } = options;
+  const sealing: Sealing = { vault: testVault(erased), limits };
   const slot = replay(entity, key, past);
   const failed = (code: ErrorCode, detail: string): Result => ({
     failure: { code, detail },
@@ -184,14 +188,15 @@ function run({ entity, key, past, command, input, options }: RunFacts): Result {
   if (definition === undefined) return failed("unknown-command", `${entity.name} has no command "${command}".`);
   if (principal.kind !== "system" && !mayDo(entity, principal, { kind: "command", name: command }, key))
     return failed("forbidden", "access does not allow it");
-  const valid = validateInput(definition.input, input, limits);
+  const valid = readInput(entity, command, input);
   if (!valid.ok) return failed(valid.failure.code, valid.failure.detail);
   const prng = new Prng(random);
   const chance = makeChance({ bytes: (count) => prng.bytes(count) });
   const frozen = { ...slot, state: freezePlain(slot.state) };
   let decision: Decision;
   try {
-    decision = decide({ slot: frozen, command, input: freezePlain(valid.value), principal, now, chance, limits });
+    const value = entity.personal ? sealInput(sealing, slot, valid.value) : valid.value;
+    decision = decide({ slot: frozen, command, input: freezePlain(value), principal, now, chance, ...sealing });
   } catch (error) {
     if (error instanceof TypeError && /read only|not extensible|Cannot delete|Cannot assign/.test(error.message))
       assert.fail(
@@ -204,8 +209,17 @@ function run({ entity, key, past, command, input, options }: RunFacts): Result {
   const creates = past.events.length === 0 && past.state === undefined && decision.events.length > 0;
   if (creates && principal.kind !== "system" && !mayDo(entity, principal, { kind: "create", name: command }, key))
     return failed("forbidden", "access does not allow to bring the entity into being");
-  const reply = decision.rejection === undefined ? replyOf(decision, after, command) : undefined;
+  const sealed = decision.rejection === undefined ? replyOf(decision, after, command) : undefined;
+  const reply = openAll(sealed, (text) => sealing.vault?.open(text) ?? null);
   return { failure: undefined, decision, reply, state: after.state };
+}
+
+/** An input with sealed values in it is one that was validated before: captured by a quarantine, say. */
+function readInput(entity: EntityDefinition, command: string, input: unknown): Validated {
+  const { personal } = entity;
+  const checked = validateInput(entity.commands.get(command)?.input, input, limits, personal);
+  const holdsSealed = personal && openAll(input, () => null) !== input;
+  return checked.ok || !holdsSealed ? checked : { ok: true, value: input };
 }
 
 function replyOf(decision: Decision, after: Slot, command: string): Plain {
@@ -242,7 +256,11 @@ function evolved(entity: EntityDefinition, key: string, { state, events }: Past)
 /** @throws AssertionError naming what is not plain data, and where */
 function plain(value: unknown, what: string): Plain {
   try {
-    return copyPlain((value ?? null) as Plain, { depthMax: limits.depthMax, bytesMax: Number.MAX_SAFE_INTEGER }).value;
+    return copyPlain((value ?? null) as Plain, {
+      depthMax: limits.depthMax,
+      bytesMax: Number.MAX_SAFE_INTEGER,
+      sealed: true,
+    }).value;
   } catch (error) {
     return assert.fail(
       `In ${what}: ${error instanceof Error ? error.message : String(error)}. Only plain data survives a restart.`,

@@ -12,4 +12,5 @@ export {
   type TestNode,
   type TestNodeOptions,
 } from "./node.ts";
+export { sealedFor } from "./sealing.ts";
 export type { Expected, GivenEvent, MadeCall, SentCommand, SetTimer, WhenOptions } from "./types.ts";

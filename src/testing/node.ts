@@ -10,6 +10,7 @@
  *
  * Invariant: it is the node that runs in production; only log, clock and chance are other ones. No real time passes.
  */
+import { MemoryKeys, openMemoryKeys } from "../adapters/keys/memory.ts";
 import { createMemoryStore, openMemoryLog } from "../adapters/memory/log.ts";
 import { VirtualClock } from "../adapters/virtual/clock.ts";
 import { passUntil, settle } from "../adapters/virtual/drive.ts";
@@ -17,6 +18,7 @@ import { Timeline } from "../adapters/virtual/timeline.ts";
 import type { CommandsOf, QueriesOf, Reply, ViewsOf } from "../client/types.ts";
 import type { AnyEntity } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
+import type { EntityRef } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import type { CallResult, Principal, WatchNews } from "../model/records.ts";
 import type { ShardLog } from "../ports/log.ts";
@@ -63,6 +65,7 @@ export class TestNode {
   readonly #timeline = new Timeline();
   readonly #prng: Prng;
   readonly #store;
+  readonly #keys = new MemoryKeys();
   readonly #waiting = new Set<(error: HoldfastError) => void>();
   readonly #watches = new Set<(news: WatchNews) => void>();
   #life: { readonly node: HoldfastNode; readonly clock: VirtualClock; over: boolean } | undefined;
@@ -146,6 +149,11 @@ export class TestNode {
     return { news: news as TestNews<ViewsOf<Entity>[Name]>[], stop };
   }
 
+  /** Erases the personal data of a subject, as an operator would have it done. */
+  async erase(subject: EntityRef, principal: Principal = { kind: "operator", id: "tester" }): Promise<Reply<unknown>> {
+    return await this.#answered((done) => this.node.erase({ subject, principal }, done));
+  }
+
   /** Lets time pass: timers fire, what failed is tried again. */
   async advance(ms: number): Promise<void> {
     await passUntil(this.#timeline, this.#timeline.nowMs + ms);
@@ -158,11 +166,13 @@ export class TestNode {
     const { entities, nowMs, shardCount = 8, limits } = this.#options;
     const clock = new VirtualClock({ timeline: this.#timeline, ...(nowMs === undefined ? {} : { wallMs: nowMs }) });
     const life = { over: false };
+    const random = { bytes: (count: number) => this.#prng.bytes(count) };
     const starting = startNode({
       entities,
       log: mortal(openMemoryLog({ store: this.#store }), life),
+      keys: await openMemoryKeys({ store: this.#keys, random, life }),
       clock,
-      random: { bytes: (count) => this.#prng.bytes(count) },
+      random,
       shardCount,
       ...(limits === undefined ? {} : { limits }),
       onFault: (where, error) => this.faults.push({ where, error }),

@@ -43,6 +43,8 @@ export interface WhenOptions {
   readonly now?: number;
   /** Seed of `ctx.random`. Default 1. */
   readonly random?: number;
+  /** Subjects that were erased: their sealed values open as undefined, and as null in the reply. */
+  readonly erased?: readonly EntityRef[];
 }
 
 export interface SentCommand {

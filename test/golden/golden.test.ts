@@ -9,6 +9,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { openMemoryKeys } from "../../src/adapters/keys/memory.ts";
 import { openMemoryLog } from "../../src/adapters/memory/log.ts";
 import { systemClock } from "../../src/adapters/system/clock.ts";
 import { systemRandom } from "../../src/adapters/system/random.ts";
@@ -57,6 +58,7 @@ for (const directory of directories) {
       const node = await startNode({
         entities: golden[name],
         log: openMemoryLog({ store }),
+        keys: await openMemoryKeys({ random: systemRandom }),
         clock: systemClock,
         random: systemRandom,
         shardCount: store.shards.length,

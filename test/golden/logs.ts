@@ -10,9 +10,14 @@ import { indexDefinitions } from "../../src/history/replay.ts";
 import { logSource } from "../../src/history/source.ts";
 import { type Verification, verifyHistory } from "../../src/history/verify.ts";
 import type { AnyEntity } from "../../src/model/entity.ts";
+import { entities as personal } from "../erasure/service.ts";
 import { entities as sink } from "./kitchen-sink.ts";
 
-export const golden: Readonly<Record<"kitchen-sink" | "game", readonly AnyEntity[]>> = { "kitchen-sink": sink, game };
+export const golden: Readonly<Record<"kitchen-sink" | "game" | "personal", readonly AnyEntity[]>> = {
+  "kitchen-sink": sink,
+  game,
+  personal,
+};
 
 export function verifyStore(
   store: MemoryStore,

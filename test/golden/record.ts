@@ -2,6 +2,8 @@
  * `npm run golden:record`: plays the golden logs again and writes them below `test/golden/frames-<format version>`, with
  * the hashes of the states that the present code evolves from them.
  *
+ * `npm run golden:record -- personal` records one: one that is new.
+ *
  * Run it when the format of frames gets a new version (a new directory comes to be; the old ones stay, as long as that
  * format must be read), never to make a failing replay pass: then the code is wrong.
  */
@@ -13,6 +15,7 @@ import { writeHashes } from "../../src/history/hash.ts";
 import { dumpStore, frameVersionOf } from "./dump.ts";
 import { golden, verifyStore } from "./logs.ts";
 import { recordGame } from "./record-game.ts";
+import { recordPersonal } from "./record-personal.ts";
 import { recordSink, sinkShards } from "./record-sink.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -24,9 +27,13 @@ const recorders: Readonly<Record<keyof typeof golden, () => Promise<MemoryStore>
     return store;
   },
   game: recordGame,
+  personal: recordPersonal,
 };
 
+const [only] = process.argv.slice(2);
+
 for (const name of Object.keys(golden) as (keyof typeof golden)[]) {
+  if (only !== undefined && name !== only) continue;
   const store = await recorders[name]();
   const directory = join(here, `frames-${frameVersionOf(store)}`);
   mkdirSync(directory, { recursive: true });

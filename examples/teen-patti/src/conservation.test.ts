@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type HoldfastNode, startNode } from "holdfast";
+import { MemoryKeys, openMemoryKeys } from "../../../src/adapters/keys/memory.ts";
 import { createMemoryStore, openMemoryLog } from "../../../src/adapters/memory/log.ts";
 import { systemClock as nodeClock } from "../../../src/adapters/system/clock.ts";
 import { systemRandom } from "../../../src/adapters/system/random.ts";
@@ -101,11 +102,13 @@ async function play(node: HoldfastNode, seed: number): Promise<void> {
 
 test("over hundreds of bot hands (HANDS for more) and restarts, wallets + tables + in flight = issued", async () => {
   const store = createMemoryStore(SHARDS);
+  const keys = new MemoryKeys();
   const faults: string[] = [];
   for (let run = 1; run <= RUNS; run++) {
     const node = await startNode({
       entities,
       log: openMemoryLog({ store }),
+      keys: await openMemoryKeys({ store: keys, random: systemRandom }),
       clock: nodeClock,
       random: systemRandom,
       shardCount: SHARDS,

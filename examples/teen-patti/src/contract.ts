@@ -25,6 +25,7 @@
  * see it; spectators too), `lobby.public` LobbyView. Query `table.review` ReviewInput -> ReviewReply.
  * Times are the server's clock, ms since 1970: compare them with `client.now()`.
  */
+import type { Sealed } from "holdfast";
 import type { TableConfig } from "./rules/config.ts";
 import type { Move, MoveRejection } from "./rules/moves.ts";
 import type { PublicView } from "./rules/projection.ts";
@@ -143,6 +144,13 @@ export type TableSettings = {
   isPrivate: boolean;
 };
 
+/** A player's name is personal data: null when the player was erased. */
+export type ShownName = string | null;
+/** As entities keep it: sealed; plain where it was recorded before names were, and empty before there is one. */
+export type KeptName = Sealed<string> | string;
+/** Shown in the place of a name that was erased. */
+export const ERASED_NAME = "Erased player";
+
 /**
  * waiting: sat down during a hand, is dealt in next. ready: between hands. playing, packed: in the hand. sitting-out: asked
  * for it. away: missed turns; stands up at `heldUntilMs`. broke: cannot pay the boot; stands up at `heldUntilMs`.
@@ -150,10 +158,10 @@ export type TableSettings = {
  */
 export type SeatStatus = "waiting" | "ready" | "playing" | "packed" | "sitting-out" | "away" | "broke" | "leaving";
 
-export type TableSeat = {
+export type TableSeat<Name = ShownName> = {
   seat: number;
   player: string;
-  name: string;
+  name: Name;
   avatar: Avatar;
   chips: number;
   /** Bought, and added before the next hand. */
@@ -178,7 +186,7 @@ export type Deadline = {
 };
 
 /** What happened beside the cards, newest last. `id` only grows. */
-export type FeedItem = { id: number; atMs: number; seat: number; name: string } & (
+export type FeedItem<Name = ShownName> = { id: number; atMs: number; seat: number; name: Name } & (
   | { kind: "phrase"; phrase: Phrase }
   | { kind: "emote"; emote: Emote; toSeat: number | null }
   | { kind: "tip"; amount: number }
@@ -190,15 +198,15 @@ export type FeedItem = { id: number; atMs: number; seat: number; name: string } 
 export type LeftReason = "chosen" | "away" | "broke" | "closed";
 
 /** One finished hand in a line; `review` gives the rest. Newest first. */
-export type HandSummary = {
+export type HandSummary<Name = ShownName> = {
   handNumber: number;
   endedAtMs: number;
   pot: number;
   reason: "last" | "show" | "potLimit";
-  winners: { seat: number; name: string; amount: number }[];
+  winners: { seat: number; name: Name; amount: number }[];
 };
 
-export type TableView = {
+export type TableView<Name = ShownName> = {
   table: string;
   /** False: there is no such table (yet), or it was closed. */
   open: boolean;
@@ -210,7 +218,7 @@ export type TableView = {
   you: number | null;
   yourSeed: string | null;
   /** Index = seat number; length = `settings.config.seats`. */
-  seats: (TableSeat | null)[];
+  seats: (TableSeat<Name> | null)[];
   /** The running hand, or the last one until the next is dealt (phase "over"); bubbles are `hand.seats[].last`. */
   hand: PublicView;
   /** What the viewer may do now, amounts computed. */
@@ -220,19 +228,19 @@ export type TableView = {
   nextHandAtMs: number | null;
   /** Published before the client seeds are fixed: what `review` is checked against. Remember it. */
   nextCommit: { handNumber: number; commit: string } | null;
-  feed: FeedItem[];
-  recentHands: HandSummary[];
+  feed: FeedItem<Name>[];
+  recentHands: HandSummary<Name>[];
   /** Tips and gifts so far. */
   house: number;
 };
 
 export type ReviewInput = { handNumber: number };
 /** Null: not among the recent hands. */
-export type ReviewReply = {
+export type ReviewReply<Name = ShownName> = {
   handNumber: number;
   endedAtMs: number;
   hand: PublicView;
-  players: { seat: number; player: string; name: string; avatar: Avatar }[];
+  players: { seat: number; player: string; name: Name; avatar: Avatar }[];
   /** For `verifyHand`. Put in the commit and the seed you remember in place of the server's words. */
   evidence: Evidence;
   /** When the server seed is (or was) published: from then on `evidence.serverSeed` is there. */
@@ -260,11 +268,11 @@ export type PlayerSession = {
   reason: LeftReason;
 };
 
-export type MeView = {
+export type MeView<Name = ShownName> = {
   player: string;
   /** False: `join` first. */
   joined: boolean;
-  name: string;
+  name: Name;
   avatar: Avatar;
   clientSeed: string;
   balance: number;
@@ -277,7 +285,13 @@ export type MeView = {
   sessions: PlayerSession[];
 };
 
-export type PlayerView = { player: string; joined: boolean; name: string; avatar: Avatar; hands: number };
+export type PlayerView<Name = ShownName> = {
+  player: string;
+  joined: boolean;
+  name: Name;
+  avatar: Avatar;
+  hands: number;
+};
 
 // ---- lobby
 

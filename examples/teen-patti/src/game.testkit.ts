@@ -6,6 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { type CallResult, type HoldfastNode, type Principal, startNode } from "holdfast";
+import { MemoryKeys, openMemoryKeys } from "../../../src/adapters/keys/memory.ts";
 import { createMemoryStore, type MemoryStore, openMemoryLog } from "../../../src/adapters/memory/log.ts";
 import { systemClock as nodeClock } from "../../../src/adapters/system/clock.ts";
 import { systemRandom } from "../../../src/adapters/system/random.ts";
@@ -59,6 +60,7 @@ export class ManualClock implements Clock {
 export class Game {
   readonly store: MemoryStore;
   readonly clock: ManualClock;
+  readonly keys = new MemoryKeys();
   readonly faults: string[] = [];
   #node: HoldfastNode | undefined;
 
@@ -76,6 +78,7 @@ export class Game {
     this.#node = await startNode({
       entities,
       log: openMemoryLog({ store: this.store }),
+      keys: await openMemoryKeys({ store: this.keys, random: systemRandom }),
       clock: this.clock,
       random: systemRandom,
       shardCount: SHARDS,

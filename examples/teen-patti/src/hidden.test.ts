@@ -10,9 +10,12 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { developmentAuthentication, startGateway, startNode } from "holdfast";
 import { connect, type WebSocketConstructor } from "holdfast/client";
+import { MemoryKeys, openMemoryKeys } from "../../../src/adapters/keys/memory.ts";
 import { createMemoryStore, openMemoryLog } from "../../../src/adapters/memory/log.ts";
 import { systemClock as nodeClock } from "../../../src/adapters/system/clock.ts";
 import { systemRandom } from "../../../src/adapters/system/random.ts";
+import { openAll } from "../../../src/model/sealed.ts";
+import { KeyVault } from "../../../src/runtime/vault.ts";
 import { diff } from "../../../src/std/patch.ts";
 import { copyPlain, type Plain } from "../../../src/std/plain.ts";
 import { Audit } from "./audit.ts";
@@ -73,11 +76,16 @@ function tappedDoor(url: string, user: string): Door {
   };
 }
 
+/** What the service's door opened names with. */
+let vault: KeyVault;
+
 before(async () => {
+  const kept = new MemoryKeys();
   const store = createMemoryStore(SHARDS);
   const node = await startNode({
     entities,
     log: openMemoryLog({ store }),
+    keys: await openMemoryKeys({ store: kept, random: systemRandom }),
     clock: nodeClock,
     random: systemRandom,
     shardCount: SHARDS,
@@ -111,6 +119,7 @@ before(async () => {
   await gateway.close();
   await node.stop();
   records = await readRecords(store);
+  vault = new KeyVault(await openMemoryKeys({ store: kept, random: systemRandom }), systemRandom);
 });
 
 after(() => {
@@ -179,7 +188,10 @@ function disguisedViews(wanted: Wanted): Map<string, Plain> {
     for (const [user, versions] of wanted) {
       if (versions.get(key)?.has(offset) !== true) continue;
       const value = view.read(disguise(state, user, seen), { kind: "user", id: user }, key) as Plain;
-      views.set(`${user} ${key}@${offset}`, copyPlain(value, { depthMax: 64, bytesMax: 1e6 }).value);
+      views.set(
+        `${user} ${key}@${offset}`,
+        openAll(copyPlain(value, { depthMax: 64, bytesMax: 1e6, sealed: true }).value, (text) => vault.open(text)),
+      );
     }
   }
   return views;

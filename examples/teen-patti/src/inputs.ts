@@ -2,6 +2,7 @@
  * The schemas of every command input. Invariant: what they accept has the types of `contract.ts`, and every number is a
  * safe integer within the bounds of the game, so no decide has to ask again.
  */
+import { isSealed, personal, type Sealed } from "holdfast";
 import { z } from "zod";
 import { AVATARS, EMOTES, GIFTS, NAME_CHARS_MAX, PHRASES, TIP_MAX } from "./contract.ts";
 import { BOOT_MAX, SEATS_MAX, SEATS_MIN } from "./rules/config.ts";
@@ -14,11 +15,14 @@ const seat = z
   .max(SEATS_MAX - 1);
 const clientSeed = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
 /** Letters of any script, digits and a few signs: no markup, no invisible characters. */
-const name = z
+const nameText = z
   .string()
   .min(1)
   .max(NAME_CHARS_MAX)
   .regex(/^[\p{L}\p{N}][\p{L}\p{N}\p{M} ._'-]*$/u);
+const name = nameText.transform(personal);
+/** As a player's wallet sends it to a table: sealed already. */
+const keptName = z.union([z.custom<Sealed<string>>(isSealed), nameText]);
 const avatar = z.enum(AVATARS);
 /** Also keeps a sit from bringing a key into being that can be no table. */
 const tableId = z.string().regex(/^(?:[a-z0-9-]{1,40}|private-[A-HJ-NP-Z2-9]{8})$/);
@@ -86,7 +90,7 @@ export const settingsInput = z.object({
 });
 export const openTableInput = z.object({ table: tableId, settings: settingsInput });
 export const openInput = z.object({ settings: settingsInput, owner: z.string().nullable() });
-const profile = z.object({ name, avatar, clientSeed });
+const profile = z.object({ name: keptName, avatar, clientSeed });
 export const seatPlayerInput = z.object({ sit: z.int().min(1), profile, seat: seat.nullable(), buyIn: chips });
 export const profileChangedInput = z.object({ profile });
 export const chipsInput = z.object({ amount: chips });

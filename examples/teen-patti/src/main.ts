@@ -7,7 +7,13 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { developmentAuthentication, type EmbeddedService, embedded, isHoldfastError } from "holdfast";
+import {
+  type Authenticate,
+  developmentAuthentication,
+  type EmbeddedService,
+  embedded,
+  isHoldfastError,
+} from "holdfast";
 import { type Speed } from "./bots/bot.ts";
 import { startCrew } from "./bots/crew.ts";
 import { openDoor } from "./bots/door.ts";
@@ -26,6 +32,7 @@ const HELP = `Teen Patti on Holdfast
   --fast <n>        also opens n tables for load, without pauses between hands
   --seed <n>        of the bots                        (default: random)
   --admin <n>       port for metrics and status       (default: none; 0 takes a free port)
+  --operator        takes the token in TEEN_PATTI_OPERATOR_TOKEN for an operator's: \`holdfast erase player/…\`
   --webhook <url>   is told of big wins; the secret (whsec_…) is read from TEEN_PATTI_WEBHOOK_SECRET
 `;
 
@@ -39,6 +46,7 @@ type Options = {
   seed: number;
   admin: number | null;
   webhook: Receiver | null;
+  operatorToken: string | null;
 };
 
 function readOptions(args: readonly string[]): Options | null {
@@ -55,6 +63,7 @@ function readOptions(args: readonly string[]): Options | null {
       seed: text,
       admin: text,
       webhook: text,
+      operator: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -71,7 +80,23 @@ function readOptions(args: readonly string[]): Options | null {
     seed: numberOf("seed", values.seed, systemSeed(), 2 ** 32),
     admin: values.admin === undefined ? null : numberOf("admin", values.admin, 0, 65_535),
     webhook: receiverOf(values.webhook),
+    operatorToken: values.operator === true ? operatorToken() : null,
   };
+}
+
+function operatorToken(): string {
+  const token = process.env["TEEN_PATTI_OPERATOR_TOKEN"] ?? "";
+  if (token.length < 16) throw new Error("--operator needs TEEN_PATTI_OPERATOR_TOKEN, of 16 characters or more.");
+  return token;
+}
+
+/** Anybody is the user of the name in the token, as in development; who knows the secret is the operator. */
+function authentication(secret: string | null): Authenticate {
+  const asUser = developmentAuthentication({ warn: (text) => console.error(text) });
+  return (token, caller) =>
+    secret !== null && token === secret
+      ? Promise.resolve({ principal: { kind: "operator", id: "operator" } })
+      : asUser(token, caller);
 }
 
 function receiverOf(url: string | undefined): Receiver | null {
@@ -97,7 +122,7 @@ async function start(options: Options): Promise<void> {
     directory: options.data,
     port: options.port,
     host: options.host,
-    authenticate: developmentAuthentication({ warn: (text) => console.error(text) }),
+    authenticate: authentication(options.operatorToken),
     title: "Teen Patti",
     onFault: (where, error) => console.error(`A fault in ${where}:`, error),
     ...(options.admin === null ? {} : { admin: { port: options.admin } }),

@@ -6,12 +6,14 @@
  *    chips come into being only in `joined` and `toppedUp`, and a payment leaves the balance in the same record that
  *    sends it. A refused payment comes back in the record that settles it.
  * 2. Only the user commands it, and only tables pay in.
+ * 3. The name is personal data: sealed under this player's key here and wherever it is sent.
  */
 import { type Access, defineEntity, type Plain, sendOutcome } from "holdfast";
 import {
   AVATARS,
   type Avatar,
   GIFTS,
+  type KeptName,
   type LeftReason,
   type MeView,
   NO_AVATAR,
@@ -44,7 +46,7 @@ export type PlayerState = {
   /** Chips ever given to this player by the system. */
   issued: number;
   balance: number;
-  name: string;
+  name: KeptName;
   avatar: Avatar;
   clientSeed: string;
   /** Counts sits: names each stay at a table. */
@@ -79,6 +81,7 @@ const access: Access = (principal, verb, key) => {
 };
 
 export const player = defineEntity("player", {
+  personal: true,
   state: (): PlayerState => ({
     joined: false,
     issued: 0,
@@ -95,7 +98,7 @@ export const player = defineEntity("player", {
     sessions: [],
   }),
   events: {
-    joined: (state, event: { name: string; avatar: Avatar; clientSeed: string; issued: number }) => {
+    joined: (state, event: { name: KeptName; avatar: Avatar; clientSeed: string; issued: number }) => {
       state.joined = true;
       state.name = event.name;
       state.avatar = event.avatar;
@@ -103,7 +106,7 @@ export const player = defineEntity("player", {
       state.issued += event.issued;
       state.balance += event.issued;
     },
-    profileSet: (state, event: { name: string; avatar: Avatar }) => {
+    profileSet: (state, event: { name: KeptName; avatar: Avatar }) => {
       state.name = event.name;
       state.avatar = event.avatar;
     },
@@ -247,7 +250,7 @@ export const player = defineEntity("player", {
     }),
   }),
   queries: { audit: (state) => ({ issued: state.issued, balance: state.balance }) },
-  views: { me: (state, _viewer, key): MeView => meView(state, key), public: publicView },
+  views: { me: (state, _viewer, key): MeView<KeptName> => meView(state, key), public: publicView },
   access,
 });
 
@@ -268,13 +271,13 @@ type Sender = { send(to: { type: string; key: string }, command: string, input: 
 /** A change of profile or seed goes to every table where the player is, in order with everything else sent there. */
 function tellTables(
   state: PlayerState,
-  profile: { name: string; avatar: Avatar; clientSeed: string },
+  profile: { name: KeptName; avatar: Avatar; clientSeed: string },
   ctx: Sender,
 ): void {
   for (const table of Object.keys(state.seats)) ctx.send({ type: "table", key: table }, "profileChanged", { profile });
 }
 
-function meView(state: PlayerState, key: string): MeView {
+function meView(state: PlayerState, key: string): MeView<KeptName> {
   const { joined, name, avatar, clientSeed, balance, refusal, topUpFromMs, sessions } = state;
   const seats = Object.entries(state.seats).flatMap(([table, { seat, status, boughtIn }]) =>
     status === "gone" ? [] : [{ table, seat, status, boughtIn }],
@@ -282,6 +285,6 @@ function meView(state: PlayerState, key: string): MeView {
   return { player: key, joined, name, avatar, clientSeed, balance, seats, refusal, topUpFromMs, sessions };
 }
 
-function publicView({ joined, name, avatar, hands }: PlayerState, _viewer: unknown, key: string): PlayerView {
+function publicView({ joined, name, avatar, hands }: PlayerState, _viewer: unknown, key: string): PlayerView<KeptName> {
   return { player: key, joined, name, avatar, hands };
 }

@@ -8,11 +8,11 @@
  *    and a decision can be tried on a copy (`table-draft.ts`).
  * 3. `serverSeed`, `next.serverSeed`, `recent` and `unrevealed` are secret: only `table-view.ts` reads them for others.
  */
-import type { Avatar, Deadline, FeedItem, Gift, LeftReason, TableSettings } from "./contract.ts";
+import type { Avatar, Deadline, FeedItem, Gift, KeptName, LeftReason, TableSettings } from "./contract.ts";
 import { evolveHand, type HandEvent } from "./rules/hand-events.ts";
 import { copyHand, type HandState, initialHand, isRunning } from "./rules/hand-state.ts";
 
-export type Profile = { name: string; avatar: Avatar; clientSeed: string };
+export type Profile = { name: KeptName; avatar: Avatar; clientSeed: string };
 export type Absence = "sitting-out" | "away" | "broke";
 
 export type Seat = Profile & {
@@ -59,7 +59,7 @@ export type TableState = {
   next: { handNumber: number; serverSeed: string; commit: string } | null;
   nextHandAtMs: number | null;
   deadline: Deadline | null;
-  feed: FeedItem[];
+  feed: FeedItem<KeptName>[];
   feedId: number;
   recent: FinishedHand[];
   /** Oldest first. */
@@ -232,7 +232,7 @@ function finishHand(state: TableState, { endedAtMs, seedAtMs }: TableEvents["han
 function feed(state: TableState, event: FeedEvent): void {
   const seat = seatAt(state, event.seat);
   state.feedId += 1;
-  const item = { ...event, id: state.feedId, name: seat.name } as FeedItem;
+  const item = { ...event, id: state.feedId, name: seat.name } as FeedItem<KeptName>;
   state.feed = [...state.feed, item].slice(-FEED_ITEMS);
   if (event.kind === "tip") state.house += event.amount;
   if (event.kind === "phrase" || event.kind === "emote") seat.saidAtMs = [...seat.saidAtMs, event.atMs].slice(-5);

@@ -6,7 +6,7 @@
  * in unpublished seeds, look the same to that viewer.
  */
 import type { Principal } from "holdfast";
-import type { HandSummary, ReviewReply, SeatStatus, TableSeat, TableView } from "./contract.ts";
+import type { HandSummary, KeptName, ReviewReply, SeatStatus, TableSeat, TableView } from "./contract.ts";
 import { findSeat, type HandState, initialHand, isRunning } from "./rules/hand-state.ts";
 import { legalMoves } from "./rules/moves.ts";
 import { openablePositions, type PublicView, publicView, seatView, shownCards } from "./rules/projection.ts";
@@ -14,7 +14,7 @@ import { openCards } from "./rules/shuffle.ts";
 import { seatOfPlayer } from "./table-draft.ts";
 import type { FinishedHand, HandPlayer, Seat, TableState } from "./table-state.ts";
 
-export function viewTable(state: TableState, viewer: Principal, table: string): TableView {
+export function viewTable(state: TableState, viewer: Principal, table: string): TableView<KeptName> {
   const { settings, closed, hand, deadline, nextHandAtMs, next, feed, house } = state;
   const player = playerOf(viewer);
   const you = player === null ? null : seatOfPlayer(state, player);
@@ -42,7 +42,7 @@ export function viewTable(state: TableState, viewer: Principal, table: string): 
 }
 
 /** A finished hand with everything this viewer may check it by. */
-export function reviewHand(state: TableState, handNumber: number, viewer: Principal): ReviewReply {
+export function reviewHand(state: TableState, handNumber: number, viewer: Principal): ReviewReply<KeptName> {
   const player = playerOf(viewer);
   const finished = state.recent.find(({ hand }) => hand.handNumber === handNumber);
   if (finished === undefined) return null;
@@ -86,7 +86,7 @@ function viewHand(hand: HandState, seat: number | null): PublicView {
   return view;
 }
 
-function viewSeat(of: Seat, hand: HandState): TableSeat {
+function viewSeat(of: Seat, hand: HandState): TableSeat<KeptName> {
   const { seat, player, name, avatar, chips, chipsComing, timeouts, heldUntilMs, gift } = of;
   return { seat, player, name, avatar, chips, chipsComing, status: statusOf(of, hand), timeouts, heldUntilMs, gift };
 }
@@ -100,14 +100,14 @@ function statusOf({ seat, leaving, absence }: Seat, hand: HandState): SeatStatus
   return isRunning(hand) ? "waiting" : "ready";
 }
 
-function summaryOf({ hand, players, endedAtMs }: FinishedHand): HandSummary {
+function summaryOf({ hand, players, endedAtMs }: FinishedHand): HandSummary<KeptName> {
   const { handNumber, result } = hand;
-  const nameOf = (seat: number): string => players.find((of) => of.seat === seat)?.name ?? "";
+  const nameOf = (seat: number): KeptName => players.find((of) => of.seat === seat)?.name ?? "";
   const winners = (result?.shares ?? []).map(({ seat, amount }) => ({ seat, name: nameOf(seat), amount }));
   return { handNumber, endedAtMs, pot: result?.pot ?? 0, reason: result?.reason ?? "last", winners };
 }
 
-function emptyView({ settings, seats }: TableState, table: string): TableView {
+function emptyView({ settings, seats }: TableState, table: string): TableView<KeptName> {
   return {
     table,
     open: false,

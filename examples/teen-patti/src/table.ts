@@ -66,6 +66,7 @@ const access: Access = (principal, verb) => {
 };
 
 export const table = defineEntity("table", {
+  personal: true,
   state: initialTable,
   events: tableEvents,
   commands: (command) => ({

@@ -24,7 +24,7 @@ export function EntryScreen(): JSX.Element {
         Teen Patti
         <small>Three cards, one pot, a straight face</small>
       </h1>
-      <ProfileForm word="Enter" onDone={(name, avatar) => enter({ userId: newUserId(name), name, avatar })} />
+      <ProfileForm word="Enter" onDone={(name, avatar) => enter({ userId: newUserId(), name, avatar })} />
       <p class="fine-print">Play money only. Nothing to buy, nothing to win but the pot.</p>
     </main>
   );

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { SEATS_MAX, SEATS_MIN } from "../../src/rules/config.ts";
 import { isVariationName, VARIATION_NAMES, VARIATIONS } from "../../src/rules/variations.ts";
-import { attempt, goTo, isPending, profile, theServer, toast } from "../state/app.ts";
+import { attempt, goTo, isPending, theServer, toast } from "../state/app.ts";
 import { chipsText } from "../state/words.ts";
 import { Button } from "../ui/button.tsx";
 import { closeDialog, Dialog } from "../ui/dialog.tsx";
@@ -16,7 +16,8 @@ export function CreateTableDialog(): JSX.Element {
   const seats = useSignal(5);
   const variation = useSignal<(typeof VARIATION_NAMES)[number]>("classic");
   const create = async (): Promise<void> => {
-    const title = `${profile.peek()?.name ?? "Private"}'s table`;
+    // no name in it: a title is nobody's personal data, and stays when its owner is erased
+    const title = "Private table";
     const reply = await attempt("createTable", () =>
       theServer().createTable({ boot: boot.value, seats: seats.value, variation: variation.value, title }),
     );

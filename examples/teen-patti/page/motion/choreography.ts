@@ -8,7 +8,7 @@ import { type FeedItem, PHRASES, type TableView } from "../../src/contract.ts";
 import { serverNow, table, toast } from "../state/app.ts";
 import { play, type SoundName } from "../state/sound.ts";
 import { after } from "../state/time.ts";
-import { actionWords, chipsText, PACK_WORDS } from "../state/words.ts";
+import { actionWords, chipsText, nameWords, PACK_WORDS } from "../state/words.ts";
 import { EMOTE_WORDS } from "../ui/emotes.tsx";
 import { type Cue, cuesBetween, type ShownHand } from "./cues.ts";
 import { flyChips, flyDrawing } from "./flights.ts";
@@ -84,7 +84,7 @@ function noteOf(cue: Cue): void {
   if (cue.kind === "packed" && cue.isMine && cue.reason === "chips")
     toast("You could not pay the bet, so your hand was packed.", "problem");
   if (cue.kind === "feed" && cue.item.kind === "tip")
-    toast(`${cue.item.name} tips the dealer ${chipsText(cue.item.amount)}.`);
+    toast(`${nameWords(cue.item.name)} tips the dealer ${chipsText(cue.item.amount)}.`);
   if (cue.kind !== "sideShowSettled" || cue.hands === null) return;
   const shown = { hands: cue.hands, loser: cue.loser };
   sideShowResult.value = shown;
@@ -135,7 +135,10 @@ function armHurry(view: TableView | null): void {
 
 /** What the cue is in words; empty for what needs none. */
 function wordsOf(cue: Cue, view: TableView): string {
-  const name = (seat: number): string => (seat === view.you ? "You" : (view.seats[seat]?.name ?? `Seat ${seat + 1}`));
+  const name = (seat: number): string => {
+    const sitter = view.seats[seat] ?? null;
+    return seat === view.you ? "You" : sitter === null ? `Seat ${seat + 1}` : nameWords(sitter.name);
+  };
   switch (cue.kind) {
     case "deal":
       return `Hand ${cue.handNumber}. Cards are dealt. Boot ${chipsText(view.hand.boot)}.`;
@@ -171,10 +174,10 @@ function labelOf(view: TableView, seat: number): string {
 }
 
 function feedWords(item: FeedItem): string {
-  if (item.kind === "phrase") return `${item.name}: ${PHRASES[item.phrase]}`;
-  if (item.kind === "emote") return `${item.name}: ${EMOTE_WORDS[item.emote]}.`;
-  if (item.kind === "sat") return `${item.name} sat down.`;
-  return item.kind === "left" ? `${item.name} left.` : "";
+  if (item.kind === "phrase") return `${nameWords(item.name)}: ${PHRASES[item.phrase]}`;
+  if (item.kind === "emote") return `${nameWords(item.name)}: ${EMOTE_WORDS[item.emote]}.`;
+  if (item.kind === "sat") return `${nameWords(item.name)} sat down.`;
+  return item.kind === "left" ? `${nameWords(item.name)} left.` : "";
 }
 
 /** Whether a feed item is new enough to show beside its seat. */

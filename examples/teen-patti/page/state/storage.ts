@@ -36,12 +36,7 @@ export function readProfile(): Profile | null {
   return name === "" || avatar === undefined ? null : { userId: found.userId, name, avatar };
 }
 
-/** A user id that starts like the name, so that logs are readable, and is nobody else's. */
-export function newUserId(name: string): string {
-  const start = name
-    .normalize("NFKD")
-    .replace(/[^A-Za-z0-9]/g, "")
-    .toLowerCase()
-    .slice(0, 12);
-  return `${start === "" ? "player" : start}-${randomText(10)}`;
+/** A user id says nothing of the person: it stands in the log in plain sight, and stays there when the name is erased. */
+export function newUserId(): string {
+  return `player-${randomText(16)}`;
 }

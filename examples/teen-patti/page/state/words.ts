@@ -1,6 +1,6 @@
 /** How the page words what the server says: reasons, moves, amounts. Invariant: every reason has a sentence a player understands. */
 import { isHoldfastError, rejectionOf } from "holdfast/client";
-import type { SeatStatus } from "../../src/contract.ts";
+import { ERASED_NAME, type SeatStatus, type ShownName } from "../../src/contract.ts";
 import type { LastAction, PackReason } from "../../src/rules/hand-state.ts";
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -32,6 +32,10 @@ const REASONS: Readonly<Record<string, string>> = {
   "too-many-tables": "You have opened too many tables.",
   "invalid-config": "The table cannot be opened with these settings.",
 };
+
+export function nameWords(name: ShownName): string {
+  return name ?? ERASED_NAME;
+}
 
 export function reasonWords(reason: string): string {
   return REASONS[reason] ?? `That did not work (${reason}).`;

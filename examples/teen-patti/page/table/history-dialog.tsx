@@ -1,7 +1,7 @@
 /** The hands played at this table, newest first; each opens its review. Invariant: a line for every hand the server still has. */
 import type { JSX } from "preact";
 import type { HandSummary, TableView } from "../../src/contract.ts";
-import { chipsText } from "../state/words.ts";
+import { chipsText, nameWords } from "../state/words.ts";
 import { Dialog, showDialog } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icons.tsx";
 
@@ -26,7 +26,7 @@ export function HistoryDialog({ view }: { view: TableView }): JSX.Element {
             >
               <span class="hand-line-number">#{hand.handNumber}</span>
               <span class="hand-line-text">
-                <b>{hand.winners.map((of) => (of.seat === view.you ? "You" : of.name)).join(" and ")}</b>
+                <b>{hand.winners.map((of) => (of.seat === view.you ? "You" : nameWords(of.name))).join(" and ")}</b>
                 <small>{REASON_WORDS[hand.reason]}</small>
               </span>
               <span class="hand-line-pot">{chipsText(hand.pot)}</span>

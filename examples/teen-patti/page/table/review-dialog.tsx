@@ -12,7 +12,7 @@ import type { SeatInView } from "../../src/rules/projection.ts";
 import { type Check, type CheckName, type Verdict, verifyHand } from "../../src/rules/verify.ts";
 import { attempt, isPending, theServer } from "../state/app.ts";
 import { withOwnNotes } from "../state/promises.ts";
-import { chipsText, PACK_WORDS } from "../state/words.ts";
+import { chipsText, nameWords, PACK_WORDS } from "../state/words.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { Button } from "../ui/button.tsx";
 import { Dialog, showDialog } from "../ui/dialog.tsx";
@@ -92,7 +92,7 @@ function ReviewSeat({ review, seat, isYou }: { review: Review; seat: SeatInView;
     <li class="review-seat" data-won={won > 0 || undefined}>
       <Avatar emblem={person?.avatar ?? "tiger"} of={person?.player ?? ""} />
       <span class="review-name">
-        <b>{isYou ? "You" : (person?.name ?? `Seat ${seat.seat + 1}`)}</b>
+        <b>{isYou ? "You" : person === undefined ? `Seat ${seat.seat + 1}` : nameWords(person.name)}</b>
         <small>{words}</small>
       </span>
       <span class="review-cards">

@@ -9,7 +9,7 @@ import { PHRASES } from "../../src/contract.ts";
 import type { SeatInView } from "../../src/rules/projection.ts";
 import { isFresh } from "../motion/choreography.ts";
 import { isPending } from "../state/app.ts";
-import { actionWords, chipsText, STATUS_WORDS, shortChips } from "../state/words.ts";
+import { actionWords, chipsText, nameWords, STATUS_WORDS, shortChips } from "../state/words.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { showDialog } from "../ui/dialog.tsx";
 import { EMOTE_WORDS, Emote } from "../ui/emotes.tsx";
@@ -92,7 +92,7 @@ function Sitter({ of, inHand, view }: { of: TableSeat; inHand: SeatInView | null
         type="button"
         class="portrait"
         data-anchor={`seat-${of.seat}`}
-        aria-label={isMine ? "Your seat: profile" : `${of.name}: gifts and emotes`}
+        aria-label={isMine ? "Your seat: profile" : `${nameWords(of.name)}: gifts and emotes`}
         onClick={() => showDialog(isMine ? { name: "profile" } : { name: "person", seat: of.seat })}
       >
         <Avatar emblem={of.avatar} of={of.player} />
@@ -115,7 +115,7 @@ function Sitter({ of, inHand, view }: { of: TableSeat; inHand: SeatInView | null
       )}
       <div class="plate">
         <span class="plate-name" data-testid={`name-${of.seat}`}>
-          {isMine ? "You" : of.name}
+          {isMine ? "You" : nameWords(of.name)}
         </span>
         <span class="plate-chips" data-testid={`chips-${of.seat}`}>
           <span class="chip-dot" aria-hidden="true" />
@@ -195,7 +195,10 @@ function seatWords(seat: number, view: TableView): string {
   const sitter = view.seats[seat] ?? null;
   if (sitter === null) return `Seat ${seat + 1}, free`;
   const inHand = view.hand.seats.find((of) => of.seat === seat);
-  const parts = [seat === view.you ? "Your seat" : sitter.name, `${chipsText(inHand?.chips ?? sitter.chips)} chips`];
+  const parts = [
+    seat === view.you ? "Your seat" : nameWords(sitter.name),
+    `${chipsText(inHand?.chips ?? sitter.chips)} chips`,
+  ];
   if (view.hand.dealer === seat) parts.push("dealer");
   if (inHand?.packed) parts.push("packed");
   else if (inHand !== undefined) parts.push(inHand.looked ? "seen" : "blind");

@@ -14,7 +14,7 @@ import {
   type TableView,
 } from "../../src/contract.ts";
 import { attempt, isPending, me, mySeat, theServer, toast } from "../state/app.ts";
-import { chipsText } from "../state/words.ts";
+import { chipsText, nameWords } from "../state/words.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { Button } from "../ui/button.tsx";
 import { closeDialog, Dialog, showDialog } from "../ui/dialog.tsx";
@@ -67,7 +67,7 @@ export function PersonDialog({ view, seat }: { view: TableView; seat: number }):
   const isSeated = view.you !== null;
   const chips = me.value?.balance ?? 0;
   return (
-    <Dialog title={person.name} testid="person-dialog">
+    <Dialog title={nameWords(person.name)} testid="person-dialog">
       <div class="person">
         <Avatar emblem={person.avatar} of={person.player} />
         <p class="dialog-text">{chipsText(person.chips)} chips on the table</p>

@@ -1,0 +1,104 @@
+/**
+ * `holdfast erase player/7`: destroys the key of a subject's personal data. Of a service that runs through its door; of one that
+ * is stopped in its data directory, and the log is told at the next start.
+ *
+ * Invariant: nothing is destroyed before somebody said yes.
+ */
+import { existsSync } from "node:fs";
+import { userInfo } from "node:os";
+import { createInterface } from "node:readline/promises";
+import type { Command } from "commander";
+import { openKeyFiles } from "../adapters/keys/files.ts";
+import { systemClock } from "../adapters/system/clock.ts";
+import { openDirectory } from "../adapters/system/disk.ts";
+import { systemRandom } from "../adapters/system/random.ts";
+import { HoldfastError, isErrorCode } from "../model/errors.ts";
+import { type EntityRef, formatRef } from "../model/ids.ts";
+import { keysDirectory } from "../presets/keys.ts";
+import { print, printJson } from "./print.ts";
+import { parseEntity, UsageError } from "./settings.ts";
+
+interface EraseOptions {
+  readonly url?: string;
+  readonly token?: string;
+  readonly data?: string;
+  readonly yes?: boolean;
+  readonly json?: boolean;
+}
+
+const requestMs = 30_000;
+
+export function addErase(program: Command): void {
+  program
+    .command("erase <subject>")
+    .description("destroys the key of a subject's personal data, for good")
+    .option("--url <address>", "a service that runs: its address")
+    .option("--token <token>", "an operator's token; default: the variable HOLDFAST_TOKEN")
+    .option("--data <directory>", "a service that is stopped: its data directory")
+    .option("--yes", "does not ask")
+    .option("--json", "prints JSON for programs")
+    .action(erase);
+}
+
+async function erase(text: string, options: EraseOptions): Promise<void> {
+  const subject = parseEntity(text);
+  const { url, data, json, yes } = options;
+  if ((url === undefined) === (data === undefined))
+    throw new UsageError("give --url <address> of the service, or --data <directory> if it is stopped.");
+  if (yes !== true) await confirm(text);
+  const erased = data === undefined ? await eraseAt(subject, url as string, options) : await eraseIn(subject, data);
+  if (json === true) return printJson({ subject: text, erased });
+  if (!erased) print(`There was nothing of ${text} to erase.`);
+  else if (data === undefined) print(`${text} is erased: its key is destroyed, and the log says so.`);
+  else print(`${text} is erased: its key is destroyed. The log will say so when the service has started.`);
+}
+
+async function confirm(text: string): Promise<void> {
+  if (!process.stdin.isTTY) throw new UsageError("this cannot be taken back; add --yes.");
+  const asking = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await asking.question(`Erase the personal data of ${text} for good? Type its name to go on: `);
+    if (answer.trim() !== text) throw new UsageError("nothing was erased.");
+  } finally {
+    asking.close();
+  }
+}
+
+/** @returns whether there was something to erase */
+async function eraseAt({ type, key }: EntityRef, url: string, { token }: EraseOptions): Promise<boolean> {
+  const bearer = token ?? process.env["HOLDFAST_TOKEN"];
+  let response: Response;
+  try {
+    response = await fetch(new URL(`/v1/operator/erasures/${type}/${key}`, url), {
+      method: "POST",
+      headers: bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` },
+      signal: AbortSignal.timeout(requestMs),
+    });
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new HoldfastError("disconnected", `No answer from ${url}: ${why}. Ask again; an erasure may be repeated.`);
+  }
+  const body = (await response.json().catch(() => null)) as {
+    code?: unknown;
+    detail?: unknown;
+    value?: { erased?: unknown };
+  } | null;
+  if (response.ok) return body?.value?.erased === true;
+  const code = typeof body?.code === "string" && isErrorCode(body.code) ? body.code : "unavailable";
+  throw new HoldfastError(code, typeof body?.detail === "string" ? body.detail : `It answered ${response.status}.`);
+}
+
+async function eraseIn(subject: EntityRef, data: string): Promise<boolean> {
+  const place = keysDirectory(data);
+  if (!existsSync(place)) {
+    const remedy = "Name the data directory of a service that has personal data.";
+    throw new HoldfastError("invalid-configuration", `There is no key store at ${place}. ${remedy}`);
+  }
+  const store = await openKeyFiles({ disk: openDirectory(place), random: systemRandom, create: false });
+  try {
+    const principal = { kind: "operator", id: `cli:${userInfo().username}` };
+    return (await store.erase(formatRef(subject), { principal, atMs: systemClock.now() })) !== undefined;
+  } finally {
+    await store.close();
+  }
+}
