@@ -52,6 +52,7 @@ export type { HoldfastNode, NodeOptions } from "./node-options.ts";
  * Starts a node: recovers every shard and claims it.
  * @throws `invalid-definition` two entities of one name
  * @throws `log-damaged`, `unknown-event`, `evolve-failed` the log cannot be recovered by this code
+ * @throws `unavailable` it was stopped meanwhile
  */
 export async function startNode(options: NodeOptions): Promise<HoldfastNode> {
   const node = prepareNode(options);

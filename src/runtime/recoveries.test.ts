@@ -5,27 +5,11 @@ import { createMemoryStore, type MemoryLogHooks, openMemoryLog } from "../adapte
 import { VirtualClock } from "../adapters/virtual/clock.ts";
 import { passUntil, settle } from "../adapters/virtual/drive.ts";
 import { Timeline } from "../adapters/virtual/timeline.ts";
-import { defineEntity } from "../model/entity.ts";
 import type { CallResult } from "../model/records.ts";
 import { Prng } from "../std/prng.ts";
 import { makeUuidV7 } from "../std/uuid.ts";
+import { counter } from "./counter.harness.ts";
 import { prepareNode } from "./node.ts";
-
-const counter = defineEntity("counter", {
-  state: () => ({ count: 0 }),
-  events: {
-    counted: (state) => {
-      state.count++;
-    },
-  },
-  commands: (command) => ({
-    count: command((_state, _input, context) => {
-      context.emit("counted", {});
-      return (next) => next.count;
-    }),
-  }),
-  access: () => true,
-});
 
 function prepare(hooks: MemoryLogHooks) {
   const timeline = new Timeline();

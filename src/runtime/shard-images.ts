@@ -6,7 +6,7 @@
  * 1. Only what rests on durable records is written; the stamp's `high` is above every image before that image can be read.
  * 2. A store that cannot be trusted is cleared before anything is read from it: stamp and log, code or chain do not fit.
  * 3. `count` is exact: it stands in the stamp, each write changes it in the transaction of its images, and who writes knows
- *    which entities had none. Counting the store's keys would hold up a node of two million for half a second.
+ *    which entities had none. Counting the store's keys takes 0.2 microseconds each, which a node of two million notices.
  */
 import type { ColdImage } from "../core/owner-state.ts";
 import { HoldfastError } from "../model/errors.ts";

@@ -5,26 +5,10 @@ import { createMemoryStore, openMemoryLog } from "../adapters/memory/log.ts";
 import { MemoryState, openMemoryStateStore } from "../adapters/memory/state-store.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { systemRandom } from "../adapters/system/random.ts";
-import { defineEntity } from "../model/entity.ts";
 import type { CallResult } from "../model/records.ts";
 import { makeUuidV7 } from "../std/uuid.ts";
+import { counter } from "./counter.harness.ts";
 import { type HoldfastNode, startNode } from "./node.ts";
-
-const counter = defineEntity("counter", {
-  state: () => ({ count: 0 }),
-  events: {
-    counted: (state) => {
-      state.count++;
-    },
-  },
-  commands: (command) => ({
-    count: command((_state, _input, context) => {
-      context.emit("counted", {});
-      return (next) => next.count;
-    }),
-  }),
-  access: () => true,
-});
 
 const residentEntitiesMax = 60;
 
