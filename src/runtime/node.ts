@@ -219,8 +219,8 @@ class Node implements HoldfastNode {
   }
 
   erase(call: EraseCall, done: (result: CallResult) => void): void {
-    const erased = this.#personal.eraser.erase(call);
-    this.#supervise(erased.then((result) => this.#outgoing.add(() => done(result))));
+    const answer = (result: CallResult) => this.#outgoing.add(() => done(result));
+    this.#supervise(this.#personal.eraser.erase(call).then(answer));
   }
 
   watch(call: WatchCall, listener: (news: WatchNews) => void): () => void {

@@ -198,8 +198,8 @@ async function liveAndDie(node: TestNode, lives: readonly { wishes: readonly Wis
     for (const key of rooms) shown.push(...((await node.query(room, key, "names")).value as unknown[]));
     for (const value of shown) {
       if (value === null) continue;
-      assert.ok(fate.given.has(value as string), `${String(value)} was given by somebody`);
-      assert.ok(!fate.gone.has(value as string), `${String(value)} was erased, and that was answered`);
+      assert.ok(fate.given.has(value as string), `${JSON.stringify(value)} was given by somebody`);
+      assert.ok(!fate.gone.has(value as string), `${JSON.stringify(value)} was erased, and that was answered`);
     }
     await node.restart();
     assert.equal(await raw(node), before);
