@@ -205,7 +205,8 @@ class Node implements HoldfastNode {
   }
 
   health(): Health {
-    const stored = this.#checkpointer?.stored ?? 0;
+    // a node that has stopped has closed its state store
+    const stored = this.#phase === "stopped" ? 0 : (this.#checkpointer?.stored ?? 0);
     const { readOnly } = this.#committer;
     const overBudget = this.#overBudget;
     const counts = countEntities(this.#hosts);
