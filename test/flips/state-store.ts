@@ -66,8 +66,21 @@ function split(open: Buffer, bits: readonly number[]): number[][] {
   return [...split(open, bits.slice(0, middle)), ...split(open, bits.slice(middle))];
 }
 
-/** What a store shows with each group of bits turned; it ends early if the process does. */
+/** What a store shows with each group of bits turned. A group that ends the process is told, and the next process goes on behind it. */
 async function openWith(groups: readonly (readonly number[])[]): Promise<string[]> {
+  const seen: string[] = [];
+  while (seen.length < groups.length) {
+    const { lines, ended } = await openSome(groups.slice(seen.length));
+    seen.push(...lines);
+    if (ended !== undefined) seen.push(`the process ended with ${ended}`);
+    else if (lines.length === 0) throw new Error("The process that opens stores said nothing.");
+  }
+  return seen;
+}
+
+async function openSome(
+  groups: readonly (readonly number[])[],
+): Promise<{ readonly lines: string[]; readonly ended: string | undefined }> {
   const child = spawn(process.execPath, ["--conditions=source", join(import.meta.dirname, "state-store.fixture.ts")]);
   let told = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -76,10 +89,6 @@ async function openWith(groups: readonly (readonly number[])[]): Promise<string[
   child.stderr.pipe(process.stderr);
   child.stdin.end(JSON.stringify(groups));
   const [code, signal] = (await once(child, "close")) as [number | null, string | null];
-  const seen = told
-    .trim()
-    .split("\n")
-    .filter((line) => line !== "");
-  if (code !== 0) seen.push(`the process ended with ${code ?? signal}`);
-  return seen;
+  const lines = told.split("\n").filter((line) => line !== "");
+  return { lines, ended: code === 0 ? undefined : String(code ?? signal) };
 }
