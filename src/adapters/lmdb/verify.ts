@@ -260,7 +260,7 @@ class Verifier {
 
   /** A list of page numbers: its length, then pages, blocks (minus their length, first page) and gaps (0). */
   #freed(key: Buffer, data: Buffer): void {
-    check(key.length === 8 && numberAt(key, 0) <= this.#meta.transaction);
+    check(key.length === 8 && numberAt(key, 0) > 0 && numberAt(key, 0) <= this.#meta.transaction);
     const count = numberAt(data, 0);
     check(data.length >= 8 && (count + 1) * 8 <= data.length);
     for (let index = 1; index <= count; index++) {
