@@ -105,6 +105,21 @@ const belief: readonly PlantedBug[] = [
     ),
   ),
   bug(
+    "lost-end-missed",
+    "clears a state store that has more than the log (ours, until disks lied here)",
+    edit("runtime/shard-images.ts", "    if (end <= tail) return;\n", "    if (end > 0) return;\n"),
+    edit(
+      "runtime/shard-images.ts",
+      "    if (stamp.at < trimmed ||",
+      "    if (stamp.high > tail || stamp.at < trimmed ||",
+    ),
+    edit(
+      "runtime/shard-images.ts",
+      "#fits(stamp: Stamp, { epoch, trimmed }: LogPosition)",
+      "#fits(stamp: Stamp, { epoch, tail, trimmed }: LogPosition)",
+    ),
+  ),
+  bug(
     "old-state-store-believed",
     "takes a state store whose stamp does not fit the log",
     edit(
