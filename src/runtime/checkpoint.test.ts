@@ -128,6 +128,13 @@ test("entities that may not leave memory, however many, do not keep others from 
   await persist(node, "another", 1);
 });
 
+test("a node that has stopped tells its health", async () => {
+  const node = await start(createMemoryStore(4), new MemoryState());
+  assert.ok((await execute(node, "w1", "credit", { amount: 1 })).ok);
+  await node.stop();
+  assert.equal(node.health().phase, "stopped");
+});
+
 test("after a stop a node replays nothing; after a kill only what came since the last checkpoint", async () => {
   const [store, memory] = [createMemoryStore(4), new MemoryState()];
   const id = requestId();

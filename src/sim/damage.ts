@@ -21,6 +21,7 @@ import type { World } from "./world.ts";
 
 /** What came of damage: found, without any effect, or an end of the log that nobody could miss. */
 export type DamageOutcome = "detected" | "harmless" | "shorter";
+export const damagePromise = "damage never makes wrong state";
 export type DamageCounts = Record<string, Record<DamageOutcome, number>>;
 
 export function addDamage(sum: DamageCounts, counts: DamageCounts): void {
@@ -59,7 +60,7 @@ interface Case {
 async function judge(world: World, witness: Witness, damage: Case): Promise<DamageOutcome | undefined> {
   const { copies, prng, kind, what } = damage;
   const wrong = (detail: string) => {
-    world.violated("damage never makes wrong state", `${kind.name}: ${what}: ${detail}`);
+    world.violated(damagePromise, `${kind.name}: ${what}: ${detail}`);
     return undefined;
   };
   const known = copies.known();

@@ -8,8 +8,9 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { systemClock } from "../adapters/system/clock.ts";
 import type { CampaignResult } from "./campaign.ts";
-import type { DamageCounts } from "./damage.ts";
+import { damagePromise } from "./damage.ts";
 import type { PlantedResult } from "./planted/hunt.ts";
+import type { SeedReport } from "./worker.ts";
 
 export interface Results {
   readonly campaign: CampaignResult | undefined;
@@ -26,7 +27,7 @@ export function writeReport(file: string, { campaign, planted, from }: Results):
       `Node ${process.version}, ${availableParallelism()} cores.`,
     "",
     ...(campaign === undefined ? [] : campaignLines(campaign, from)),
-    ...(campaign === undefined ? [] : damageLines(campaign.damage)),
+    ...(campaign === undefined ? [] : damageLines(campaign)),
     ...(planted === undefined ? [] : plantedLines(planted)),
   ];
   writeFileSync(file, `${lines.join("\n").trimEnd()}\n`);
@@ -51,7 +52,7 @@ function campaignLines(campaign: CampaignResult, from: number): string[] {
   ];
 }
 
-function damageLines(damage: DamageCounts): string[] {
+function damageLines({ damage, failures }: CampaignResult): string[] {
   if (Object.keys(damage).length === 0) return [];
   return [
     "## Damage, in the same campaign",
@@ -65,8 +66,11 @@ function damageLines(damage: DamageCounts): string[] {
     ...Object.entries(damage)
       .sort(([one], [other]) => (one < other ? -1 : 1))
       .map(([kind, { detected, harmless, shorter }]) => {
-        const injected = detected + harmless + shorter;
-        return `| ${kind} | ${injected} | ${detected} | ${harmless} | ${shorter} | 0 |`;
+        const isOfKind = ({ promise, detail }: SeedReport) =>
+          promise === damagePromise && detail?.startsWith(`${kind}: `);
+        const wrong = failures.filter(isOfKind).length;
+        const injected = detected + harmless + shorter + wrong;
+        return `| ${kind} | ${injected} | ${detected} | ${harmless} | ${shorter} | ${wrong} |`;
       }),
     "",
   ];

@@ -134,7 +134,8 @@ test("a scrape under load tells what was done, and holds no key, payload, error 
   assert.equal(values.get("holdfast_append_bytes_sum"), commits.bytes);
   assert.equal(values.get("holdfast_lookups_total"), lookups);
   assert.equal(values.get("holdfast_activations_total"), activations);
-  assert.ok(activations >= 400 && evictions >= 200);
+  // of 500 entities at most 302 were in memory when all of them were asked again
+  assert.ok(activations >= 198 && evictions >= 200);
   assert.equal(values.get("holdfast_entities_stored"), stored);
   assert.equal(values.get("holdfast_entities_quarantined"), 1);
   assert.equal(values.get("holdfast_calls"), 1);

@@ -97,7 +97,10 @@ test("status shows how a node is, from its admin port and, with an operator's to
     });
     const text = await holdfast("status", "--url", service.admin?.url ?? "");
     assert.equal(text.code, 0, text.err);
-    assert.match(text.out, /^phase +serving\nshards +16 serving\nentities +1 in memory, 0 in the state store\n/);
+    assert.match(
+      text.out,
+      /^phase +serving\nshards +16 serving\nentities +1 in memory, 0\.0 MB, 0 in the state store\n/,
+    );
     assert.match(text.out, /\nanswers +ok 1\n/);
     assert.match(text.out, /\ncheckpoint +2 records behind, /);
     const tokenFile = join(directory, "token");

@@ -6,7 +6,7 @@ export interface Counts {
   detected: number;
   /** Shows what was written. */
   harmless: number;
-  /** The log ends before its last block, as if that had been torn. */
+  /** Without the last block or transaction, as if the process had been killed before it. */
   endLost: number;
   readonly wrong: string[];
 }

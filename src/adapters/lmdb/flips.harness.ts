@@ -31,19 +31,22 @@ export interface Sample {
   /** As a close leaves it. */
   readonly closed: Buffer;
   readonly model: ModelStore;
+  /** What it showed before its last write. */
+  readonly before: ModelStore;
 }
 
 export async function makeSample(directory: string): Promise<Sample> {
   const store = await openLmdbStateStore({ directory, bytesMax: 1 << 24 });
-  const model = new ModelStore();
+  const [model, before] = [new ModelStore(), new ModelStore()];
   for (let round = 0; round < 3; round++) {
     model.write(writesOf(round));
+    if (round < 2) before.write(writesOf(round));
     await store.write(writesOf(round));
   }
   const path = join(directory, "state.mdb");
   const sample = readFileSync(path);
   await store.close();
-  return { open: sample, closed: readFileSync(path), model };
+  return { open: sample, closed: readFileSync(path), model, before };
 }
 
 /** Puts a data file with a seal that fits it into the directory. */

@@ -21,6 +21,8 @@ const metaPage = 0x08;
 const bigData = 0x01;
 const bigDataBytes = 24;
 const depthMax = 32;
+/** Integer keys in the free list, and a file without a directory: with others LMDB would read the file otherwise, or end the process. */
+const environmentFlags = 0x4008;
 const noRoot = 0xffff_ffff_ffff_ffffn;
 
 class Damage extends Error {}
@@ -125,6 +127,7 @@ class Verifier {
     check(page.readUInt32LE(at) === 0xbeefc0de && page.readUInt32LE(at + 4) === 2);
     check(page.readUInt32LE(at + 24) === this.#pageBytes && page.readUInt32LE(at + 72) === 0);
     check(page.readBigUInt64LE(at + 8) === 0n);
+    check(page.readUInt16LE(at + 28) === environmentFlags);
     return {
       pageBytes: this.#pageBytes,
       mapBytes: numberAt(page, at + 16),
@@ -136,8 +139,7 @@ class Verifier {
   }
 
   #tree(tree: Tree, visit: Visit): void {
-    // Integer keys of the free list; nothing else is set by us.
-    check(tree === this.#meta.main ? tree.flags === 0 : (tree.flags & 0x2f) === 0x08);
+    if (tree === this.#meta.main) check(tree.flags === 0);
     this.#counted = { branches: 0, leaves: 0, overflows: 0, entries: 0 };
     check((tree.root === undefined) === (tree.depth === 0) && tree.depth <= depthMax);
     if (tree.root !== undefined) {
@@ -258,7 +260,7 @@ class Verifier {
 
   /** A list of page numbers: its length, then pages, blocks (minus their length, first page) and gaps (0). */
   #freed(key: Buffer, data: Buffer): void {
-    check(key.length === 8 && numberAt(key, 0) <= this.#meta.transaction);
+    check(key.length === 8 && numberAt(key, 0) > 0 && numberAt(key, 0) <= this.#meta.transaction);
     const count = numberAt(data, 0);
     check(data.length >= 8 && (count + 1) * 8 <= data.length);
     for (let index = 1; index <= count; index++) {

@@ -34,11 +34,7 @@ const images: readonly PlantedBug[] = [
   bug(
     "dedup-not-stamped",
     "leaves the request ids out of what it keeps",
-    edit(
-      "runtime/keep.ts",
-      "requests: below(requestsOf(owner.dedup), at) };",
-      "requests: below([], at) };\n    void requestsOf;",
-    ),
+    edit("runtime/keep.ts", "requests: requestsBelow(owner.dedup, at) };", "requests: [] };\n    void requestsBelow;"),
   ),
   bug(
     "dedup-not-in-snapshot",
@@ -102,6 +98,21 @@ const belief: readonly PlantedBug[] = [
       "runtime/snapshot-objects.ts",
       'if (hash.digest("hex") !== ref.sha256) throw damaged(ref.name, "fails its SHA-256");',
       "hash.digest();",
+    ),
+  ),
+  bug(
+    "lost-end-missed",
+    "clears a state store that has more than the log (ours, until disks lied here)",
+    edit("runtime/shard-images.ts", "    if (end <= tail) return;\n", "    if (end > 0) return;\n"),
+    edit(
+      "runtime/shard-images.ts",
+      "    if (stamp.at < trimmed ||",
+      "    if (stamp.high > tail || stamp.at < trimmed ||",
+    ),
+    edit(
+      "runtime/shard-images.ts",
+      "#fits(stamp: Stamp, { epoch, trimmed }: LogPosition)",
+      "#fits(stamp: Stamp, { epoch, tail, trimmed }: LogPosition)",
     ),
   ),
   bug(
