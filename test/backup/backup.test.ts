@@ -151,7 +151,7 @@ test("a request that was answered before the cut is answered the same by the res
     string,
     string,
   ];
-  const service = await startAccounts(directory);
+  const service = await startAccounts(directory, { replayBudgetMs: 4 });
   await openAccounts(service);
   const load = new Load(service, 3);
   await sleep(600);
@@ -163,7 +163,7 @@ test("a request that was answered before the cut is answered the same by the res
   await service.stop(); // the last snapshots contain the request
   await backUpDirectory({ name: "b", to, directory });
   await restoreDirectory({ name: "b", from: to, directory: restored, segmentBytes });
-  const again = await startAccounts(restored);
+  const again = await startAccounts(restored, { replayBudgetMs: 4 });
   const after = await execute(again, gift, gift.requestId);
   await again.stop();
   assert.deepEqual(after, before);
