@@ -21,7 +21,7 @@ import { addVerify } from "./verify.ts";
 
 const after = `
 Exit codes: 0 done; 1 the answer is no, or an error that its code explains; 2 wrong usage.
-Nothing here but erase changes a log that is there, and a node may be running on it meanwhile.`;
+Nothing here but erase writes into a log, and a node may be running on it meanwhile; what operators do, the node records.`;
 
 export async function main(argv: readonly string[]): Promise<void> {
   // The reader of our output may have seen enough: `holdfast events table/42 | head`.

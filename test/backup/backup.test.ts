@@ -16,7 +16,7 @@ import type { LogPosition, LogReader } from "../../src/ports/log.ts";
 import { backUpDirectory, restoreDirectory } from "../../src/presets/backup.ts";
 import { drill } from "../../src/presets/drill.ts";
 import { createBackup } from "../../src/runtime/backup.ts";
-import { verifyBackup } from "../../src/runtime/backup-verify.ts";
+import { readBackup, verifyBackup } from "../../src/runtime/backup-verify.ts";
 import { Prng } from "../../src/std/prng.ts";
 import { account, outside } from "./accounts.ts";
 import {
@@ -151,7 +151,7 @@ test("a request that was answered before the cut is answered the same by the res
     string,
     string,
   ];
-  const service = await startAccounts(directory);
+  const service = await startAccounts(directory, { replayBudgetMs: 4 });
   await openAccounts(service);
   const load = new Load(service, 3);
   await sleep(600);
@@ -163,7 +163,7 @@ test("a request that was answered before the cut is answered the same by the res
   await service.stop(); // the last snapshots contain the request
   await backUpDirectory({ name: "b", to, directory });
   await restoreDirectory({ name: "b", from: to, directory: restored, segmentBytes });
-  const again = await startAccounts(restored);
+  const again = await startAccounts(restored, { replayBudgetMs: 4 });
   const after = await execute(again, gift, gift.requestId);
   await again.stop();
   assert.deepEqual(after, before);
@@ -281,7 +281,12 @@ test("a drill finds every state in which the live log's past is another than the
   await restoreDirectory({ name: "monday", from: to, directory: at("other"), segmentBytes });
   const short = await drill({ name: "tuesday", from: to, definitions, live: at("other") });
   assert.match(short.differences[0]?.detail ?? "", /another service's, or it lost records/);
-  await transfer(at("other"), ["wednesday", "thursday", "friday"], 6);
+  const { shards: wanted } = await readBackup({ name: "tuesday", from: to, clock });
+  for (let day = 1, reached = false; !reached; day++) {
+    await transfer(at("other"), [`other-${day}`], 5 + day);
+    const { shards } = await readBackup({ name: `other-${day}`, from: to, clock });
+    reached = shards.every(({ tail }, index) => tail >= (wanted[index]?.tail ?? 0));
+  }
   const other = await drill({ name: "tuesday", from: to, definitions, live: at("other") });
   assert.ok(other.differences.some(({ where, entity }) => where === "live" && entity.startsWith("account/")));
 });

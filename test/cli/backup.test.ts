@@ -1,11 +1,13 @@
 /** `holdfast backup` as a child process, beside another process that serves under load on the directory. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { type S3Server, s3SkipReason, startS3Server } from "../../src/adapters/s3/server.harness.ts";
+import { backUpDirectory } from "../../src/presets/backup.ts";
+import { openBackupPlace } from "../../src/presets/backup-place.ts";
 import { chips, countChips, settleChips, startAccounts } from "../backup/service.harness.ts";
 import { holdfast, root, service as sink, sinkDirectory, temporaryDirectory } from "./harness.ts";
 
@@ -115,6 +117,20 @@ test("a backup that is damaged is refused by every verb that rests on it, with e
     assert.match(err, /^error snapshot-damaged: /);
   }
   assert.deepEqual(readdirSync(directory), []);
+});
+
+test("what else is in a backup is written where that was said, and never left out silently", async () => {
+  const [place, out] = [join(temporaryDirectory(), "backups"), join(temporaryDirectory(), "extras")];
+  const extras = [{ name: "keys", bytes: Buffer.from("secret") }];
+  await backUpDirectory({ name: "b", to: await openBackupPlace(place), directory: await sinkDirectory(), extras });
+  const directory = join(temporaryDirectory(), "restored");
+  const args = ["restore", "b", "--from", place, "--data", directory];
+  const refused = await holdfast("backup", ...args);
+  assert.deepEqual([refused.code, /--extras <directory>/.test(refused.err)], [1, true]);
+  assert.deepEqual(readdirSync(directory), []);
+  assert.match(await must(...args, "--extras", out), /with keys\n/);
+  assert.equal(readFileSync(join(out, "keys"), "utf8"), "secret");
+  assert.equal(statSync(join(out, "keys")).mode & 0o077, 0);
 });
 
 test("a backup is deleted only if that was confirmed", async () => {
