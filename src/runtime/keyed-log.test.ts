@@ -43,20 +43,60 @@ const name = (node: HoldfastNode, text: string) =>
 const query = (node: HoldfastNode, of: string) =>
   new Promise<CallResult>((done) => node.query({ entity, query: of, input: undefined, principal }, done));
 
+/** A key store whose syncs do what the test says. */
+function withSync(memory: KeyStore, sync: () => Promise<void>): KeyStore {
+  return {
+    current: (subject) => memory.current(subject),
+    find: (subject, generation) => memory.find(subject, generation),
+    get dirty() {
+      return memory.dirty;
+    },
+    sync,
+    erase: (subject, asked) => memory.erase(subject, asked),
+    unmarked: () => memory.unmarked(),
+    marked: (erasure) => memory.marked(erasure),
+    export: () => memory.export(),
+    import: (bytes) => memory.import(bytes),
+    close: () => memory.close(),
+  };
+}
+
+test("no record is in the log before the keys of what it holds are durable", async () => {
+  const store = createMemoryStore(1);
+  const memory = await openMemoryKeys({ random: systemRandom });
+  let release = (): void => {};
+  const asked = new Promise<void>((tell) => {
+    release = tell;
+  });
+  let begun = (): void => {};
+  const begins = new Promise<void>((tell) => {
+    begun = tell;
+  });
+  const keys = withSync(memory, async () => {
+    begun();
+    await asked;
+    await memory.sync();
+  });
+  const options = { entities: [person], shardCount: 1, clock: systemClock, random: systemRandom };
+  const node = await startNode({ ...options, log: openMemoryLog({ store }), keys });
+  const tail = store.shards[0]?.tail as number;
+  const named = name(node, "Ann");
+  await begins;
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(store.shards[0]?.tail, tail);
+  release();
+  assert.ok((await named).ok);
+  assert.equal(store.shards[0]?.tail, tail + 1);
+  await node.stop();
+});
+
 test("while the key store has no space nothing is recorded, callers are told disk-full, and it goes on by itself", async () => {
   const store = createMemoryStore(1);
   const memory = await openMemoryKeys({ random: systemRandom });
   let full = true;
-  const keys: KeyStore = Object.create(memory, {
-    dirty: { get: () => memory.dirty },
-    sync: {
-      value: () => (full ? Promise.reject(new HoldfastError("disk-full", "no space")) : memory.sync()),
-    },
-    current: { value: memory.current.bind(memory) },
-    find: { value: memory.find.bind(memory) },
-    unmarked: { value: memory.unmarked.bind(memory) },
-    close: { value: memory.close.bind(memory) },
-  });
+  const keys = withSync(memory, () =>
+    full ? Promise.reject(new HoldfastError("disk-full", "no space")) : memory.sync(),
+  );
   const log = openMemoryLog({ store });
   const options = { entities: [person], shardCount: 1, clock: systemClock, random: systemRandom };
   const node = await startNode({ ...options, log, keys });

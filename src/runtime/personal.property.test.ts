@@ -156,7 +156,7 @@ const wish: fc.Arbitrary<Wish> = fc.record({
   kind: fc.constantFrom("name" as const, "name" as const, "visit" as const, "erase" as const),
   who,
 });
-const life = fc.record({ wishes: fc.array(wish, { maxLength: 8 }), turns: fc.nat({ max: 12 }) });
+const life = fc.record({ wishes: fc.array(wish, { maxLength: 8 }), turns: fc.nat({ max: 60 }) });
 
 interface Fate {
   /** Every name that was ever given, and those whose command was answered and not erased since it was. */
@@ -190,8 +190,10 @@ async function liveAndDie(node: TestNode, lives: readonly { wishes: readonly Wis
   let count = 0;
   for (const { wishes, turns } of lives) {
     for (const one of wishes) ask(node, one, fate, `secret-${one.who}-${++count}`);
+    const going = node.advance(1);
     for (let turn = 0; turn < turns; turn++) await Promise.resolve();
     await node.restart();
+    await going;
     const before = await raw(node);
     const shown: unknown[] = [];
     for (const key of people) shown.push((await node.query(person, key, "name")).value);
