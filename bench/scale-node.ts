@@ -128,7 +128,7 @@ function credit(to: HoldfastNode, entity: number, done: () => void): void {
   } as const;
   to.execute(call, (result) => {
     if (result.ok) done();
-    else if (result.code === "overloaded") setTimeout(() => credit(to, entity, done), 5);
+    else if (result.code === "overloaded") setTimeout(() => credit(to, entity, done), 20 + Math.random() * 40);
     else throw new Error(`${result.code}: ${result.detail}`);
   });
 }

@@ -215,10 +215,12 @@ export class Checkpointer implements Origins {
     const { keeps, residents } = this.#options;
     residents.look();
     while (residents.excess > 0 && !this.#closed) {
-      const { count, excess } = residents;
+      const { count, excess, evictions } = residents;
       for (const keep of keeps) await this.#makeRoomIn(keep, Math.ceil((excess * keep.host.owner.slots.size) / count));
       residents.look();
-      if (residents.count >= count) return residents.noteStaying();
+      if (residents.evictions === evictions) return residents.noteStaying();
+      // They come as fast as they leave: what else is due must not wait for that.
+      if (residents.count >= count) break;
     }
     residents.noteRoom();
   }

@@ -24,6 +24,8 @@ export class Residents {
   /** Entities in memory, and the bytes of their images, when they were counted last. */
   count = 0;
   bytes = 0;
+  /** How many have left by then, since the present incarnations began. */
+  evictions = 0;
   /** How many times as much as there may be that is. */
   #fullness = 0;
   #heapCrowded = false;
@@ -41,10 +43,11 @@ export class Residents {
 
   /** Counts. */
   look(): void {
-    this.count = this.bytes = 0;
+    this.count = this.bytes = this.evictions = 0;
     for (const { owner } of this.#hosts) {
       this.count += owner.slots.size;
       this.bytes += owner.slots.bytes;
+      this.evictions += owner.slots.evictions;
     }
     const { residentEntitiesMax, residentBytesMax } = this.#limits;
     const heapUsed = this.#heap?.usedShare() ?? 0;
