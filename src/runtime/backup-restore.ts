@@ -35,7 +35,7 @@ export async function restoreBackup(place: BackupPlace & { readonly to: RestoreT
   const catalogue = await area.read();
   for (const { name: extra, ref } of catalogue.extras) {
     if (to.takeExtra === undefined) throw nobodyTakes(extra);
-    await to.takeExtra(extra, await area.fetch(ref));
+    await to.takeExtra(extra, await area.fetchExtra(ref));
   }
   progress?.expect(catalogue.frames.reduce((sum, { length }) => sum + length, 0));
   const manifests = await restoreSnapshots(catalogue, area, place);
@@ -57,7 +57,7 @@ export async function restoreBackup(place: BackupPlace & { readonly to: RestoreT
   return await readBackup(place);
 }
 
-function nobodyTakes(extra: string): HoldfastError {
+export function nobodyTakes(extra: string): HoldfastError {
   const text = `The backup holds ${JSON.stringify(extra)} beside the service's own, and nobody takes it.`;
   const remedy = "Give `takeExtra`, or on the command line --extras <directory>.";
   return new HoldfastError("invalid-configuration", `${text} ${remedy}`, { details: { extra } });
