@@ -11,7 +11,7 @@
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { ObjectTag, SnapshotStore } from "../ports/snapshot-store.ts";
-import { type Catalogue, decodeCatalogue, encodeCatalogue } from "../wire/backup.ts";
+import { type Catalogue, decodeCatalogue, type ExtraRef, encodeCatalogue } from "../wire/backup.ts";
 import type { ObjectRef } from "../wire/snapshot.ts";
 import { digestInSlices, fetchChecked } from "./snapshot-objects.ts";
 
@@ -84,9 +84,18 @@ export class BackupArea {
     return { name, length: bytes.length, sha256: digest };
   }
 
-  /** @throws `snapshot-damaged` */
-  fetchExtra(ref: ObjectRef): Promise<Uint8Array> {
-    return fetchChecked(this.#store, { ...ref, name: this.#objectName(lastPart(ref.name)) }, () => this.turn());
+  /** As it is now: an erasure may have replaced it since the catalogue was read. @throws `snapshot-damaged` */
+  async fetchExtra({ name, ref }: ExtraRef): Promise<Uint8Array> {
+    const last = lastPart(ref.name);
+    try {
+      return await fetchChecked(this.#store, { ...ref, name: this.#objectName(last) }, () => this.turn());
+    } catch (error) {
+      const found = await this.#store.get(this.catalogueName);
+      const extras = found === undefined ? [] : decodeCatalogue(this.catalogueName, found.bytes).extras;
+      const now = extras.find((extra) => extra.name === name);
+      if (now === undefined || lastPart(now.ref.name) === last) throw error;
+      return await this.fetchExtra(now);
+    }
   }
 
   /** Last parts of the names of all objects that are there. */

@@ -9,6 +9,7 @@
  *    uses twice. So a backup can be restored whatever cuts this short.
  * 2. What no catalogue refers to is deleted only after the catalogue was replaced: whoever else has put new keys meanwhile fails
  *    to replace it, and begins again. So what a crash left behind goes at the next erasure, and what others do is not harmed.
+ *    One that would do nothing else lets such an erasure end first, or two would keep each other from it.
  * 3. It has ended when a reading found nothing to do: that is the verification.
  */
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
@@ -19,7 +20,9 @@ import { keysExtra } from "./backup-sealed.ts";
 import { manifestOf, objectNamesOf } from "./backup-verify.ts";
 
 /** More than erasures that run at the same time. */
-const triesMax = 16;
+const triesMax = 32;
+/** What nothing refers to may be another erasure's, which is about to refer to it: it is given so much time, and more later. */
+const patienceMs = 50;
 
 export interface BackupKeys {
   readonly from: SnapshotStore;
@@ -65,11 +68,12 @@ export async function changeKeys(
 ): Promise<"erased" | "nothing-to-erase" | "no-keys"> {
   const { name, from, clock, random, change } = request;
   let erased = false;
+  let before: { readonly tag: string; readonly spare: readonly string[] } = { tag: "", spare: [] };
   for (let attempt = 1; attempt <= triesMax; attempt++) {
     const area = new BackupArea({ store: from, name, clock });
     const { catalogue, tag } = await area.readTagged();
     const there = await area.objects();
-    const old = catalogue.extras.find((extra) => extra.name === keysExtra)?.ref;
+    const old = catalogue.extras.find((extra) => extra.name === keysExtra);
     if (old === undefined) return "no-keys";
     const keys = await area.fetchExtra(old);
     const changed = change(keys);
@@ -79,14 +83,26 @@ export async function changeKeys(
       manifests.filter((manifest) => manifest !== undefined),
     );
     const spare = there.filter((last) => !needed.has(last));
-    if (changed === keys && spare.length === 0) return erased ? "erased" : "nothing-to-erase";
+    if (changed === keys) {
+      if (spare.length === 0) return erased ? "erased" : "nothing-to-erase";
+      const isNew = before.tag !== tag || !spare.some((last) => before.spare.includes(last));
+      before = { tag, spare };
+      if (isNew) {
+        await pause(clock, patienceMs * attempt * (1 + (random.bytes(1)[0] as number) / 256));
+        continue;
+      }
+    }
     const ref = await area.putExtra(changed, random);
     const extras = catalogue.extras.map((extra) => (extra.name === keysExtra ? { ...extra, ref } : extra));
-    const bytes = catalogue.bytes - old.length + ref.length;
+    const bytes = catalogue.bytes - old.ref.length + ref.length;
     if (!(await area.replace({ ...catalogue, bytes, extras }, tag))) continue;
     erased = true;
-    await area.deleteObjects([...spare, lastPart(old.name)]);
+    await area.deleteObjects([...spare, lastPart(old.ref.name)]);
   }
   const text = `Others changed the keys of backup ${name} ${triesMax} times meanwhile. Ask again; an erasure may be repeated.`;
   throw new HoldfastError("unavailable", text);
+}
+
+function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((done) => void clock.after(ms, done));
 }

@@ -77,10 +77,10 @@ export async function checkBackup(catalogue: Catalogue, area: BackupArea, progre
       progress?.advance(ref.length);
     });
   }
-  for (const ref of extras) {
+  for (const extra of catalogue.extras) {
     await transfers.start(async () => {
-      await area.fetchExtra(ref);
-      progress?.advance(ref.length);
+      await area.fetchExtra(extra);
+      progress?.advance(extra.ref.length);
     });
   }
   await transfers.settle();
