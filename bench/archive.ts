@@ -129,6 +129,7 @@ async function archiveAlone(directory: string) {
       clock: systemClock,
       retention: { archive: "all" },
       recordsMin: 1,
+      waitMs: 3_600_000,
       report,
     } as const;
     const rest = async (busyMs: number) => {

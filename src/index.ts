@@ -43,11 +43,13 @@ export { isSealed, type Opened, personal, type Sealed } from "./model/sealed.ts"
 export { sendOutcome } from "./model/send-outcome.ts";
 export type { KeyStore } from "./ports/key-store.ts";
 export { type BackupRequest, backUpDirectory, type RestoreRequest, restoreDirectory } from "./presets/backup.ts";
+export { type BackupErasure, eraseInBackups } from "./presets/backup-keys.ts";
 export { openBackupPlace } from "./presets/backup-place.ts";
 export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/embedded.ts";
 export { type History, openHistory } from "./presets/history.ts";
 export type { BackupExtra } from "./runtime/backup.ts";
 export type { BackupProgress } from "./runtime/backup-area.ts";
+export type { ErasedBackup } from "./runtime/backup-erase.ts";
 export type { BackupReport } from "./runtime/backup-verify.ts";
 export { type HoldfastNode, type NodeOptions, startNode } from "./runtime/node.ts";
 export type { Figures, Health, Service } from "./runtime/service.ts";

@@ -10,6 +10,7 @@ import { systemClock } from "../adapters/system/clock.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { backUpDirectory, restoreDirectory } from "../presets/backup.ts";
 import { BackupArea, listBackups } from "../runtime/backup-area.ts";
+import { keysExtra } from "../runtime/backup-sealed.ts";
 import { type BackupReport, readBackup, verifyBackup } from "../runtime/backup-verify.ts";
 import { duration, grouped } from "../std/progress.ts";
 import { confirm } from "./ask.ts";
@@ -39,7 +40,8 @@ export function addBackup(program: Command): void {
   addDrill(withFrom(backup.command("drill <name>")));
   withFrom(backup.command("restore <name>").description("restores a backup into an empty directory"))
     .requiredOption("--data <directory>", "data directory to make; missing or empty")
-    .option("--extras <directory>", "where to write what else is in the backup, such as keys")
+    .option("--extras <directory>", "where to write what others put into the backup; keys go into the data directory")
+    .option("--erased-from <directory>", "data directory of the service: what was erased there since stays erased")
     .action(restore);
   withFrom(
     backup.command("delete <name>").description("deletes a backup, or what is left of one that was not finished"),
@@ -104,18 +106,26 @@ async function verify(name: string, { from: place, json }: FromOptions): Promise
 interface RestoreOptions extends FromOptions {
   readonly data: string;
   readonly extras?: string;
+  readonly erasedFrom?: string;
 }
 
-async function restore(name: string, { data: directory, from: place, extras, json }: RestoreOptions): Promise<void> {
+async function restore(name: string, options: RestoreOptions): Promise<void> {
+  const { data: directory, from: place, extras, erasedFrom, json } = options;
   const takeExtra =
     extras === undefined ? undefined : async (extra: string, bytes: Uint8Array) => writeExtra(extras, extra, bytes);
   const report = await withPlace({ option: "--from", place, use: "read" }, (from) => {
-    const request = { name, from, directory, ...(takeExtra === undefined ? {} : { takeExtra }) };
+    const optional = {
+      ...(takeExtra === undefined ? {} : { takeExtra }),
+      ...(erasedFrom === undefined ? {} : { erasedFrom }),
+    };
+    const request = { name, from, directory, ...optional };
     return withProgress("Restoring", (progress) => restoreDirectory({ ...request, progress }), "bytes");
   });
   if (json === true) return printJson(report);
   print(`Backup ${name} of ${time(report.madeMs)} is restored in ${directory}.`);
   printSizes(report);
+  if (report.extras.includes(keysExtra) && erasedFrom === undefined)
+    print("Erasures that never reached this backup are to be repeated: holdfast erase <subject> --data <directory>.");
   print("Before a service starts there, see to it that the one it was taken from has ended for good.");
 }
 

@@ -85,6 +85,8 @@ export const limitsDefault = {
   residentEntitiesMax: 65_536,
   /** Bytes of their images. Live objects take two to five times as much. */
   residentBytesMax: 64 * 1024 * 1024,
+  /** Bytes of snapshots that the node holds in memory until they are in the state store, decompressed blocks included; what is over that is imported before its shard is served. */
+  snapshotHeldBytesMax: 1024 * 1024 * 1024,
   /** What the replay after a crash may take, all shards together: a checkpoint is due when it would be more. */
   replayBudgetMs: 1_000,
   /** A checkpoint of a shard that changed at all, so that an idle one does not hold the log back. */
@@ -100,6 +102,8 @@ export const limitsDefault = {
   // the archive
   /** Records of a shard that may wait in its log for the archive, so that an object is worth its request: 250 KB of small ones. */
   archiveRecordsMin: 4_096,
+  /** How long records may wait for that many, ms: a shard with few of them must not hold everybody's segments. */
+  archiveWaitMs: 3_600_000,
   /** Records of a shard up to which other code replays the archive although older states would do: 16 shards of this are about 10 s. */
   archiveReplayRecordsMax: 250_000,
 

@@ -9,7 +9,7 @@
  * store that may have lost or mixed anything (power cut, copied from another machine, damaged) comes up empty.
  */
 
-import { assert, HoldfastError } from "../model/errors.ts";
+import { assert, HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { ShardId } from "../model/ids.ts";
 import type { StoredImage } from "../model/images.ts";
 
@@ -31,6 +31,10 @@ export function checkImageName(name: string): void {
 export function stateDamaged(shard: ShardId, name: string): HoldfastError {
   const detail = `The image of ${name} in the state store is not what was written; the shard is recovered without it.`;
   return new HoldfastError("state-damaged", detail, { details: { shard, name } });
+}
+
+export function isStateDamaged(error: unknown): boolean {
+  return isHoldfastError(error) && error.code === "state-damaged";
 }
 
 export interface StateStore {

@@ -14,10 +14,11 @@ import { openDirectory } from "../adapters/system/disk.ts";
 import { gatherWrites } from "../adapters/system/gathered.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
-import { type BackupExtra, createBackup } from "../runtime/backup.ts";
+import type { BackupExtra } from "../runtime/backup.ts";
 import type { BackupProgress } from "../runtime/backup-area.ts";
 import { type RestoreTarget, restoreBackup } from "../runtime/backup-restore.ts";
 import { type BackupReport, readBackup } from "../runtime/backup-verify.ts";
+import { backUpWithKeys, keysOf, keysTaker } from "./backup-keys.ts";
 import { openSnapshots, openSnapshotsToRead } from "./kept.ts";
 
 export interface BackupRequest {
@@ -25,7 +26,7 @@ export interface BackupRequest {
   readonly name: string;
   /** Where backups go: a store of its own, on another disk or in another building. It stays open. */
   readonly to: SnapshotStore;
-  /** What else belongs to the service, such as its keys. */
+  /** What else belongs to the service. Its keys go along without being named. */
   readonly extras?: readonly BackupExtra[];
   readonly progress?: BackupProgress;
 }
@@ -42,7 +43,7 @@ export async function backUpDirectory(request: BackupRequest & { readonly direct
   const { shardCount } = await openSegmentLogToRead({ directory });
   const snapshots = openSnapshotsToRead(directory);
   const look = () => openSegmentLogToRead({ directory });
-  return await createBackup({ ...options, from: { shardCount, snapshots, look }, clock: systemClock });
+  return await backUpWithKeys({ ...options, from: { shardCount, snapshots, look } }, () => keysOf(directory));
 }
 
 export interface RestoreRequest {
@@ -52,7 +53,10 @@ export interface RestoreRequest {
   readonly directory: string;
   /** Size of one file of the log. Default 16 MiB. */
   readonly segmentBytes?: number;
+  /** Takes what else is in the backup. Keys go into the directory. */
   readonly takeExtra?: RestoreTarget["takeExtra"];
+  /** Data directory of the service that the backup is of: what was erased there since is erased in what is restored. */
+  readonly erasedFrom?: string;
   readonly progress?: BackupProgress;
 }
 
@@ -63,7 +67,7 @@ export interface RestoreRequest {
  * @throws `snapshot-damaged`, `log-damaged` the backup is not what was written
  */
 export async function restoreDirectory(request: RestoreRequest): Promise<BackupReport> {
-  const { directory, segmentBytes, takeExtra, progress, name, from } = request;
+  const { directory, segmentBytes, takeExtra, erasedFrom, progress, name, from } = request;
   const place = { name, from, clock: systemClock, ...(progress === undefined ? {} : { progress }) };
   // Whatever is wrong with it shows before anything is made.
   await readBackup(place);
@@ -76,7 +80,7 @@ export async function restoreDirectory(request: RestoreRequest): Promise<BackupR
     const to: RestoreTarget = {
       snapshots,
       makeLog: (shardCount, first) => openSegmentLog({ disk: gatherWrites(disk), shardCount, begin: first, ...sizes }),
-      ...(takeExtra === undefined ? {} : { takeExtra }),
+      takeExtra: keysTaker(directory, takeExtra, erasedFrom),
     };
     const report = await restoreBackup({ ...place, to });
     await disk.syncDirectory();

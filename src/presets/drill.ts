@@ -21,12 +21,14 @@ import type { CallAttempt, EntityDefinition } from "../model/entity.ts";
 import { isHoldfastError } from "../model/errors.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { BackupProgress } from "../runtime/backup-area.ts";
+import { keysExtra } from "../runtime/backup-sealed.ts";
 import { type BackupReport, readBackup, verifyBackup } from "../runtime/backup-verify.ts";
 import { startNode } from "../runtime/node.ts";
 import { ShardSnapshots } from "../runtime/snapshots.ts";
 import { decodeImage } from "../wire/image.ts";
 import { restoreDirectory } from "./backup.ts";
 import { openKept, openSnapshotsToRead } from "./kept.ts";
+import { openKeys } from "./keys.ts";
 import { openPast } from "./snapshot-source.ts";
 
 export interface DrillRequest {
@@ -85,7 +87,7 @@ export async function drill(request: DrillRequest): Promise<DrillReport> {
     const began = clock.monotonic();
     const backup = await verifyBackup({ name, from, clock, ...optional });
     const verified = clock.monotonic();
-    // What others put in was verified; a node without a door has no use for it.
+    // What others put in was verified; a node without a door has no use for it. Keys go into the directory.
     await restoreDirectory({ name, from, directory, takeExtra: async () => {}, ...optional });
     const restored = clock.monotonic();
     const replayed = await verifyHistory(await openPast(directory), definitions);
@@ -115,15 +117,19 @@ export async function drill(request: DrillRequest): Promise<DrillReport> {
 }
 
 /** Starts a node, waits until it serves, and stops it: its states are then in its snapshots. */
-async function recoverNode(directory: string, { shardCount }: BackupReport, definitions: Definitions) {
+async function recoverNode(directory: string, { shardCount, extras }: BackupReport, definitions: Definitions) {
   const began = systemClock.monotonic();
   const log = await openSegmentLog({ directory, shardCount });
   const kept = await openKept(directory).catch(async (error: unknown) => {
     await log.close();
     throw error;
   });
+  const entities = [...definitions.values()].map(withoutOutside);
+  // A backup without keys was verified to hold nothing that is sealed.
+  const newKeys = !extras.includes(keysExtra);
+  const keys = await openKeys({ directory, entities, log, shardCount, newKeys });
   const options = { log, ...kept, clock: systemClock, random: systemRandom, shardCount, limits: { drainMs } };
-  const node = await startNode({ ...options, entities: [...definitions.values()].map(withoutOutside) });
+  const node = await startNode({ ...options, entities, ...(keys === undefined ? {} : { keys }) });
   const serveMs = systemClock.monotonic() - began;
   await node.stop();
   return { serveMs };

@@ -19,10 +19,11 @@ import { checkRetention, type Retention } from "../model/retention.ts";
 import type { KeyStore } from "../ports/key-store.ts";
 import type { LogReader } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
-import { type BackupSource, createBackup } from "../runtime/backup.ts";
+import type { BackupSource } from "../runtime/backup.ts";
 import type { BackupReport } from "../runtime/backup-verify.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
 import type { BackupRequest } from "./backup.ts";
+import { backUpWithKeys } from "./backup-keys.ts";
 import { openKept } from "./kept.ts";
 import { openKeys } from "./keys.ts";
 import type { ProgressStream } from "./progress-bar.ts";
@@ -132,7 +133,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
       .then(() => watched?.close()));
   const backup = (request: BackupRequest) => {
     if (stopping !== undefined) throw new HoldfastError("unavailable", "The service stops; back up its directory.");
-    return createBackup({ ...request, from: liveSource(log, kept.snapshots), clock: systemClock });
+    return backUpWithKeys({ ...request, from: liveSource(log, kept.snapshots) }, async () => keys?.export());
   };
   return { node, gateway: door, url: door.url, admin: watched, keys, backup: async (request) => backup(request), stop };
 }

@@ -63,7 +63,7 @@ export function openArchive(log: LogReader, objects: MemoryObjects, options: Arc
   const store = options.store ?? openMemorySnapshots({ objects, hooks });
   const reader = new ShardArchiveReader(shard, { store, clock: systemClock });
   const report = options.report ?? ((where, error) => assert.fail(`${where}: ${String(error)}`));
-  return new ShardArchive({ reader, store, log, clock: systemClock, retention, recordsMin, report });
+  return new ShardArchive({ reader, store, log, clock: systemClock, retention, recordsMin, waitMs: 3_600_000, report });
 }
 
 export function advance(archive: ShardArchive, below: Offset, nowMs = 0): Promise<Offset> {

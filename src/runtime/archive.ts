@@ -35,6 +35,8 @@ export interface ShardArchiveOptions {
   readonly retention: Required<Retention>;
   /** Fewer records than this wait in the log for more. */
   readonly recordsMin: number;
+  /** But not longer than this, by recorded time. */
+  readonly waitMs: number;
   readonly report: (where: string, error: unknown) => void;
 }
 
@@ -62,6 +64,8 @@ export class ShardArchive {
   readonly #options: ShardArchiveOptions;
   #ranges: ArchivedRange[] = [];
   #end: End | undefined;
+  /** Recorded time when something was written last; before that, of the first look. */
+  #wroteMs: number | undefined;
 
   constructor(options: ShardArchiveOptions) {
     this.#options = options;
@@ -89,24 +93,37 @@ export class ShardArchive {
     }
   }
 
+  /** Deletes what `retention` does not keep any more. @throws `unavailable` */
+  async expire(order: Omit<Advance, "below" | "silent">): Promise<void> {
+    const { retention } = this.#options;
+    if (typeof retention.archive !== "object") return;
+    const trimmed = await this.#trimmed();
+    this.#end ??= await this.#open(trimmed, order);
+    await this.#expire(order.nowMs - retention.archive.keepMs, trimmed, order);
+  }
+
   async #trimmed(): Promise<Offset> {
     const { log, reader } = this.#options;
     return (await log.tail([reader.shard]))[0]?.trimmed ?? 1;
   }
 
   async #advance(trimmed: Offset, order: Advance): Promise<Offset> {
-    const { recordsMin, retention } = this.#options;
+    const { recordsMin, waitMs, retention } = this.#options;
     // Another owner, which archives nothing, may have trimmed meanwhile.
     if (this.#end !== undefined && this.#end.at < trimmed) this.#end = undefined;
     const end = (this.#end ??= await this.#open(trimmed, order));
-    if (order.below - end.at >= (order.silent ? 1 : recordsMin)) await this.#write(end, order);
+    const waited = order.nowMs - (this.#wroteMs ??= order.nowMs) >= waitMs;
+    if (order.below - end.at >= (order.silent || waited ? 1 : recordsMin)) {
+      await this.#write(end, order);
+      this.#wroteMs = order.nowMs;
+    }
     if (typeof retention.archive === "object")
       await this.#expire(order.nowMs - retention.archive.keepMs, trimmed, order);
     return this.#end.at;
   }
 
   /** Looks how far the archive goes on from where the log begins, and reads back what was not read by this process. */
-  async #open(trimmed: Offset, { check, rest }: Advance): Promise<End> {
+  async #open(trimmed: Offset, { check, rest }: Pick<Advance, "check" | "rest">): Promise<End> {
     const { reader } = this.#options;
     this.#ranges = await reader.ranges();
     // The one before the log's beginning tells what the log's first frame must follow.
@@ -210,7 +227,7 @@ export class ShardArchive {
   }
 
   /** One after the other, the oldest first: whenever this ends, what is left has no gap. */
-  async #expire(beforeMs: number, trimmed: Offset, { check }: Advance): Promise<void> {
+  async #expire(beforeMs: number, trimmed: Offset, { check }: Pick<Advance, "check">): Promise<void> {
     for (const range of expired(this.#ranges, beforeMs, trimmed).slice(0, deletesMax)) {
       check();
       await this.#options.store.delete([range.name]);

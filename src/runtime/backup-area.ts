@@ -2,17 +2,18 @@
  * The objects of one backup in a snapshot store, and which backups a store has.
  *
  *   backups/<name>/catalogue           what it is made of; written last, by compare-and-set
- *   backups/<name>/objects/<sha256>    everything else, named by its content
+ *   backups/<name>/objects/<sha256>    everything else, named by its content; behind the digest of what others put in (extras)
+ *                                      stands a random number, since these are replaced and deleted (`backup-erase.ts`)
  *
  * Invariants: a backup needs nothing outside its own folder, so deleting one, or what a node sweeps and archives below
  * `shards/`, never harms another. Without a catalogue it is not a backup, whatever is in the folder.
  */
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { SnapshotStore } from "../ports/snapshot-store.ts";
-import { type Catalogue, decodeCatalogue, encodeCatalogue } from "../wire/backup.ts";
+import type { Clock, Random } from "../ports/clock.ts";
+import type { ObjectTag, SnapshotStore } from "../ports/snapshot-store.ts";
+import { type Catalogue, decodeCatalogue, type ExtraRef, encodeCatalogue } from "../wire/backup.ts";
 import type { ObjectRef } from "../wire/snapshot.ts";
-import { fetchChecked } from "./snapshot-objects.ts";
+import { digestInSlices, fetchChecked } from "./snapshot-objects.ts";
 
 const prefix = "backups/";
 /** With the digest behind it a name is still one of a store. */
@@ -75,14 +76,56 @@ export class BackupArea {
     return fetchChecked(this.#store, ref, () => this.turn());
   }
 
+  /** Puts an extra, under a name that no other one has. */
+  async putExtra(bytes: Uint8Array, random: Random): Promise<ObjectRef> {
+    const digest = await digestInSlices(bytes, () => this.turn());
+    const name = `${this.#objectName(digest)}-${Buffer.from(random.bytes(8)).toString("hex")}`;
+    await this.#store.put(name, bytes);
+    return { name, length: bytes.length, sha256: digest };
+  }
+
+  /** As it is now: an erasure may have replaced it since the catalogue was read. @throws `snapshot-damaged` */
+  async fetchExtra({ name, ref }: ExtraRef): Promise<Uint8Array> {
+    const last = lastPart(ref.name);
+    try {
+      return await fetchChecked(this.#store, { ...ref, name: this.#objectName(last) }, () => this.turn());
+    } catch (error) {
+      const found = await this.#store.get(this.catalogueName);
+      const extras = found === undefined ? [] : decodeCatalogue(this.catalogueName, found.bytes).extras;
+      const now = extras.find((extra) => extra.name === name);
+      if (now === undefined || lastPart(now.ref.name) === last) throw error;
+      return await this.fetchExtra(now);
+    }
+  }
+
+  /** Last parts of the names of all objects that are there. */
+  async objects(): Promise<readonly string[]> {
+    const found: string[] = [];
+    for await (const name of this.#store.list(this.#objectName(""))) found.push(lastPart(name));
+    return found;
+  }
+
+  /** @param lasts last parts of their names */
+  async deleteObjects(lasts: readonly string[]): Promise<void> {
+    await deleteAll(
+      this.#store,
+      lasts.map((last) => this.#objectName(last)),
+    );
+  }
+
   turn(): Promise<void> {
     return new Promise((done) => this.#clock.defer(done));
   }
 
   /** @throws `invalid-configuration` there is no such backup; `snapshot-damaged` */
   async read(): Promise<Catalogue> {
+    return (await this.readTagged()).catalogue;
+  }
+
+  /** With what `replace` compares. @throws as `read` */
+  async readTagged(): Promise<{ readonly catalogue: Catalogue; readonly tag: ObjectTag }> {
     const found = await this.#store.get(this.catalogueName);
-    if (found !== undefined) return decodeCatalogue(this.catalogueName, found.bytes);
+    if (found !== undefined) return { catalogue: decodeCatalogue(this.catalogueName, found.bytes), tag: found.tag };
     const text = `There is no backup ${JSON.stringify(this.#backup)} in this store. \`holdfast backup list\` shows what is there.`;
     throw new HoldfastError("invalid-configuration", text);
   }
@@ -96,6 +139,11 @@ export class BackupArea {
   async publish(catalogue: Catalogue): Promise<void> {
     const written = await this.#store.replace(this.catalogueName, encodeCatalogue(catalogue), undefined);
     if (!written.ok) throw this.#taken();
+  }
+
+  /** @returns false if the catalogue is not the one any more that was read with this tag; nothing was changed then */
+  async replace(catalogue: Catalogue, tag: ObjectTag): Promise<boolean> {
+    return (await this.#store.replace(this.catalogueName, encodeCatalogue(catalogue), tag)).ok;
   }
 
   /** Deletes what was put and turned out not to be needed; if the store does not answer, it stays. */
@@ -125,6 +173,11 @@ export class BackupArea {
     const text = `There is a backup ${JSON.stringify(this.#backup)} already. Choose another name, or delete that one first.`;
     return new HoldfastError("invalid-configuration", text);
   }
+}
+
+/** What an object is called in the folder of its backup. */
+export function lastPart(name: string): string {
+  return name.slice(name.lastIndexOf("/") + 1);
 }
 
 async function deleteAll(store: SnapshotStore, names: readonly string[]): Promise<void> {

@@ -33,9 +33,9 @@ export async function restoreBackup(place: BackupPlace & { readonly to: RestoreT
   const { name, from, clock, to, progress } = place;
   const area = new BackupArea({ store: from, name, clock });
   const catalogue = await area.read();
-  for (const { name: extra, ref } of catalogue.extras) {
-    if (to.takeExtra === undefined) throw nobodyTakes(extra);
-    await to.takeExtra(extra, await area.fetch(ref));
+  for (const extra of catalogue.extras) {
+    if (to.takeExtra === undefined) throw nobodyTakes(extra.name);
+    await to.takeExtra(extra.name, await area.fetchExtra(extra));
   }
   progress?.expect(catalogue.frames.reduce((sum, { length }) => sum + length, 0));
   const manifests = await restoreSnapshots(catalogue, area, place);
@@ -57,7 +57,7 @@ export async function restoreBackup(place: BackupPlace & { readonly to: RestoreT
   return await readBackup(place);
 }
 
-function nobodyTakes(extra: string): HoldfastError {
+export function nobodyTakes(extra: string): HoldfastError {
   const text = `The backup holds ${JSON.stringify(extra)} beside the service's own, and nobody takes it.`;
   const remedy = "Give `takeExtra`, or on the command line --extras <directory>.";
   return new HoldfastError("invalid-configuration", `${text} ${remedy}`, { details: { extra } });

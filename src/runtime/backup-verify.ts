@@ -1,14 +1,15 @@
 /**
  * Verification of a backup: every object is read again and compared with what was written, every frame is decoded, and its
- * chain followed from the snapshot to the cut.
+ * chain followed from the snapshot to the cut. A backup without keys is searched for values that need them.
  */
 import type { Epoch, Offset, ShardId } from "../model/ids.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { BackupShard, Catalogue } from "../wire/backup.ts";
-import { damaged, decodeManifest, type Manifest, type ObjectRef } from "../wire/snapshot.ts";
-import { BackupArea, type BackupProgress } from "./backup-area.ts";
+import { damaged, decodeManifest, type Manifest, type ObjectRef, type PartRef } from "../wire/snapshot.ts";
+import { BackupArea, type BackupProgress, lastPart } from "./backup-area.ts";
 import { FramesWalk, storedFrames } from "./backup-frames.ts";
+import { keysExtra, refuseSealedFrame, refuseSealedPart } from "./backup-sealed.ts";
 import { Transfers } from "./snapshot-objects.ts";
 
 export interface BackupReport {
@@ -62,19 +63,31 @@ export async function checkBackup(catalogue: Catalogue, area: BackupArea, progre
     const manifest = await manifestOf(one, area);
     if (manifest !== undefined) manifests.set(one.shard, manifest);
   }
-  const refs = [...[...manifests.values()].flatMap(objectsOf), ...catalogue.extras.map(({ ref }) => ref)];
-  const total = [...refs, ...catalogue.frames];
+  const hasKeys = catalogue.extras.some(({ name }) => name === keysExtra);
+  const parts = new Set<ObjectRef>([...manifests.values()].flatMap(partsOf));
+  const refs = [...manifests.values()].flatMap(objectsOf);
+  const extras = catalogue.extras.map(({ ref }) => ref);
+  const total = [...refs, ...extras, ...catalogue.frames];
   progress?.expect(total.reduce((sum, { length }) => sum + length, 0));
   const transfers = new Transfers();
   for (const ref of refs) {
     await transfers.start(async () => {
-      await area.fetch(ref);
+      const bytes = await area.fetch(ref);
+      if (!hasKeys && parts.has(ref)) await refuseSealedPart(ref as PartRef, bytes, () => area.turn());
       progress?.advance(ref.length);
+    });
+  }
+  for (const extra of catalogue.extras) {
+    await transfers.start(async () => {
+      await area.fetchExtra(extra);
+      progress?.advance(extra.ref.length);
     });
   }
   await transfers.settle();
   const walk = walkOf(catalogue, manifests);
-  for await (const frame of storedFrames(area, catalogue.frames, walk, { decode: true, progress })) void frame;
+  for await (const frame of storedFrames(area, catalogue.frames, walk, { decode: true, progress })) {
+    if (!hasKeys) refuseSealedFrame(frame);
+  }
   const kept = [...manifests.values()];
   const needed = [...total, ...snapshotsOf(catalogue)];
   const bytes = needed.reduce((sum, { length }) => sum + length, 0);
@@ -91,7 +104,11 @@ export async function manifestOf({ shard, snapshot }: BackupShard, area: BackupA
 }
 
 export function objectsOf(manifest: Manifest): readonly ObjectRef[] {
-  return [...manifest.layers.flatMap((layer) => layer.parts), ...manifest.requests];
+  return [...partsOf(manifest), ...manifest.requests];
+}
+
+function partsOf({ layers }: Manifest): readonly PartRef[] {
+  return layers.flatMap((layer) => layer.parts);
 }
 
 export function walkOf({ shards }: Catalogue, manifests: ReadonlyMap<ShardId, Manifest>): FramesWalk {
@@ -103,11 +120,10 @@ export function walkOf({ shards }: Catalogue, manifests: ReadonlyMap<ShardId, Ma
   return new FramesWalk(wanted);
 }
 
-/** Digests of all objects that a backup needs. */
-export function digestsOf(catalogue: Catalogue, manifests: readonly Manifest[]): Set<string> {
-  const { frames, extras } = catalogue;
-  const others = [...manifests.flatMap(objectsOf), ...frames, ...extras.map(({ ref }) => ref)];
-  return new Set([...snapshotsOf(catalogue), ...others].map(({ sha256 }) => sha256));
+/** What all objects that a backup needs are called in its folder. */
+export function objectNamesOf(catalogue: Catalogue, manifests: readonly Manifest[]): Set<string> {
+  const own = [...snapshotsOf(catalogue), ...manifests.flatMap(objectsOf), ...catalogue.frames];
+  return new Set([...own.map(({ sha256 }) => sha256), ...catalogue.extras.map(({ ref }) => lastPart(ref.name))]);
 }
 
 function snapshotsOf({ shards }: Catalogue): readonly ObjectRef[] {

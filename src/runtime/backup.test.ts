@@ -63,7 +63,7 @@ async function makeService() {
   const copy = new MemoryObjects();
   const to = openMemorySnapshots({ objects: copy });
   const make = (name: string, changes: Partial<BackupOptions> = {}) =>
-    createBackup({ name, from, to, clock, ...changes });
+    createBackup({ name, from, to, clock, random: systemRandom, ...changes });
   return { run, store, objects, from, copy, to, make, place: (name: string) => ({ name, from: to, clock }) };
 }
 

@@ -2,7 +2,8 @@
  * Backup of a whole service: a follower that stops. It reads snapshots and log as they are, of a service that runs or does
  * not, and copies them into another store.
  *
- *   snapshots of all shards --> cut: the tails of all shards at one moment --> frames from the snapshots to the cut --> catalogue
+ *   snapshots of all shards --> cut: the tails of all shards at one moment --> frames from the snapshots to the cut
+ *     --> extras, such as keys --> catalogue
  *
  * Why this is one cut through all shards: a group commit writes the frames of all shards as one step, in one order, and a
  * send leaves only when its record is durable. So below the tails of one moment there is no receipt of a send that its
@@ -11,19 +12,21 @@
  * Invariants:
  * 1. A catalogue that exists was verified by reading every object back from the copy.
  * 2. Snapshots are copied before the cut is taken, so none contains a record above it.
- * 3. The live service is read and never asked for anything. What it sweeps or trims meanwhile is copied again, newer.
+ * 3. Extras are asked for after the cut. A key is durable before a record that rests on it, so keys that are read later than
+ *    the cut are all that it needs.
+ * 4. The live service is read and never asked for anything. What it sweeps or trims meanwhile is copied again, newer.
  */
-import { HoldfastError } from "../model/errors.ts";
+import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { Offset, ShardId } from "../model/ids.ts";
-import type { Clock } from "../ports/clock.ts";
+import type { Clock, Random } from "../ports/clock.ts";
 import type { LogPosition, LogReader } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { BackupShard, Catalogue, ExtraRef } from "../wire/backup.ts";
-import { encodeManifest, type Generation, type Manifest, type ObjectRef, sha256 } from "../wire/snapshot.ts";
+import { encodeManifest, type Generation, type Manifest, type ObjectRef } from "../wire/snapshot.ts";
 import { decodeRequests } from "../wire/snapshot-requests.ts";
-import { BackupArea, type BackupProgress, checkBackupName } from "./backup-area.ts";
+import { BackupArea, type BackupProgress, checkBackupName, lastPart } from "./backup-area.ts";
 import { copyFrames, type FramesWanted } from "./backup-frames.ts";
-import { type BackupReport, checkBackup, digestsOf, objectsOf } from "./backup-verify.ts";
+import { type BackupReport, checkBackup, objectNamesOf, objectsOf } from "./backup-verify.ts";
 import { takeNewest } from "./snapshot-load.ts";
 import { ShardObjects, Transfers } from "./snapshot-objects.ts";
 
@@ -37,9 +40,10 @@ export interface BackupSource {
 
 /** An object that others put into a backup under a name of their own, and get back at a restore. */
 export interface BackupExtra {
-  /** As a backup's. */
+  /** As a backup's, and no other extra's. `keys` is the one that holds a service's keys. */
   readonly name: string;
-  readonly bytes: Uint8Array;
+  /** What gives them is asked when the frames were copied; undefined: there is nothing, and it is left out. */
+  readonly bytes: Uint8Array | (() => Promise<Uint8Array | undefined>);
 }
 
 export interface BackupOptions {
@@ -48,6 +52,7 @@ export interface BackupOptions {
   readonly from: BackupSource;
   readonly to: SnapshotStore;
   readonly clock: Clock;
+  readonly random: Random;
   readonly extras?: readonly BackupExtra[];
   readonly progress?: BackupProgress | undefined;
 }
@@ -60,21 +65,47 @@ const triesMax = 8;
  * @throws `snapshot-damaged` a shard's log was trimmed and none of its snapshots verifies, or the copy is not what was written
  * @throws `log-damaged` the log fails its checks
  * @throws `unavailable` the service makes snapshots and trims faster than they are copied
- * @throws `invalid-configuration` there is a backup of that name
+ * @throws `keys-damaged` it has sealed values and would have no keys
+ * @throws `invalid-configuration` there is a backup of that name, or are two extras of one
  */
 export async function createBackup(options: BackupOptions): Promise<BackupReport> {
-  const { name, from, to, clock, progress, extras: given = [] } = options;
-  for (const extra of given) checkBackupName(extra.name);
+  const { name, from, to, clock, random, progress, extras: given = [] } = options;
+  checkExtras(given);
   const area = new BackupArea({ store: to, name, clock });
   await area.checkFree();
   const copied = await new Copy(from, area, clock, progress).run();
   const extras: ExtraRef[] = [];
-  for (const { name: extra, bytes } of given) extras.push({ name: extra, ref: await area.put(sha256(bytes), bytes) });
+  for (const { name: extra, bytes: source } of given) {
+    const bytes = typeof source === "function" ? await source() : source;
+    if (bytes !== undefined) extras.push({ name: extra, ref: await area.putExtra(bytes, random) });
+  }
   const catalogue: Catalogue = { shardCount: from.shardCount, objects: 0, bytes: 0, extras, ...copied };
   const { manifests, ...report } = await checkBackup(catalogue, area, progress);
-  await area.publish({ ...catalogue, objects: report.objects, bytes: report.bytes });
-  await area.keepOnly(digestsOf(catalogue, manifests));
+  await publish({ ...catalogue, objects: report.objects, bytes: report.bytes }, area);
+  await area.keepOnly(objectNamesOf(catalogue, manifests));
   return { ...report, name };
+}
+
+function checkExtras(extras: readonly BackupExtra[]): void {
+  const names = extras.map(({ name }) => name);
+  for (const [index, name] of names.entries()) {
+    checkBackupName(name);
+    if (names.indexOf(name) === index) continue;
+    const text = `Two extras of a backup are called ${JSON.stringify(name)}. Keys are put in without being asked for.`;
+    throw new HoldfastError("invalid-configuration", text);
+  }
+}
+
+/** Of two backups of one name the second leaves no keys in the first one's folder. */
+async function publish(catalogue: Catalogue, area: BackupArea): Promise<void> {
+  try {
+    await area.publish(catalogue);
+  } catch (error) {
+    if (!isHoldfastError(error) || error.code !== "invalid-configuration") throw error;
+    const theirs = new Set((await area.read()).extras.map(({ ref }) => lastPart(ref.name)));
+    await area.deleteObjects(catalogue.extras.map(({ ref }) => lastPart(ref.name)).filter((last) => !theirs.has(last)));
+    throw error;
+  }
 }
 
 /** Where a shard's part of the backup begins. */

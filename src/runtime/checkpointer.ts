@@ -14,7 +14,8 @@ import type { ShardImage } from "../model/images.ts";
 import type { Limits } from "../model/limits.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LogPosition, LogReader, ShardLog } from "../ports/log.ts";
-import { Abandoned, isStateDamaged, type Keep } from "./keep.ts";
+import { isStateDamaged } from "../ports/state-store.ts";
+import { Abandoned, type Keep } from "./keep.ts";
 import type { Origins } from "./recovery.ts";
 import type { Residents } from "./residents.ts";
 import type { ShardHost } from "./shard-host.ts";
@@ -25,6 +26,8 @@ const lookMs = 250;
 const restFactor = 4;
 /** Entities that are looked through for eviction in one go: about a millisecond. */
 const evictSlice = 2_000;
+/** Between looks for what the archive need not keep any more. */
+const expireMs = 3_600_000;
 /** Between looks whether the records of a slice are durable. */
 const durableMs = 1;
 /** What replaying a record costs: `bench/main.ts --only recovery`, with room for larger events. */
@@ -52,6 +55,9 @@ export class Checkpointer implements Origins {
   #closed = false;
   /** The work is the last before the end: it does not rest. */
   #hurry = false;
+  #relievedMs = 0;
+  /** When the archive was looked through for what may go, by the monotonic clock. */
+  #expiredMs = 0;
   /** An import that is not done by then is given up; the next start begins with the snapshot again. */
   #importUntilMs = Number.POSITIVE_INFINITY;
 
@@ -77,6 +83,9 @@ export class Checkpointer implements Origins {
     const { residents } = this.#options;
     residents.look();
     if (residents.excess === 0) return undefined;
+    const { clock } = this.#options;
+    if (residents.isHeapAlone && clock.monotonic() - this.#relievedMs < lookMs) return undefined;
+    this.#relievedMs = clock.monotonic();
     this.#hurry = true;
     return this.#makeRoom().finally(() => {
       this.#hurry = this.#closed;
@@ -133,7 +142,27 @@ export class Checkpointer implements Origins {
     await this.#makeRoom();
     for (const keep of this.#options.keeps) {
       if (this.#closed) return;
-      if (this.#due(keep)) await this.#try(keep);
+      if (!this.#due(keep)) continue;
+      await this.#try(keep);
+      // Entities came in meanwhile.
+      await this.#makeRoom();
+    }
+    await this.#expire();
+  }
+
+  /** What the archive need not keep any more, also of shards to which nothing comes: by the time of the node's last record. */
+  async #expire(): Promise<void> {
+    const { keeps, clock } = this.#options;
+    if (clock.monotonic() - this.#expiredMs < expireMs) return;
+    this.#expiredMs = clock.monotonic();
+    const nowMs = keeps.reduce((most, { host }) => Math.max(most, host.owner.timeMs), 0);
+    for (const keep of keeps) {
+      const { owner } = keep.host;
+      if (owner.phase !== "serving" || this.#closed) continue;
+      const check = () => keep.checkAlive(owner);
+      await keep.archive?.expire({ nowMs, check, rest: (busyMs) => this.#rest(busyMs) }).catch((error: unknown) => {
+        if (!(error instanceof Abandoned)) this.#options.report(`the archive of shard ${keep.host.shard}`, error);
+      });
     }
   }
 
@@ -142,7 +171,7 @@ export class Checkpointer implements Origins {
     const { limits, clock, keeps } = this.#options;
     const records = keep.host.owner.durable - keep.checkpointAt;
     if (keep.host.owner.phase !== "serving") return false;
-    if (keep.isImporting) return true;
+    if (keep.isImporting) return keep.isImportDue;
     const old = clock.monotonic() - keep.checkpointMs >= limits.checkpointMs;
     // A shard that fell silent is seen to until its whole log may go, or it would keep everybody's oldest segment.
     if (records <= 0) return old && keep.hasSnapshots && keep.trimmedAt < keep.checkpointAt;
@@ -168,7 +197,10 @@ export class Checkpointer implements Origins {
       if (isStateDamaged(error)) {
         // Only the incarnation that was looked at; a later one finds out for itself.
         if (keep.host.owner === owner && owner.phase === "serving") keep.host.abandon(error);
-      } else if (!(error instanceof Abandoned)) this.#options.report(`checkpoint of shard ${keep.host.shard}`, error);
+      } else if (!(error instanceof Abandoned)) {
+        if (keep.isImporting) keep.delayImport();
+        this.#options.report(`checkpoint of shard ${keep.host.shard}`, error);
+      }
     }
     keep.checkpointMs = this.#options.clock.monotonic();
   }
@@ -176,9 +208,11 @@ export class Checkpointer implements Origins {
   async #checkpoint(keep: Keep): Promise<void> {
     const { owner } = keep.host;
     if (keep.isImporting) {
-      await keep.import(owner, (busyMs) => {
+      await keep.import(owner, async (busyMs) => {
         if (this.#options.clock.monotonic() > this.#importUntilMs) throw new Abandoned();
-        return this.#rest(busyMs);
+        await this.#rest(busyMs);
+        // Entities that are asked for come in meanwhile, and have to leave again.
+        await this.#makeRoom();
       });
     }
     const image = keep.present();
@@ -206,7 +240,6 @@ export class Checkpointer implements Origins {
     const order = { below: before, silent, nowMs: image.timeMs, rest, check: () => keep.checkAlive(owner) };
     const archived = (await keep.archive?.advance(order)) ?? before;
     if (archived > 1 && !keep.halted) await this.#options.log.trim(keep.host.shard, archived);
-    keep.archivedTo = archived;
     keep.trimmedAt = archived;
   }
 
@@ -219,8 +252,9 @@ export class Checkpointer implements Origins {
       for (const keep of keeps) await this.#makeRoomIn(keep, Math.ceil((excess * keep.host.owner.slots.size) / count));
       residents.look();
       if (residents.evictions === evictions) return residents.noteStaying();
-      // They come as fast as they leave: what else is due must not wait for that.
-      if (residents.count >= count) break;
+      // They come as fast as they leave: what else is due must not wait for that. And a heap shows only when it was
+      // collected what has left it.
+      if (residents.count >= count || residents.isHeapAlone) break;
     }
     residents.noteRoom();
   }

@@ -30,9 +30,9 @@ export interface Sources {
 export function healthOf(sources: Sources): Health {
   const { hosts, keeps, tally, phase, readOnly, progress, recoveringMs } = sources;
   let [stored, unarchived] = [0, 0];
-  for (const { images, trimBelow, archivedTo } of keeps) {
+  for (const { images, trimBelow, trimmedAt } of keeps) {
     stored += images.count;
-    unarchived += Math.max(0, trimBelow - archivedTo);
+    unarchived += Math.max(0, trimBelow - trimmedAt);
   }
   const { overBudget } = tally;
   const health = { phase, ...progress, readOnly, stored, unarchived, overBudget, ...countEntities(hosts) };

@@ -8,16 +8,18 @@
 import { requestsBelow } from "../core/dedup.ts";
 import type { Owner } from "../core/owner-state.ts";
 import type { EntityDefinition } from "../model/entity.ts";
-import { assert, HoldfastError, isHoldfastError } from "../model/errors.ts";
-import { type Epoch, type Offset, parseRef } from "../model/ids.ts";
+import { assert, type HoldfastError } from "../model/errors.ts";
+import { type Offset, parseRef } from "../model/ids.ts";
 import type { ShardImage, StoredImage } from "../model/images.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LogPosition } from "../ports/log.ts";
+import { isStateDamaged } from "../ports/state-store.ts";
 import { sortInSlices } from "../std/sort-in-slices.ts";
+import type { Lent } from "../wire/snapshot-part-lookup.ts";
 import type { ShardArchive } from "./archive.ts";
 import type { ShardArchiveReader } from "./archive-reader.ts";
 import { type Codes, converterOf, planFor, sameCodes } from "./codes.ts";
-import { LogMoved } from "./recovery.ts";
+import { checkTold } from "./recovery.ts";
 import type { ShardHost } from "./shard-host.ts";
 import type { ShardImages } from "./shard-images.ts";
 import { highOf, SnapshotImport } from "./snapshot-import.ts";
@@ -31,6 +33,9 @@ export class Abandoned extends Error {}
 const sliceImages = 64;
 /** Images of one slice when memory is more urgent than latency: fewer transactions. */
 const sliceImagesHasty = 2_048;
+
+/** Restores in a row whose images could not be read. */
+const restoresMax = 4;
 
 /** Names that are sorted in one go: about a millisecond. */
 const sortSlice = 2_048;
@@ -48,6 +53,8 @@ export interface KeepParts {
   readonly position: () => Promise<LogPosition>;
   /** `archiveReplayRecordsMax` */
   readonly replayRecordsMax: number;
+  /** What the node may hold of snapshots in memory, `snapshotHeldBytesMax`. */
+  readonly lent: Lent;
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
   /** Something outside is damaged; the work went on without it. */
   readonly report: (where: string, error: unknown) => void;
@@ -65,14 +72,16 @@ export class Keep {
   readonly archive: ShardArchive | undefined;
   readonly #parts: KeepParts;
   readonly #snapshots: ShardSnapshots | undefined;
-  readonly #codes: Codes;
   readonly #clock: Clock;
   /** Entities that changed since the last snapshot; undefined when the state store has to be searched for them. */
   #changed: Set<string> | undefined = new Set();
+  /** The newest snapshot contains everything below it. */
   #snapshotAt: Offset = 0;
   #importing: SnapshotImport | undefined;
+  /** The state store is being filled for the next incarnation: the one before writes nothing more. */
+  #restoring = false;
   /** The log was trimmed up to there by this incarnation; nothing below is kept for a restart. */
-  trimmedAt: Offset = 0;
+  trimmedAt: Offset = 1;
   /** When the last snapshot was made, by the monotonic clock. */
   snapshotMs = 0;
   /** How often in a row the log did not follow what was restored: after the first no store is used, then no snapshot. */
@@ -93,9 +102,8 @@ export class Keep {
   stampedMs = 0;
   /** The node's own code is broken: what is in memory is not to be believed any more. */
   halted = false;
-  /** Below which the log could be trimmed, and below which the archive lets it. */
+  /** Below which the log could be trimmed, were it not for the archive. */
   trimBelow: Offset = 1;
-  archivedTo: Offset = 1;
   /** Entities that were brought in until the last checkpoint. */
   activationsBefore = 0;
 
@@ -105,12 +113,10 @@ export class Keep {
     this.archive = parts.archive;
     this.#parts = parts;
     this.#snapshots = parts.snapshots;
-    this.#codes = parts.codes;
     this.#clock = parts.clock;
     this.#report = parts.report;
   }
 
-  /** The newest snapshot contains everything below it. */
   get snapshotAt(): Offset {
     return this.#snapshotAt;
   }
@@ -122,21 +128,24 @@ export class Keep {
   /** Puts the host into the newest state that fits: the state store's, else a snapshot's, else none. */
   async restore(position: LogPosition): Promise<void> {
     // What an incarnation before has under way must have landed before the store is asked how far it goes.
+    this.#restoring = true;
     await this.#turn;
-    this.#importing = undefined;
+    this.#endImport();
     if (this.host.damaged) await this.images.clear();
     this.host.damaged = false;
     const image = (await this.#fromStore(position)) ?? (await this.#fromSnapshot(position));
     this.#throughArchive = image === undefined && position.trimmed > 1;
     this.host.reset(position.tail, image);
+    this.#restoring = false;
     this.checkpointAt = image?.at ?? 1;
     this.stampedMs = this.#clock.monotonic();
     this.activationsBefore = 0;
-    this.trimmedAt = 0;
+    this.trimmedAt = this.trimBelow = 1;
     try {
       for (const name of [...this.images.busy()]) this.host.step({ kind: "activate", entity: parseRef(name) });
     } catch (error) {
-      if (!isStateDamaged(error)) throw error;
+      // An image that is whole and yet none: older snapshots may do, then the log alone.
+      if (!isStateDamaged(error) || ++this.#doubts > restoresMax) throw error;
       return this.restore(position);
     }
   }
@@ -178,12 +187,12 @@ export class Keep {
     const { snapshot, problems, told } = loaded;
     for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);
     const high = Math.max(told, snapshot === undefined ? 1 : highOf(snapshot.manifest));
-    await this.#checkTold(snapshot?.image.epoch ?? 0, high, position);
+    await checkTold(this.host.shard, { tail: high, epoch: snapshot?.image.epoch ?? 0 }, position, this.#parts.position);
     if (snapshot === undefined) return undefined;
     const { image, manifest } = snapshot;
     if (image.epoch > position.epoch) return undefined;
     const { trimmed, tail } = position;
-    const needed = image.at < trimmed || !sameCodes(manifest.codes, this.#codes);
+    const needed = image.at < trimmed || !sameCodes(manifest.codes, this.#parts.codes);
     const begin = needed ? await this.#archiveBegin(trimmed) : trimmed;
     if (image.at < begin) return undefined;
     const past = { logWhole: trimmed <= 1, archiveWhole: begin <= 1, records: tail - 1 };
@@ -192,7 +201,7 @@ export class Keep {
     // Log and archive tell it all again, by the code that there is now.
     if (plan === "replay") return undefined;
     const convert = plan === "take" ? (stored: StoredImage) => stored : converterOf(manifest.codes, definitions);
-    const importing = new SnapshotImport(snapshot, convert, this.images);
+    const importing = new SnapshotImport({ snapshot, convert, images: this.images, lent: this.#parts.lent });
     this.#snapshotAt = image.at;
     // What other code evolved is converted before it is served: an author's `migrate` that throws refuses the start.
     if (plan === "take" && (await importing.begin())) this.#importing = importing;
@@ -212,27 +221,31 @@ export class Keep {
   async import(owner: Owner, rest: (busyMs: number) => Promise<void>): Promise<void> {
     const importing = this.#importing;
     if (importing === undefined) return;
-    for await (const slice of importing.slices(sliceImages)) {
-      const startedMs = this.#clock.monotonic();
-      await this.#inTurn(async () => {
-        this.checkAlive(owner);
-        if (this.#importing === importing) await this.images.import(slice);
+    const check = () => {
+      this.checkAlive(owner);
+      if (this.#importing !== importing) throw new Abandoned();
+    };
+    const store = (slice: readonly StoredImage[]) =>
+      this.#inTurn(() => {
+        check();
+        return this.images.import(slice);
       });
-      await rest(this.#clock.monotonic() - startedMs);
-    }
-    if (this.#importing !== importing) throw new Abandoned();
+    await importing.run(store, rest, () => this.#clock.monotonic());
+    check();
     this.images.imported();
-    this.#importing = undefined;
+    this.#endImport();
   }
 
-  /** The log has what the snapshot has: if not, it grew since its tail was read, or has lost records. */
-  async #checkTold(epoch: Epoch, high: Offset, position: LogPosition): Promise<void> {
-    if (high <= position.tail && epoch <= position.epoch) return;
-    const now = await this.#parts.position();
-    if (now.tail > position.tail || now.epoch > position.epoch) throw new LogMoved();
-    if (high <= position.tail) return;
-    const detail = `The log of shard ${this.host.shard} ends at ${position.tail}; a snapshot has records up to ${high}. The log has lost records, or is another one.`;
-    throw new HoldfastError("log-damaged", detail);
+  #endImport(): void {
+    this.#importing = this.#importing?.end();
+  }
+
+  get isImportDue(): boolean {
+    return this.#importing?.isDue(this.#clock.monotonic()) === true;
+  }
+
+  delayImport(): void {
+    this.#importing?.delay(this.#clock.monotonic());
   }
 
   /** Where log and archive begin together. */
@@ -262,6 +275,7 @@ export class Keep {
   async #writeBack(count: number, { durable, now, hasty }: Slicing): Promise<{ count: number; busyMs: number }> {
     const { host } = this;
     const { owner } = host;
+    if (this.#restoring) return { count: 0, busyMs: 0 };
     let startedMs = now();
     const images = host.collect(Math.min(count, hasty ? sliceImagesHasty : sliceImages));
     if (images.length === 0) return { count: 0, busyMs: 0 };
@@ -330,7 +344,7 @@ export class Keep {
       const { trimBelow, problems } = await this.#snapshots.save({
         image,
         images,
-        codes: this.#codes,
+        codes: this.#parts.codes,
         again: this.#snapshotAt === image.at,
       });
       // There was one of this offset: what changed since is for the next.
@@ -380,11 +394,7 @@ export class Keep {
 
   /** @throws Abandoned the incarnation is over, or the node is */
   checkAlive(owner: Owner): void {
-    if (this.halted || this.host.owner !== owner || owner.phase === "released") throw new Abandoned();
+    if (this.halted || this.#restoring || this.host.owner !== owner || owner.phase === "released")
+      throw new Abandoned();
   }
-}
-
-/** What a state store throws for an image that is not what was written. */
-export function isStateDamaged(error: unknown): boolean {
-  return isHoldfastError(error) && error.code === "state-damaged";
 }

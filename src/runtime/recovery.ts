@@ -40,6 +40,26 @@ const attemptsMax = 5;
 export class LogMoved extends Error {}
 
 /**
+ * The log has what is kept beside it of its records: if not, it grew since its tail was read, or has lost records.
+ * @param told how far it once went
+ * @throws LogMoved
+ * @throws `log-damaged`
+ */
+export async function checkTold(
+  shard: ShardId,
+  told: Pick<LogPosition, "tail" | "epoch">,
+  position: LogPosition,
+  look: () => Promise<LogPosition>,
+): Promise<void> {
+  if (told.tail <= position.tail && told.epoch <= position.epoch) return;
+  const now = await look();
+  if (now.tail > position.tail || now.epoch > position.epoch) throw new LogMoved();
+  if (told.tail <= position.tail) return;
+  const detail = `The log of shard ${shard} ends at ${position.tail}; a snapshot has records up to ${told.tail}. The log has lost records, or is another one.`;
+  throw new HoldfastError("log-damaged", detail);
+}
+
+/**
  * @throws `log-damaged`, `unknown-event`, `evolve-failed`: the log and this code do not fit
  * @throws `fenced` somebody else keeps claiming the shards
  */

@@ -71,6 +71,12 @@ export class Residents {
     this.#staying = 0;
   }
 
+  /** The entities are within their limits; it is the heap that is too full. */
+  get isHeapAlone(): boolean {
+    const { residentEntitiesMax, residentBytesMax } = this.#limits;
+    return this.count <= residentEntitiesMax && this.bytes <= residentBytesMax;
+  }
+
   get pressed(): boolean {
     return this.#fullness - this.#staying > pressedFactor;
   }

@@ -98,11 +98,7 @@ export class ShardImages {
   /** The store is empty; until `imported` what it does not have is asked of `behind`, and it has no stamp. */
   begin(behind: Behind, high: Offset): void {
     this.#behind = behind;
-    this.#high = high;
-  }
-
-  get isComplete(): boolean {
-    return this.#behind === undefined;
+    this.#high = Math.max(this.#high, high);
   }
 
   /** Writes those of these that the store does not have: what it has is newer. */

@@ -66,7 +66,8 @@ export function makeShards(options: ShardsOptions, around: HostSurroundings): Sh
   const patient = place && new ArchivedLog(log, { store: place, clock, patience: patienceOf(options) });
   const past = place === undefined ? log : new ArchivedLog(log, { store: place, clock });
   const { definitions, limits } = owner;
-  const common = { codes: codesOf(definitions), clock, definitions, report };
+  const lent = { bytes: limits.snapshotHeldBytesMax };
+  const common = { lent, codes: codesOf(definitions), clock, definitions, report };
   const hosts: ShardHost[] = [];
   const keeps: Keep[] = [];
   for (let shard = 0; shard < count; shard++) {
@@ -97,9 +98,19 @@ function makeArchive(
   shard: ShardId,
   retention: Required<Retention>,
 ): ShardArchive {
+  const { archiveRecordsMin, archiveWaitMs } = owner.limits;
   // Without patience: a trim that cannot be archived is tried again with the next checkpoint.
   const reader = new ShardArchiveReader(shard, { store, clock });
-  return new ShardArchive({ reader, store, log, clock, retention, recordsMin: owner.limits.archiveRecordsMin, report });
+  return new ShardArchive({
+    reader,
+    store,
+    log,
+    clock,
+    retention,
+    recordsMin: archiveRecordsMin,
+    waitMs: archiveWaitMs,
+    report,
+  });
 }
 
 /** A recovery that needs the archive waits for it. */

@@ -9,13 +9,14 @@ import type { Offset } from "../model/ids.ts";
 import type { ShardImage, StoredImage } from "../model/images.ts";
 import type { Generation, Manifest, ObjectRef, PartRef } from "../wire/snapshot.ts";
 import { readPart } from "../wire/snapshot-part.ts";
+import type { Lent } from "../wire/snapshot-part-lookup.ts";
 import { decodeRequests, joinRequests } from "../wire/snapshot-requests.ts";
 import { type FoundHead, fetchManifest, findHead, isDamage, problemOf, type SnapshotProblem } from "./snapshot-head.ts";
 import { readLayers } from "./snapshot-layers.ts";
 import { SnapshotLookup } from "./snapshot-lookup.ts";
 import { type ShardObjects, Transfers } from "./snapshot-objects.ts";
 
-/** Of one shard, compressed. Recovering some shards at a time, a node holds that many times this. */
+/** Of one shard, compressed, while it is loaded; what is held until it is imported is lent by the node. */
 const heldBytesMax = 64 * 1024 * 1024;
 
 export interface LoadResult {
@@ -137,10 +138,17 @@ export class LoadedSnapshot {
   }
 
   /** Answers for single entities at once; undefined if the snapshot is too large to be held in memory. */
-  lookup(): SnapshotLookup | undefined {
+  lookup(lent: Lent): SnapshotLookup | undefined {
     const { layers } = this.manifest;
     if (!layers.every(({ parts }) => parts.every(({ name }) => this.#held.has(name)))) return undefined;
-    return new SnapshotLookup(layers, ({ name }) => this.#held.get(name) as Uint8Array);
+    return new SnapshotLookup(layers, ({ name }) => this.#held.get(name) as Uint8Array, lent);
+  }
+
+  /** What it takes in memory. */
+  get heldBytes(): number {
+    let bytes = 0;
+    for (const part of this.#held.values()) bytes += part.length;
+    return bytes;
   }
 
   turn(): Promise<void> {

@@ -8,17 +8,14 @@
  */
 import type { StoredImage } from "../model/images.ts";
 import type { Layer, PartRef } from "../wire/snapshot.ts";
-import { PartLookup } from "../wire/snapshot-part-lookup.ts";
-
-/** Of one shard, until it is imported: 200,000 entities of 300 bytes. What is over that is decompressed each time. */
-const decompressedBytesMax = 64 * 1024 * 1024;
+import { type Lent, PartLookup } from "../wire/snapshot-part-lookup.ts";
 
 export class SnapshotLookup {
   /** Of each layer, in the order of their names; they do not overlap. */
   readonly #layers: readonly (readonly PartLookup[])[];
 
-  constructor(layers: readonly Layer[], bytesOf: (part: PartRef) => Uint8Array) {
-    const lent = { bytes: decompressedBytesMax };
+  /** @param lent what may be taken for blocks that were decompressed */
+  constructor(layers: readonly Layer[], bytesOf: (part: PartRef) => Uint8Array, lent: Lent) {
     this.#layers = layers.map(({ parts }) => parts.map((part) => new PartLookup(part, bytesOf(part), lent)));
   }
 

@@ -93,13 +93,18 @@ export async function fetchChecked(
   if (found === undefined) throw damaged(ref.name, "is missing");
   const { bytes } = found;
   if (bytes.length !== ref.length) throw damaged(ref.name, `has ${bytes.length} bytes instead of ${ref.length}`);
+  if ((await digestInSlices(bytes, turn)) !== ref.sha256) throw damaged(ref.name, "fails its SHA-256");
+  return bytes;
+}
+
+/** SHA-256, hexadecimal. */
+export async function digestInSlices(bytes: Uint8Array, turn: () => Promise<void>): Promise<string> {
   const hash = createHash("sha256");
   for (let from = 0; from < bytes.length; from += sliceBytes) {
     hash.update(bytes.subarray(from, from + sliceBytes));
     await turn();
   }
-  if (hash.digest("hex") !== ref.sha256) throw damaged(ref.name, "fails its SHA-256");
-  return bytes;
+  return hash.digest("hex");
 }
 
 /** Runs transfers, a few at a time. After the first failure every call throws it. */

@@ -96,9 +96,12 @@ export class WarmUp {
 
   #room(): boolean {
     const { hosts, limits } = this.#options;
-    let hot = 0;
-    for (const { owner } of hosts) hot += owner.slots.size;
-    return hot + sliceEntities <= limits.residentEntitiesMax;
+    let [hot, bytes] = [0, 0];
+    for (const { owner } of hosts) {
+      hot += owner.slots.size;
+      bytes += owner.slots.bytes;
+    }
+    return hot + sliceEntities <= limits.residentEntitiesMax && bytes < limits.residentBytesMax;
   }
 
   async #rest(busyMs: number): Promise<void> {

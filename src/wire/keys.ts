@@ -11,8 +11,9 @@
  */
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
-import type { Erasure } from "../model/erasure.ts";
+import type { Asked, Erasure } from "../model/erasure.ts";
 import { HoldfastError } from "../model/errors.ts";
+import { IdTable } from "../std/id-table.ts";
 
 export const slotBytes = 64;
 export const noteBytes = 512;
@@ -142,6 +143,7 @@ export interface ExportedKeys {
   readonly notes: Buffer;
 }
 
+const exported = "The exported keys";
 const exportHead = 16;
 const digestBytes = 32;
 
@@ -160,23 +162,67 @@ export function unpackKeys(bytes: Uint8Array): ExportedKeys {
   const end = all.length - digestBytes;
   const fits =
     end >= exportHead && createHash("sha256").update(all.subarray(0, end)).digest().equals(all.subarray(end));
-  if (!fits || all.toString("latin1", 0, 7) !== "HFKEYX1") throw keysDamaged("The exported keys", "fail their checks");
+  if (!fits || all.toString("latin1", 0, 7) !== "HFKEYX1") throw keysDamaged(exported, "fail their checks");
   const slotsEnd = exportHead + all.readUInt32LE(8) * slotBytes;
   return { slots: all.subarray(exportHead, slotsEnd), notes: all.subarray(slotsEnd, end) };
 }
 
 /**
- * An erasure applied to keys that were exported before it: the same object, with a tombstone in place of the subject's key.
+ * An erasure applied to keys that were exported before it: the same keys, with a tombstone in place of the subject's.
+ * @param asked who asked: then the service that is started with these keys tells its log of it
+ * @returns the same bytes if they hold no key of the subject
  * @throws `keys-damaged`
  */
-export function exportWithout(bytes: Uint8Array, subject: string): Uint8Array {
-  const { slots, notes } = unpackKeys(bytes);
+export function exportWithout(bytes: Uint8Array, subject: string, asked?: Asked): Uint8Array {
   const hash = hashOfSubject(subject);
-  const kept = Buffer.from(slots);
-  for (let at = 0; at < kept.length; at += slotBytes) {
-    const slot = readSlot(kept, at, "The exported keys");
-    if (slot?.state !== "live" || Buffer.compare(slot.hash, hash) !== 0) continue;
-    writeSlot(kept, at, { ...slot, hash, state: "erased" });
+  const note = ({ generation }: KeySlot): Erasure[] =>
+    asked === undefined ? [] : [{ subject, generation, principal: asked.principal, atMs: asked.atMs }];
+  return exportErased(bytes, (slot) => (Buffer.compare(slot.hash, hash) === 0 ? note(slot) : undefined));
+}
+
+/**
+ * The same for every erasure that a later export of the same key store shows.
+ * @throws `keys-damaged`
+ */
+export function exportErasedBy(bytes: Uint8Array, later: Uint8Array): Uint8Array {
+  const { slots } = unpackKeys(later);
+  const bySubject = new IdTable(0);
+  for (let at = 0; at < slots.length; at += slotBytes) {
+    const slot = readSlot(slots, at, exported);
+    if (slot !== undefined && slot.state !== "void") bySubject.add(Uint8Array.from(slot.hash), at / slotBytes + 1);
   }
-  return packKeys({ slots: kept, notes });
+  return exportErased(bytes, ({ hash, generation }) => {
+    const index = bySubject.get(hash);
+    const now = index === 0 ? undefined : readSlot(slots, (index - 1) * slotBytes, exported);
+    if (now === undefined) return undefined;
+    return now.generation > generation || (now.generation === generation && now.state === "erased") ? [] : undefined;
+  });
+}
+
+/** True if a later export of one key store has the same slots and perhaps more: then nothing was erased in between. */
+export function beginsAlike(bytes: Uint8Array, later: Uint8Array): boolean {
+  const slotsIn = (all: Uint8Array) =>
+    all.subarray(
+      exportHead,
+      exportHead + Buffer.from(all.buffer, all.byteOffset, all.length).readUInt32LE(8) * slotBytes,
+    );
+  const [slots, laterSlots] = [slotsIn(bytes), slotsIn(later)];
+  return Buffer.compare(slots, laterSlots.subarray(0, slots.length)) === 0;
+}
+
+/** @param erasuresOf undefined: the live slot stays; else it becomes a tombstone, and these are noted */
+function exportErased(bytes: Uint8Array, erasuresOf: (slot: KeySlot) => readonly Erasure[] | undefined): Uint8Array {
+  const { slots, notes } = unpackKeys(bytes);
+  const kept = Buffer.from(slots);
+  const more: Buffer[] = [];
+  let changed = false;
+  for (let at = 0; at < kept.length; at += slotBytes) {
+    const slot = readSlot(slots, at, exported);
+    const erasures = slot?.state === "live" ? erasuresOf(slot) : undefined;
+    if (slot === undefined || erasures === undefined) continue;
+    changed = true;
+    writeSlot(kept, at, { ...slot, state: "erased" });
+    for (const erasure of erasures) more.push(noteToBytes({ kind: "erased", ...erasure }));
+  }
+  return changed ? packKeys({ slots: kept, notes: Buffer.concat([notes, ...more]) }) : bytes;
 }

@@ -11,6 +11,7 @@ import { openMemorySnapshots } from "../../src/adapters/memory/snapshot-store.ts
 import { openSegmentLog } from "../../src/adapters/segments/open.ts";
 import { openSegmentLogToRead } from "../../src/adapters/segments/reader.ts";
 import { systemClock as clock } from "../../src/adapters/system/clock.ts";
+import { systemRandom } from "../../src/adapters/system/random.ts";
 import { temporaryDirectory } from "../../src/adapters/system/temporary.ts";
 import type { LogPosition, LogReader } from "../../src/ports/log.ts";
 import { backUpDirectory, restoreDirectory } from "../../src/presets/backup.ts";
@@ -118,7 +119,7 @@ test("a cut of two moments, which a backup must not have, is found by the count"
     return { tail, read: (from) => late.read(from), close: () => late.close() };
   };
   const to = openMemorySnapshots();
-  await createBackup({ name: "b", from: { shardCount, snapshots: undefined, look }, to, clock });
+  await createBackup({ name: "b", from: { shardCount, snapshots: undefined, look }, to, clock, random: systemRandom });
   await load.stop();
   await service.stop();
   await restoreDirectory({ name: "b", from: to, directory: restored, segmentBytes });

@@ -12,7 +12,7 @@ const service = await embedded({
   port: 0,
   shardCount: 1,
   segmentBytes: 128 * 1024,
-  limits: { checkpointMs: 100, dedupWindowMs: 1_500, requestIdFutureMs: 300, archiveRecordsMin: 1 },
+  limits: { checkpointMs: 100, replayBudgetMs: 4, dedupWindowMs: 1_500, requestIdFutureMs: 300, archiveRecordsMin: 1 },
   authenticate: async (token) => ({ principal: { kind: token === "operator" ? "operator" : "user", id: "tester" } }),
   // what authors' code throws goes to a log file like this one's
   onFault: (where, error) => console.error(`fault in ${where}`, error),

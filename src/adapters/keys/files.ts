@@ -11,8 +11,8 @@ import type { KeyStore } from "../../ports/key-store.ts";
 import { emptyKeys } from "../../wire/keys.ts";
 import { type KeyFile, KeyTable } from "./table.ts";
 
-const keysName = "keys";
-const notesName = "notes";
+export const keysName = "keys";
+export const notesName = "notes";
 /** Zeros to begin with: a first key then changes no file's length. */
 const firstBytes = 64 * 1024;
 
@@ -70,7 +70,7 @@ async function isBlank(disk: Disk, name: string): Promise<boolean> {
   return file.bytes.every((byte) => byte === 0);
 }
 
-async function openFile(disk: Disk, name: string): Promise<KeyFile> {
+export async function openFile(disk: Disk, name: string): Promise<KeyFile> {
   const size = (await disk.list()).find((entry) => entry.name === name)?.bytes ?? 0;
   const file = await disk.open(name);
   const bytes = new Uint8Array(size);

@@ -216,6 +216,8 @@ export class KeyTable implements KeyStore {
 
   export(): Promise<Uint8Array> {
     return this.#alone(async () => {
+      // its memory is wiped, and zeros would pass for keys
+      if (this.#closed) throw new HoldfastError("unavailable", "The key store is closed: the service stops.");
       const slots = this.#slots.subarray(slotBytes, this.#size * slotBytes);
       // what is done shows in the slots
       const notes = this.unmarked().map((erasure) => noteToBytes({ kind: "erased", ...erasure }));

@@ -96,8 +96,8 @@ const belief: readonly PlantedBug[] = [
     "does not check the digest of a snapshot's object",
     edit(
       "runtime/snapshot-objects.ts",
-      'if (hash.digest("hex") !== ref.sha256) throw damaged(ref.name, "fails its SHA-256");',
-      "hash.digest();",
+      'if ((await digestInSlices(bytes, turn)) !== ref.sha256) throw damaged(ref.name, "fails its SHA-256");',
+      "await digestInSlices(bytes, turn);",
     ),
   ),
   bug(
