@@ -3,7 +3,7 @@
  *
  * Each row is a process of its own (`scale-node.ts`). Latencies that are compared are taken in turns, at the same rate of
  * arrivals, and their medians are compared, because the machine is shared. `--entities`, `--events`, `--per-second`,
- * `--rounds`, `--ms` set the size; `--directory` uses (and keeps) a directory that was filled before.
+ * `--rounds`, `--ms` set the size; `--only start|rate|snapshots|kill` runs a part; `--directory` uses (and keeps) a directory that was filled before.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
@@ -20,9 +20,11 @@ const { values: options } = parseArgs({
     rounds: { type: "string", default: "3" },
     ms: { type: "string", default: "8000" },
     directory: { type: "string" },
+    only: { type: "string" },
   },
 });
 const { entities, events } = options;
+const wants = (part: string) => options.only === undefined || options.only === part;
 const rounds = Number(options.rounds);
 const few = "10000";
 const directory = options.directory ?? mkdtempSync(join(tmpdir(), "holdfast-scale-"));
@@ -105,29 +107,37 @@ const all = ["--entities", entities];
 if (!existsSync(join(directory, "state"))) {
   row("fill, with snapshots", await run("fill", ...all, "--events", events, "--snapshots"));
 }
-row("start after a clean stop", await run("open", "--snapshots"));
-row("32 in flight, few entities", await run("load", "--entities", few, "--ms", options.ms, "--snapshots"));
-row("32 in flight, all entities", await run("load", ...all, "--ms", options.ms, "--snapshots"));
-await compare(
-  `all ${entities} entities against ${few}, ${options["per-second"]} commands/s`,
-  ["at a rate, all entities", [...all, "--snapshots"]],
-  ["at a rate, few entities", ["--entities", few, "--snapshots"]],
-);
-// By default each shard has one every five minutes at this rate; here each has one within half a minute.
-const often = ["--checkpoint-ms", "30000", "--ms", "35000"];
-await compare(
-  "snapshots, and the archive of what is trimmed, of every shard within 35 s, against checkpoints alone",
-  ["at a rate, snapshots", [...all, ...often, "--snapshots"]],
-  ["at a rate, no snapshots", [...all, ...often]],
-);
-await run("load", ...all, "--ms", "20000", "--snapshots", "--kill");
-row("start after kill -9 under load", await run("open", "--snapshots"));
-rmSync(join(directory, "state"), { recursive: true });
-const fetched = await run("download");
-row("start from snapshots alone", await run("open", "--snapshots"));
-const log = Number(execFileSync("du", ["-sb", directory], { encoding: "utf8" }).split("\t")[0]);
-console.log(
-  `\nReading the snapshots' ${shown((fetched["bytes"] ?? 0) / 1e6)} MB alone took ${shown(fetched["ms"])} ms. All files: ${shown(log / 1e6)} MB, ` +
-    `of it the state store ${shown(statSync(join(directory, "state", "state.mdb")).size / 1e6)} MB.`,
-);
+if (wants("start")) {
+  row("start after a clean stop", await run("open", "--snapshots"));
+  row("32 in flight, few entities", await run("load", "--entities", few, "--ms", options.ms, "--snapshots"));
+  row("32 in flight, all entities", await run("load", ...all, "--ms", options.ms, "--snapshots"));
+}
+if (wants("rate")) {
+  await compare(
+    `all ${entities} entities against ${few}, ${options["per-second"]} commands/s`,
+    ["at a rate, all entities", [...all, "--snapshots"]],
+    ["at a rate, few entities", ["--entities", few, "--snapshots"]],
+  );
+}
+if (wants("snapshots")) {
+  // By default each shard has one every five minutes at this rate; here each has one within half a minute.
+  const often = ["--checkpoint-ms", "30000", "--ms", "35000"];
+  await compare(
+    "snapshots, and the archive of what is trimmed, of every shard within 35 s, against checkpoints alone",
+    ["at a rate, snapshots", [...all, ...often, "--snapshots"]],
+    ["at a rate, no snapshots", [...all, ...often]],
+  );
+}
+if (wants("kill")) {
+  await run("load", ...all, "--ms", "20000", "--snapshots", "--kill");
+  row("start after kill -9 under load", await run("open", "--snapshots"));
+  rmSync(join(directory, "state"), { recursive: true });
+  const fetched = await run("download");
+  row("start from snapshots alone", await run("open", "--snapshots"));
+  const log = Number(execFileSync("du", ["-sb", directory], { encoding: "utf8" }).split("\t")[0]);
+  console.log(
+    `\nReading the snapshots' ${shown((fetched["bytes"] ?? 0) / 1e6)} MB alone took ${shown(fetched["ms"])} ms. All files: ${shown(log / 1e6)} MB, ` +
+      `of it the state store ${shown(statSync(join(directory, "state", "state.mdb")).size / 1e6)} MB.`,
+  );
+}
 if (options.directory === undefined) rmSync(directory, { recursive: true });
