@@ -224,7 +224,7 @@ export class Checkpointer implements Origins {
     const silent = image.at === keep.checkpointAt;
     await keep.stamp(image, owner);
     if (!this.#snapshotDue(keep, image)) return;
-    const trimBelow = await keep.snapshot(image, owner, () => this.#rest(1));
+    const trimBelow = await keep.snapshot(image, owner, { rest: () => this.#rest(1), easy: !this.#hurry });
     if (trimBelow !== undefined) await this.#trim(keep, image, { below: trimBelow, silent });
   }
 

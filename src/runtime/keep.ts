@@ -23,6 +23,7 @@ import { checkTold } from "./recovery.ts";
 import type { ShardHost } from "./shard-host.ts";
 import type { ShardImages } from "./shard-images.ts";
 import { highOf, SnapshotImport } from "./snapshot-import.ts";
+import type { SnapshotPace } from "./snapshot-objects.ts";
 import { loadPatiently } from "./snapshot-patience.ts";
 import type { ShardSnapshots } from "./snapshots.ts";
 
@@ -329,7 +330,7 @@ export class Keep {
    * Publishes a snapshot of what the state store has.
    * @returns below which the log may be trimmed, if anywhere
    */
-  async snapshot(image: ShardImage, owner: Owner, rest: () => Promise<void>): Promise<Offset | undefined> {
+  async snapshot(image: ShardImage, owner: Owner, { rest, easy }: SnapshotPace): Promise<Offset | undefined> {
     if (this.#snapshots === undefined) return undefined;
     const changed = this.#changed;
     this.#changed = new Set();
@@ -341,12 +342,8 @@ export class Keep {
           ? this.#search(since, owner, rest)
           : this.#read(changed, owner, rest);
       };
-      const { trimBelow, problems } = await this.#snapshots.save({
-        image,
-        images,
-        codes: this.#parts.codes,
-        again: this.#snapshotAt === image.at,
-      });
+      const input = { image, images, codes: this.#parts.codes, again: this.#snapshotAt === image.at, easy };
+      const { trimBelow, problems } = await this.#snapshots.save(input);
       // There was one of this offset: what changed since is for the next.
       if (!taken) this.#keepChanged(changed);
       for (const { name, error } of problems) this.#report(`snapshot object ${name}`, error);

@@ -15,6 +15,10 @@ import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import { damaged, type ObjectRef } from "../wire/snapshot.ts";
 
 const sliceBytes = 256 * 1024;
+/** Work that is worth a rest; waiting for the store counts as at most this much work. */
+const busyLeastMs = 0.2;
+const busyMostMs = 2;
+const restFactor = 4;
 /** Objects of one shard that are under way to or from the store at once. */
 const transfersMax = 4;
 
@@ -24,6 +28,12 @@ export type Area = "manifests" | "objects";
 export interface Stamp {
   readonly epoch: Epoch;
   readonly generation: number;
+}
+
+/** How work at a snapshot lets commands go on: a rest after a slice of reading, and whether the writing rests too. */
+export interface SnapshotPace {
+  readonly rest: () => Promise<void>;
+  readonly easy: boolean;
 }
 
 export interface Uploaded {
@@ -38,6 +48,10 @@ export class ShardObjects {
   readonly #clock: Clock;
   #objects = 0;
   #bytes = 0;
+  /** When the last turn ended, by the monotonic clock. */
+  #turnedMs = 0;
+  /** Commands go on meanwhile, and come first. */
+  easy = false;
 
   constructor(options: { readonly store: SnapshotStore; readonly shard: ShardId; readonly clock: Clock }) {
     this.store = options.store;
@@ -55,9 +69,12 @@ export class ShardObjects {
     return { objects: this.#objects, bytes: this.#bytes };
   }
 
-  /** Lets everything run that has arrived. */
-  turn(): Promise<void> {
-    return new Promise((done) => this.#clock.defer(done));
+  /** Lets everything run that has arrived; where commands go on, for longer than the work took. */
+  async turn(): Promise<void> {
+    const busyMs = this.easy ? Math.min(busyMostMs, this.#clock.monotonic() - this.#turnedMs) : 0;
+    if (busyMs > busyLeastMs) await new Promise<void>((done) => this.#clock.after(busyMs * restFactor, done));
+    else await new Promise<void>((done) => this.#clock.defer(done));
+    this.#turnedMs = this.#clock.monotonic();
   }
 
   nameOf(area: Area, stamp: Stamp, sha256: string): string {

@@ -53,6 +53,8 @@ export interface SaveInput {
    * before: then the log, which nothing comes to any more, may be trimmed up to there.
    */
   readonly again?: boolean;
+  /** Commands go on meanwhile: this work, and the merges after it, rest for them. */
+  readonly easy?: boolean;
   /** Hash of the code of each entity type. If one is another than the base's, the save is whole. */
   readonly codes: Readonly<Record<string, string>>;
 }
@@ -111,6 +113,7 @@ export class ShardSnapshots {
   /** The newest snapshot that verifies, falling back where one does not. @throws `unavailable` */
   load(options: LoadOptions = {}): Promise<LoadResult> {
     return this.#exclusive(async () => {
+      this.#objects.easy = false;
       const result = await loadSnapshot(this.#objects, options);
       for (const problem of result.problems) this.#bad.set(problem.name, problem);
       if (result.snapshot !== undefined)
@@ -156,7 +159,8 @@ export class ShardSnapshots {
     return run;
   }
 
-  async #save({ image, images, codes, again }: SaveInput): Promise<SavedSnapshot> {
+  async #save({ image, images, codes, again, easy = false }: SaveInput): Promise<SavedSnapshot> {
+    this.#objects.easy = easy;
     const before = this.#objects.uploaded;
     const known = await this.#announce(image.epoch);
     let base = await this.#findBase(known.head, image.at, codes);
