@@ -12,13 +12,14 @@ import { openKeyFiles } from "../adapters/keys/files.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { openDirectory } from "../adapters/system/disk.ts";
 import { systemRandom } from "../adapters/system/random.ts";
-import { HoldfastError, isErrorCode } from "../model/errors.ts";
+import { HoldfastError } from "../model/errors.ts";
 import { type EntityRef, formatRef } from "../model/ids.ts";
 import type { Principal } from "../model/records.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import { eraseInBackups } from "../presets/backup-keys.ts";
 import { keysDirectory } from "../presets/keys.ts";
 import type { ErasedBackup } from "../runtime/backup-erase.ts";
+import { askDoor } from "./door.ts";
 import { withPlace } from "./places.ts";
 import { print, printJson } from "./print.ts";
 import { parseEntity, UsageError } from "./settings.ts";
@@ -31,8 +32,6 @@ interface EraseOptions {
   readonly yes?: boolean;
   readonly json?: boolean;
 }
-
-const requestMs = 30_000;
 
 export function addErase(program: Command): void {
   program
@@ -143,25 +142,16 @@ async function confirm(text: string): Promise<void> {
 /** @returns whether there was something to erase */
 async function eraseAt({ type, key }: EntityRef, url: string, { token }: EraseOptions): Promise<boolean> {
   const bearer = token ?? process.env["HOLDFAST_TOKEN"];
-  let response: Response;
-  try {
-    response = await fetch(new URL(`/v1/operator/erasures/${type}/${key}`, url), {
-      method: "POST",
-      headers: bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` },
-      signal: AbortSignal.timeout(requestMs),
-    });
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new HoldfastError("disconnected", `No answer from ${url}: ${why}. Ask again; an erasure may be repeated.`);
-  }
-  const body = (await response.json().catch(() => null)) as {
-    code?: unknown;
-    detail?: unknown;
-    value?: { erased?: unknown };
+  const door = bearer === undefined ? { url } : { url, token: bearer };
+  const answer = (await askDoor(door, { method: "POST", path: ["erasures", type, key] })) as {
+    readonly value?: { readonly erased?: unknown };
   } | null;
-  if (response.ok) return body?.value?.erased === true;
-  const code = typeof body?.code === "string" && isErrorCode(body.code) ? body.code : "unavailable";
-  throw new HoldfastError(code, typeof body?.detail === "string" ? body.detail : `It answered ${response.status}.`);
+  const erased = answer?.value?.erased;
+  if (typeof erased !== "boolean") {
+    const detail = `What answered at ${url} is no node of Holdfast: nothing is known of an erasure. Name its door with --url.`;
+    throw new HoldfastError("disconnected", detail);
+  }
+  return erased;
 }
 
 async function eraseIn(subject: EntityRef, data: string): Promise<boolean> {

@@ -78,7 +78,12 @@ export class Door {
     this.#known = new WeakMap();
     this.#values.clear();
     for (const watched of [...this.#watched]) {
-      if (watched.last !== undefined && watched.subjects.has(subject)) this.#show(watched, watched.last);
+      if (watched.last === undefined || !watched.subjects.has(subject)) continue;
+      try {
+        this.#show(watched, watched.last);
+      } catch (error) {
+        this.#options.fault("a watcher that was told of an erasure", error);
+      }
     }
   }
 

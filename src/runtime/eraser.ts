@@ -43,10 +43,12 @@ export class Eraser {
       erasure = await keys?.erase(subject, { principal: { kind, id }, atMs: now() });
     } catch (error) {
       if (!isHoldfastError(error) || error.code !== "disk-full") throw error;
-      return failed("disk-full", "There is no space to note the erasure. Free some, then ask again.");
+      // It may have been noted: then its key is gone from memory, and is overwritten when there is space.
+      if (keys?.unmarked().some((one) => one.subject === subject) === true) gone(subject);
+      return failed("disk-full", "There is no space for the erasure. Free some, then ask again; it may have begun.");
     }
-    if (erasure !== undefined) gone(subject);
     const open = erasure ?? keys?.unmarked().find((one) => one.subject === subject);
+    if (open !== undefined) gone(subject);
     if (open === undefined) return { ok: true, value: { subject, erased: false }, version: 0 };
     const marked = await this.#mark(open);
     if (marked.ok) return { ok: true, value: { subject, erased: true }, version: marked.version };

@@ -220,6 +220,7 @@ class Node implements HoldfastNode {
 
   erase(call: EraseCall, done: (result: CallResult) => void): void {
     const answer = (result: CallResult) => this.#outgoing.add(() => done(result));
+    if (this.#phase === "stopped") return answer(notServing);
     this.#supervise(this.#personal.eraser.erase(call).then(answer));
   }
 

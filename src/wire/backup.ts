@@ -68,6 +68,8 @@ function generationRow(one: Generation): Plain[] {
   return [one.generation, one.epoch, one.at, ...refRow(one)];
 }
 
+const extraName = /^[a-z0-9][a-z0-9.-]{0,63}$/;
+
 /** @throws `snapshot-damaged` */
 export function decodeCatalogue(name: string, bytes: Uint8Array): Catalogue {
   const reader = new Row(name, unseal("catalogue", name, bytes));
@@ -86,6 +88,9 @@ export function decodeCatalogue(name: string, bytes: Uint8Array): Catalogue {
   const numbers = catalogue.shards.map(({ shard }) => shard);
   const inOrder = numbers.every((shard, index) => shard > (numbers[index - 1] ?? -1) && shard < catalogue.shardCount);
   if (!inOrder) throw damaged(name, "has shards that do not fit");
+  // They become files where it is restored.
+  if (!catalogue.extras.every((extra) => extraName.test(extra.name)))
+    throw damaged(name, "has something with a name that is none");
   return catalogue;
 }
 

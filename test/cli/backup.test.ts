@@ -121,16 +121,16 @@ test("a backup that is damaged is refused by every verb that rests on it, with e
 
 test("what else is in a backup is written where that was said, and never left out silently", async () => {
   const [place, out] = [join(temporaryDirectory(), "backups"), join(temporaryDirectory(), "extras")];
-  const extras = [{ name: "keys", bytes: Buffer.from("secret") }];
+  const extras = [{ name: "notes", bytes: Buffer.from("secret") }];
   await backUpDirectory({ name: "b", to: await openBackupPlace(place), directory: await sinkDirectory(), extras });
   const directory = join(temporaryDirectory(), "restored");
   const args = ["restore", "b", "--from", place, "--data", directory];
   const refused = await holdfast("backup", ...args);
   assert.deepEqual([refused.code, /--extras <directory>/.test(refused.err)], [1, true]);
   assert.deepEqual(readdirSync(directory), []);
-  assert.match(await must(...args, "--extras", out), /with keys\n/);
-  assert.equal(readFileSync(join(out, "keys"), "utf8"), "secret");
-  assert.equal(statSync(join(out, "keys")).mode & 0o077, 0);
+  assert.match(await must(...args, "--extras", out), /with notes\n/);
+  assert.equal(readFileSync(join(out, "notes"), "utf8"), "secret");
+  assert.equal(statSync(join(out, "notes")).mode & 0o077, 0);
 });
 
 test("a backup is deleted only if that was confirmed", async () => {

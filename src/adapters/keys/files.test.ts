@@ -37,6 +37,42 @@ testKeyStore("files", async () => {
   return under;
 });
 
+test("a key is dirty until the write that has it is over", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-keys-"));
+  const store = await openAt(directory);
+  store.current("player/1");
+  let over = false;
+  const synced = store.sync().then(() => {
+    over = true;
+  });
+  for (; !over; await new Promise((resolve) => setImmediate(resolve))) assert.equal(store.dirty, true);
+  await synced;
+  assert.equal(store.dirty, false);
+  await store.close();
+  rmSync(directory, { recursive: true });
+});
+
+test("a note of a key that never reached the medium does not destroy the key after it", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-keys-"));
+  const store = await openAt(directory);
+  store.current("player/1");
+  await store.sync();
+  // as a power cut leaves it that took the slot and not the note
+  const without = readFileSync(join(directory, "keys"));
+  store.current("player/2");
+  await store.erase("player/2", asked);
+  await store.close();
+  writeFileSync(join(directory, "keys"), without);
+  const after = await openAt(directory);
+  const { generation } = after.current("player/2");
+  assert.equal(generation, 2);
+  await after.close();
+  const again = await openAt(directory);
+  assert.notEqual(again.find("player/2", generation), "erased");
+  await again.close();
+  rmSync(directory, { recursive: true });
+});
+
 async function withKeys(run: (directory: string, file: (name: string) => string) => Promise<void>): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "holdfast-keys-"));
   try {

@@ -61,6 +61,7 @@ export class KeyTable implements KeyStore {
   readonly #id: Uint8Array;
   #bySubject: IdTable;
   readonly #dirty = new Set<number>();
+  #flushing = false;
   #notes = 0;
   readonly #unmarked = new Map<string, Erasure>();
   #writing: Promise<void> = Promise.resolve();
@@ -128,7 +129,14 @@ export class KeyTable implements KeyStore {
   #destroy({ subject, generation }: Erasure): void {
     const hash = hashOfSubject(subject);
     const index = this.#bySubject.get(hash);
-    if (index === 0) return;
+    if (index === 0) {
+      // Its key never reached the medium. The next one must not be taken for it, or it would be destroyed by this note.
+      const fresh = this.#size++;
+      this.#room(fresh);
+      this.#put(fresh, { state: "erased", generation, hash, key: noKey });
+      this.#bySubject.add(hash, fresh);
+      return;
+    }
     const slot = this.#slot(index);
     if (slot.state === "live" && slot.generation <= generation)
       this.#put(index, { state: "erased", generation: slot.generation, hash, key: noKey });
@@ -156,7 +164,7 @@ export class KeyTable implements KeyStore {
   }
 
   get dirty(): boolean {
-    return this.#dirty.size > 0;
+    return this.#dirty.size > 0 || this.#flushing;
   }
 
   sync(): Promise<void> {
@@ -169,6 +177,8 @@ export class KeyTable implements KeyStore {
     const { keys } = this.#files;
     const size = this.#size;
     this.#dirty.clear();
+    // What is being written is not durable yet: whoever looks now has to wait for it.
+    this.#flushing = true;
     try {
       this.#told = this.#synced;
       writeHead(this.#slots, { id: this.#id, slots: this.#told });
@@ -181,12 +191,16 @@ export class KeyTable implements KeyStore {
     } catch (error) {
       for (const index of changed) this.#dirty.add(index);
       throw error;
+    } finally {
+      this.#flushing = false;
     }
   }
 
   async erase(subject: string, { principal, atMs }: Asked): Promise<Erasure | undefined> {
     const index = this.#bySubject.get(hashOfSubject(subject));
     if (index === 0) return undefined;
+    // A note of a key that is not on the medium would be of nothing that is.
+    await this.sync();
     const { state, generation } = this.#slot(index);
     const erasure = { subject, generation, principal, atMs };
     if (state === "live")
