@@ -134,8 +134,8 @@ test("a scrape under load tells what was done, and holds no key, payload, error 
   assert.equal(values.get("holdfast_append_bytes_sum"), commits.bytes);
   assert.equal(values.get("holdfast_lookups_total"), lookups);
   assert.equal(values.get("holdfast_activations_total"), activations);
-  // of 500 entities at most 402 were in memory when all of them were asked again
-  assert.ok(activations >= 98 && evictions >= 100);
+  // 450 entities came into being at first (the commands of 50 were rejected), and at most 402 of them were in memory then
+  assert.ok(activations >= 48 && evictions >= 100, `${activations} activations, ${evictions} evictions`);
   assert.equal(values.get("holdfast_entities_stored"), stored);
   assert.equal(values.get("holdfast_entities_quarantined"), 1);
   assert.equal(values.get("holdfast_calls"), 1);
