@@ -12,6 +12,7 @@ import { formatRef, type Offset } from "../model/ids.ts";
 import { relaxedShare } from "../model/limits.ts";
 import type { Captured } from "../model/marks.ts";
 import type { CallFailure, CallResult, Cause, EventBody, Outcome, Principal, StepRecord } from "../model/records.ts";
+import { holdsMarks } from "../model/sealed.ts";
 import { armTimers } from "./alarms.ts";
 import { concernsCalls, noteCalls } from "./call-start.ts";
 import { copyChecked, type Decision, decide } from "./decide.ts";
@@ -135,7 +136,9 @@ export function recordStep(
 
 /** What is kept of a command that breaks its entity. */
 export function captureOf(facts: StepFacts, now: number, events: readonly EventBody[] = []): Captured {
-  return capture(facts.command, facts.input, facts.principal, facts.cause, now, events);
+  // A type that forgot to declare `personal` has its marks still: the input as it came must not be written down.
+  const input = holdsMarks(facts.value) ? null : facts.input;
+  return capture(facts.command, input, facts.principal, facts.cause, now, events);
 }
 
 /** What threw was thrown again and again, with nobody to tell: the entity is parked with it. */

@@ -103,6 +103,16 @@ export function sealMarks(value: unknown, seal: (value: unknown) => Sealed<unkno
   return mapMembers(value, (member) => sealMarks(member, seal, depthLeft - 1));
 }
 
+/** Whether something in it is marked and not sealed. */
+export function holdsMarks(value: unknown): boolean {
+  let found = false;
+  sealMarks(value, () => {
+    found = true;
+    return { [sealedMember]: "" };
+  });
+  return found;
+}
+
 /** The value with each sealed value replaced by what `open` makes of its text; the same object if it holds none. */
 export function openAll<T>(value: T, open: (text: string) => unknown): T {
   if (typeof value !== "object" || value === null) return value;
