@@ -10,12 +10,19 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { after } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { zstdDecompressSync } from "node:zlib";
 import { root } from "../cli/harness.ts";
 
 const zstdMagic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 export const canary = "Canary-of-the-Coal-Mine";
+
+const children = new Set<ChildProcess>();
+// A test that fails leaves its process behind, which would keep the file from ending.
+after(() => {
+  for (const child of children) child.kill("SIGKILL");
+});
 
 export class Server {
   readonly #child: ChildProcess;
@@ -35,6 +42,7 @@ export class Server {
     createInterface({ input: child.stderr as NonNullable<typeof child.stderr> }).on("line", (line) =>
       output.push(line),
     );
+    children.add(child);
     const lines = createInterface({ input: child.stdout as NonNullable<typeof child.stdout> });
     const url = await new Promise<string>((resolve, reject) => {
       lines.on("line", (line) => line.startsWith("ready ") && resolve(line.slice(6)));
