@@ -104,7 +104,7 @@ export class ShardImages {
   /** Writes those of these that the store does not have: what it has is newer. */
   import(images: readonly StoredImage[]): Promise<void> {
     const fresh = images.filter(({ name }) => this.#lacks(name));
-    return this.write(fresh, fresh.length);
+    return this.#write(fresh, fresh.length);
   }
 
   /** All of what was behind is in the store. */
@@ -120,10 +120,14 @@ export class ShardImages {
    * Writes images whose records are all durable. Not to be called while another write of the shard is under way.
    * @param fresh how many of the entities have none in the store
    */
-  async write(images: readonly StoredImage[], fresh: number): Promise<void> {
-    for (const { touched } of images) this.#high = Math.max(this.#high, touched + 1);
+  write(images: readonly StoredImage[], fresh: number): Promise<void> {
     // An entity that was read from behind counts as stored, and is not.
     const added = this.#behind === undefined ? fresh : images.filter(({ name }) => this.#lacks(name)).length;
+    return this.#write(images, added);
+  }
+
+  async #write(images: readonly StoredImage[], added: number): Promise<void> {
+    for (const { touched } of images) this.#high = Math.max(this.#high, touched + 1);
     const count = this.#count + added;
     const stamp = this.#stamp && { ...this.#stamp, high: this.#high, count };
     const write = { shard: this.#shard, images };
