@@ -19,7 +19,7 @@ import { openLmdbStateStore } from "../src/adapters/lmdb/open.ts";
 import { openSegmentLog } from "../src/adapters/segments/open.ts";
 import { systemClock } from "../src/adapters/system/clock.ts";
 import { openDirectory } from "../src/adapters/system/disk.ts";
-import { systemHeap } from "../src/adapters/system/heap.ts";
+import { limitHeapGrowth, systemHeap } from "../src/adapters/system/heap.ts";
 import { systemRandom } from "../src/adapters/system/random.ts";
 import { shardCountEmbedded } from "../src/model/ids.ts";
 import { uuidV7 } from "./uuid.ts";
@@ -44,6 +44,8 @@ const warmMs = 3_000;
 
 /** Pauses of the collector in ms, and the most heap that was ever used in MB. */
 const pauses: number[] = [];
+/** Commands that were refused as `overloaded` and tried again. */
+let refused = 0;
 let heapPeakMb = 0;
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) pauses.push(entry.duration);
@@ -51,6 +53,8 @@ new PerformanceObserver((list) => {
 setInterval(() => {
   heapPeakMb = Math.max(heapPeakMb, process.memoryUsage().heapUsed / 1e6);
 }, 50).unref();
+
+limitHeapGrowth();
 
 const snapshots = () =>
   openFileSnapshots({ disk: openDirectory(`${directory}/snapshots`), clock: systemClock, random: systemRandom });
@@ -128,7 +132,10 @@ function credit(to: HoldfastNode, entity: number, done: () => void): void {
   } as const;
   to.execute(call, (result) => {
     if (result.ok) done();
-    else if (result.code === "overloaded") setTimeout(() => credit(to, entity, done), 20 + Math.random() * 40);
+    else if (result.code === "overloaded") {
+      refused++;
+      setTimeout(() => credit(to, entity, done), 20 + Math.random() * 40);
+    }
     else throw new Error(`${result.code}: ${result.detail}`);
   });
 }
@@ -137,6 +144,7 @@ function facts(node: HoldfastNode) {
   const { hot, lookups, activations, recovered } = node.health();
   return {
     recovered,
+    refused,
     hot,
     lookups,
     activations,

@@ -6,7 +6,7 @@
  */
 import { openSegmentLog, type SegmentLog } from "../adapters/segments/open.ts";
 import { systemClock } from "../adapters/system/clock.ts";
-import { systemHeap } from "../adapters/system/heap.ts";
+import { limitHeapGrowth, systemHeap } from "../adapters/system/heap.ts";
 import { systemRandom } from "../adapters/system/random.ts";
 import { type AdminOptions, type AdminPort, startAdmin } from "../admin/server.ts";
 import type { Gateway, GatewayOptions } from "../gateway/options.ts";
@@ -43,6 +43,11 @@ export interface EmbeddedOptions extends DoorOptions {
   /** Size of one file of the log. Default 16 MiB. */
   readonly segmentBytes?: number;
   readonly limits?: Partial<Limits>;
+  /**
+   * How much the heap of this process may grow beyond what lives before V8 collects all of it, in percent. Default 70. False
+   * leaves V8 its own choice: fewer and longer collections.
+   */
+  readonly heapGrowthPercent?: number | false;
   /** How long records are kept that are trimmed from the log. Default: for ever, in `<directory>/archive`. */
   readonly retention?: Retention;
   /**
@@ -84,6 +89,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   const { directory, entities, segmentBytes, limits, retention, onFault } = options;
   // Before anything is opened, so that nothing has to be closed again.
   checkRetention(retention ?? {});
+  if (options.heapGrowthPercent !== false) limitHeapGrowth(options.heapGrowthPercent);
   const log = await openSegmentLog({ directory, shardCount, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
   const kept = await openKept(directory).catch(async (error: unknown) => {
     await log.close();
