@@ -135,8 +135,7 @@ function credit(to: HoldfastNode, entity: number, done: () => void): void {
     else if (result.code === "overloaded") {
       refused++;
       setTimeout(() => credit(to, entity, done), 20 + Math.random() * 40);
-    }
-    else throw new Error(`${result.code}: ${result.detail}`);
+    } else throw new Error(`${result.code}: ${result.detail}`);
   });
 }
 

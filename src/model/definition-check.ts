@@ -6,7 +6,6 @@
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type {
-  Access,
   AnyCommand,
   CallHandler,
   CommandDefinition,
@@ -51,7 +50,8 @@ export function checkDefinition(name: string, options: Options): EntityDefinitio
     queries: readQueries(name, options.queries ?? {}),
     views: readViews(name, options.views ?? {}),
     calls,
-    access: readAccess(name, options.access),
+    access: readAccess(name, "access", options.access),
+    feed: readAccess(name, "feed", options.feed),
   });
 }
 
@@ -75,10 +75,14 @@ function readMigrate(name: string, { migrate, version }: Options): EntityDefinit
   return migrate;
 }
 
-function readAccess(name: string, access: Access | undefined): Access {
-  if (access === undefined) return () => false;
-  checkSync(name, "access", access);
-  return access;
+function readAccess<Ask extends readonly unknown[]>(
+  name: string,
+  what: string,
+  allows: ((...ask: Ask) => boolean) | undefined,
+): (...ask: Ask) => boolean {
+  if (allows === undefined) return () => false;
+  checkSync(name, what, allows);
+  return allows;
 }
 
 function readEvents(name: string, given: object): Map<string, EventDefinition> {

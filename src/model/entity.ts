@@ -7,6 +7,7 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Plain } from "../std/plain.ts";
 import { checkDefinition } from "./definition-check.ts";
+import type { FeedForm } from "./feeds.ts";
 import type { EntityRef, Offset } from "./ids.ts";
 import type { CallFailurePlan, Principal } from "./records.ts";
 import type { Opened, Sealable, Sealed, Unsealed } from "./sealed.ts";
@@ -19,6 +20,13 @@ export interface Verb {
 
 /** True allows it. Called for every command, query, subscription and each of its updates. Nothing else allows anything. */
 export type Access = (principal: Principal, verb: Verb, key: string) => boolean;
+
+/** What somebody wants to follow: events, or the state (or a view) as absolutes or deltas. `key` only if it is one entity's. */
+export interface FeedVerb {
+  readonly form: FeedForm;
+  readonly view: string | undefined;
+  readonly key: string | undefined;
+}
 
 /**
  * When a command is answered: `durable`, after its record is in the log for good (the default); or `relaxed`, at once,
@@ -267,6 +275,8 @@ export interface EntityOptions<State, Events, Commands, Queries, Views, Calls = 
   readonly views?: Views & ViewDefinitions<State>;
   /** Without it nobody may do anything, except entities' own timers, replies to their sends and results of their calls. */
   readonly access?: Access;
+  /** Who may follow entities of this type. Without it only operators and the service's own subscribers may. */
+  readonly feed?: (principal: Principal, verb: FeedVerb) => boolean;
 }
 
 type Shapes<Commands, Queries, Views> = {
@@ -308,6 +318,7 @@ export interface EntityDefinition {
   readonly views: ReadonlyMap<string, ViewDefinition>;
   readonly calls: ReadonlyMap<string, CallHandler>;
   readonly access: Access;
+  readonly feed: (principal: Principal, verb: FeedVerb) => boolean;
 }
 
 export interface EventDefinition {

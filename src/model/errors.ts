@@ -30,6 +30,8 @@ export const catalogue = {
   "unknown-command": { recovery: "reject", status: 404, title: "The entity type has no command of this name" },
   "unknown-query": { recovery: "reject", status: 404, title: "The entity type has no query of this name" },
   "unknown-view": { recovery: "reject", status: 404, title: "The entity type has no view of this name" },
+  "invalid-cursor": { recovery: "reject", status: 400, title: "The cursor is none of this service's feeds" },
+  "cursor-lost": { recovery: "reject", status: 410, title: "The records after this cursor are not kept any more" },
   "not-found": { recovery: "reject", status: 404, title: "No such path" },
   "method-not-allowed": { recovery: "reject", status: 405, title: "The path does not take this method" },
   "unsupported-media-type": { recovery: "reject", status: 415, title: "The body is not application/json" },

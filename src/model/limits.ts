@@ -119,6 +119,22 @@ export const limitsDefault = {
   /** Bytes of those outcomes per shard. */
   outcomesBytesPerShardMax: 256 * 1024,
 
+  // feeds
+  /** Items in one batch of a feed. */
+  feedBatchItemsMax: 16_384,
+  /** Bytes of one batch, about: what one reader holds at a time. */
+  feedBatchBytesMax: 4 * 1024 * 1024,
+  /** Frames that became durable of late and are kept for feeds that keep up, in bytes; who is further behind reads the log. */
+  feedRecentBytesMax: 16 * 1024 * 1024,
+  /** Values that one feed of deltas holds to compare the next ones with, in bytes; an entity whose value is not among them gets an absolute. */
+  feedHeldBytesMax: 4 * 1024 * 1024,
+  /** Records that a feed of absolutes looks through for one batch: more are conflated in the next ones. */
+  feedScanRecordsMax: 65_536,
+  /** How long a feed that nobody asks keeps its place in the files of the log, ms. */
+  feedIdleMs: 1_000,
+  /** Open feeds of a node. */
+  feedsMax: 10_000,
+
   // the door
   /** One WebSocket frame or HTTP body. `ws` would take 100 MiB. */
   frameBytesMax: 256 * 1024,

@@ -21,7 +21,8 @@ export const levels: Readonly<Record<string, number>> = {
   history: 3,
   client: 3,
   gateway: 4,
-  propagation: 4,
+  // feeds stand on the runtime; the door shows them
+  propagation: 3.5,
   // beside the door, made of its parts
   admin: 4.5,
   presets: 5,

@@ -1,0 +1,120 @@
+/**
+ * What is said about changefeeds: what somebody asks for, and what comes.
+ *
+ * Invariant: an item rests on durable records only. Items of one shard come in the order of their offsets; each cursor says
+ * exactly which records were handed out before it, so that whoever resumes from it misses nothing and gets nothing twice.
+ */
+import type { PatchOperation } from "../std/patch.ts";
+import type { Plain } from "../std/plain.ts";
+import type { EntityRef, Offset, ShardId } from "./ids.ts";
+import type { Principal } from "./records.ts";
+
+/**
+ * - `changes`    the change log: every event, in order
+ * - `absolutes`  the state after, conflated: of an entity that changed often while nobody asked, the newest state alone
+ * - `deltas`     what changed since the value this feed gave before; an absolute where there is none, or a delta would be larger
+ */
+export type FeedForm = "changes" | "absolutes" | "deltas";
+export const feedForms: readonly FeedForm[] = ["changes", "absolutes", "deltas"];
+
+/** All parts must fit. Left out, everything does. */
+export interface FeedFilter {
+  /** Entity types. Default: all of the service. */
+  readonly types?: readonly string[];
+  /** One entity of `types[0]`, which is then the only type. */
+  readonly key?: string;
+  readonly keyPrefix?: string;
+  /** Names of events; of the form `changes`, or: absolutes and deltas of entities that had one of them. */
+  readonly events?: readonly string[];
+  /** Shards, for readers that share a feed. Default: all. */
+  readonly shards?: readonly ShardId[];
+}
+
+/**
+ * Where a feed begins: with the oldest record that is kept; with the next one; where a cursor stands; with the first record
+ * of a time (ms since 1970); or with an offset per shard (shards that are not named: `now`).
+ */
+export type FeedStart =
+  | "beginning"
+  | "now"
+  | { readonly cursor: string }
+  | { readonly timeMs: number }
+  | { readonly offsets: Readonly<Record<ShardId, Offset>> };
+
+export interface FeedAsk {
+  readonly form: FeedForm;
+  readonly filter?: FeedFilter;
+  /** Absolutes and deltas: of this view instead of the whole state. The view is computed for `principal`. */
+  readonly view?: string;
+  readonly start: FeedStart;
+  /** Must be allowed by `feed` of each type; operators and the system are. */
+  readonly principal: Principal;
+}
+
+interface ItemHead {
+  readonly shard: ShardId;
+  /** Of the record that the item rests on: of a change the event's, of the others the entity's version. */
+  readonly offset: Offset;
+  readonly entity: EntityRef;
+}
+
+/** One event. `shard`, `offset` and `index` name it for ever. */
+export interface ChangeItem extends ItemHead {
+  readonly kind: "change";
+  /** Among the events of its record. */
+  readonly index: number;
+  /** Recorded time, ms since 1970. */
+  readonly timeMs: number;
+  /** The event's name; `@state-set` (an operator repaired the entity, payload: its state) or `@erased` (its data were). */
+  readonly event: string;
+  readonly eventVersion: number;
+  /** Not to be changed: items are shared. Sealed values stay sealed. */
+  readonly payload: Plain;
+  readonly command: string;
+  /** Of the request that caused it, if one did. */
+  readonly requestId: string | undefined;
+}
+
+/** The state (or view) of an entity at a version. */
+export interface AbsoluteItem extends ItemHead {
+  readonly kind: "absolute";
+  readonly value: Plain;
+}
+
+/** What leads from the value at `from` to the one at `offset`: JSON Patch (RFC 6902). Who does not hold `from` asks for an absolute. */
+export interface DeltaItem extends ItemHead {
+  readonly kind: "delta";
+  readonly from: Offset;
+  readonly patch: readonly PatchOperation[];
+}
+
+export type FeedItem = ChangeItem | AbsoluteItem | DeltaItem;
+
+/** How far a feed is behind what is durable. */
+export interface FeedLag {
+  readonly records: number;
+  /** About: by the usual size of a record. */
+  readonly bytes: number;
+  /** Age of the oldest record that was not handed out; 0 if there is none. */
+  readonly seconds: number;
+}
+
+export interface FeedBatch {
+  readonly items: readonly FeedItem[];
+  /** After all of the items. Opaque: letters, digits, `-` and `_`. Whoever keeps it has acknowledged the batch as a whole. */
+  readonly cursor: string;
+  /** Behind what was durable when the batch was made. */
+  readonly lag: FeedLag;
+}
+
+/** How large a batch may get, and what it waits for. */
+export interface BatchLimits {
+  /** 1 .. `feedBatchItemsMax`. */
+  readonly itemsMax: number;
+  /** About; one item always fits. Default `feedBatchBytesMax`. */
+  readonly bytesMax?: number;
+  /** How long to wait for a first item, ms. Default 0. An empty batch is an answer too. */
+  readonly waitMs?: number;
+  /** After the first item: how long to wait for more, until one of the bounds is met. Default 0. */
+  readonly lingerMs?: number;
+}
