@@ -136,28 +136,31 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
     await admin?.close();
     throw error;
   }
-  const [door, watched] = [gateway, admin];
-  let stopping: Promise<void> | undefined;
-  // The admin port last: how the rest stops can be watched.
-  const stop = () =>
-    (stopping ??= door
-      .close()
-      .then(() => feeds.close())
-      .then(() => node.stop())
-      .then(() => watched?.close()));
+  const stop = stopInOrder({ node, gateway, admin, feeds });
   const backup = (request: BackupRequest) => {
-    if (stopping !== undefined) throw new HoldfastError("unavailable", "The service stops; back up its directory.");
+    if (stop.begun) throw new HoldfastError("unavailable", "The service stops; back up its directory.");
     return backUpWithKeys({ ...request, from: liveSource(log, kept.snapshots) }, async () => keys?.export());
   };
+  const { url } = gateway;
+  return { node, gateway, url, admin, feeds, keys, backup: async (request) => backup(request), stop: stop.all };
+}
+
+type Parts = Pick<EmbeddedService, "node" | "gateway" | "admin" | "feeds">;
+
+/** The admin port last: how the rest stops can be watched. */
+function stopInOrder(parts: Parts): { readonly begun: boolean; readonly all: () => Promise<void> } {
+  let stopping: Promise<void> | undefined;
+  const run = async (): Promise<void> => {
+    await parts.gateway.close();
+    parts.feeds.close();
+    await parts.node.stop();
+    await parts.admin?.close();
+  };
   return {
-    node,
-    gateway: door,
-    url: door.url,
-    admin: watched,
-    feeds,
-    keys,
-    backup: async (request) => backup(request),
-    stop,
+    get begun() {
+      return stopping !== undefined;
+    },
+    all: () => (stopping ??= run()),
   };
 }
 
