@@ -14,7 +14,7 @@
 import type { ShardId } from "../model/ids.ts";
 import type { Plain } from "../std/plain.ts";
 
-/** Restart counter of a node: each join gives a higher one than any before it had. The first is 1. */
+/** Each join gives a higher one than any join of any node before it: what identifies one running of a node. */
 export type Generation = number;
 
 /** Of one holding of a lease; each grant of it has a higher one. */
@@ -82,8 +82,10 @@ export interface Coordination {
   renew(member: MemberId, leaseMs: number): Promise<boolean>;
   /** Replaces what the member tells of itself. False as with `renew`. */
   describe(member: MemberId, info: Plain): Promise<boolean>;
-  /** Ends a membership: the node's own, or that of one whose lease lapsed. False: there is no member of this generation any more. */
+  /** Ends the caller's own membership at once. False: there is no member of this generation any more. */
   leave(member: MemberId): Promise<boolean>;
+  /** Ends the membership of one whose lease has lapsed. False: it has not, or there is no member of this generation any more. */
+  evict(member: MemberId): Promise<boolean>;
   /**
    * Takes a lease that nobody holds, or that has lapsed. The holder itself gets a new token.
    * @returns undefined if another holds it
@@ -95,9 +97,13 @@ export interface Coordination {
   release(name: string, token: LeaseToken): Promise<void>;
   /**
    * Changes assignments, each by itself, by compare-and-set of its version.
-   * @param under the lease by which the caller acts; if it is not held any more nothing is changed, all or none
+   * After an answer that was lost, `stale` may be the caller's own change: it looks again.
+   * @param under the lease by which the caller acts; if it is not held any more nothing is changed, of none of them
    */
-  assign(changes: readonly Change[], under?: { readonly name: string; readonly token: LeaseToken }): Promise<readonly ChangeResult[]>;
+  assign(
+    changes: readonly Change[],
+    under?: { readonly name: string; readonly token: LeaseToken },
+  ): Promise<readonly ChangeResult[]>;
   look(): Promise<Picture>;
   /**
    * Gives a picture at once, and again whenever its version is another, or a member's lease has lapsed. What happens between two

@@ -64,22 +64,22 @@ export function migrationsIn(schema: string): readonly Migration[] {
       title: "coordination",
       statements: [
         `CREATE TABLE ${place}.coordination (
-  one     boolean PRIMARY KEY DEFAULT true CHECK (one),
-  version bigint  NOT NULL DEFAULT 1
+  one         boolean PRIMARY KEY DEFAULT true CHECK (one),
+  version     bigint  NOT NULL DEFAULT 1,
+  generations bigint  NOT NULL DEFAULT 0
 )`,
         `INSERT INTO ${place}.coordination DEFAULT VALUES`,
         `CREATE TABLE ${place}.members (
   node       text        PRIMARY KEY,
   generation bigint      NOT NULL,
   info       json        NOT NULL,
-  expires_at timestamptz,
-  version    bigint      NOT NULL
-)`,
+  expires_at timestamptz NOT NULL
+) WITH (fillfactor = 50, ${churned})`,
         `CREATE TABLE ${place}.leases (
   name       text        PRIMARY KEY,
   node       text,
   token      bigint      NOT NULL,
-  expires_at timestamptz
+  expires_at timestamptz NOT NULL
 )`,
         `CREATE TABLE ${place}.assignments (
   shard    integer PRIMARY KEY,
