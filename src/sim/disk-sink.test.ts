@@ -5,15 +5,26 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { filesSinkOver } from "../adapters/files/sink.ts";
+import type { FeedItem } from "../model/feeds.ts";
 import type { Disk } from "../ports/disk.ts";
 import { asArrived, batchesOf, identityOf, never } from "../ports/sink.contract.kit.ts";
-import type { Sink } from "../ports/sink.ts";
+import type { Sink, SinkBatch } from "../ports/sink.ts";
 import { seededRandom } from "./disk.harness.ts";
 import { SimDisk } from "./disk.ts";
 import { Steps } from "./disk-steps.harness.ts";
 
 /** Enough for three files of two batches or so, and large enough to be torn. */
 const batches = batchesOf(3, 4, 0, 6, 2, 5);
+
+/** As a later life gives them: what a view shows may be shorter by then, so that nothing of before is written over by chance. */
+function batchesOfLife(epoch: number): readonly SinkBatch[] {
+  const text = "chips ".repeat(epoch === 1 ? 40 : 4 - epoch);
+  return batches.map(({ items, ...cursors }) => ({
+    ...cursors,
+    items: items.map((item) => ({ ...item, payload: text }) as FeedItem),
+  }));
+}
+
 const fileBytesMax = 4_000;
 
 function sinkOn(disk: Disk): Sink {
@@ -28,9 +39,10 @@ function sinkOn(disk: Disk): Sink {
 
 /** Delivers what is left, behind the cursor that counts. @returns batches before which it began */
 async function live(sink: Sink, epoch: number, answered: (batch: number) => void): Promise<void> {
+  const given = batchesOfLife(epoch);
   const cursor = await sink.open(identityOf(epoch));
   for (let index = Number(cursor?.slice(1) ?? 0); index < batches.length; index++) {
-    await sink.deliver(batches[index] as never, never);
+    await sink.deliver(given[index] as SinkBatch, never);
     answered(index + 1);
   }
 }
@@ -40,11 +52,16 @@ interface Position {
   readonly file: { readonly number: number; readonly bytes: number } | null;
 }
 
+function positionOf(sim: SimDisk): Position | undefined {
+  if (sim.find("position.json") === undefined) return undefined;
+  return JSON.parse(Buffer.from(sim.content("position.json")).toString()) as Position;
+}
+
 /** What counts, as a reader has it. */
 function read(sim: SimDisk): { ids: string[]; batches: number } {
-  if (sim.find("position.json") === undefined) return { ids: [], batches: 0 };
-  const text = (name: string) => Buffer.from(sim.content(name)).toString();
-  const { cursor, file } = JSON.parse(text("position.json")) as Position;
+  const position = positionOf(sim);
+  if (position === undefined) return { ids: [], batches: 0 };
+  const { cursor, file } = position;
   const names = sim.list().flatMap(({ name }) => (name.includes(".ndjson") ? [name] : []));
   const lines = names.sort().flatMap((name) => {
     const bytes = Buffer.from(sim.content(name));
@@ -90,6 +107,10 @@ async function oneLife(seed: number, stepsMax: number, power: boolean): Promise<
   assertWhole(sim, answered);
   await run(3, Number.POSITIVE_INFINITY);
   assertWhole(sim, batches.length);
+  for (const { name, bytes } of sim.list()) {
+    assert.ok(name === "position.json" || name.includes(".ndjson"), `${name} is left`);
+    if (name.endsWith(".open")) assert.equal(bytes, positionOf(sim)?.file?.bytes, "nothing is left behind what counts");
+  }
   return ended;
 }
 
