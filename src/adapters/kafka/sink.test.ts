@@ -4,7 +4,7 @@
 import { after, describe } from "node:test";
 import { testSink } from "../../ports/sink.contract.ts";
 import { type KafkaServer, kafkaSkipReason, startKafka } from "./server.harness.ts";
-import { createKafkaSink } from "./sink.ts";
+import { kafkaSink } from "./sink.ts";
 
 const skip = kafkaSkipReason();
 let started: Promise<KafkaServer> | undefined;
@@ -30,11 +30,11 @@ describe("Kafka", { skip: skip ?? false }, () => {
       return {
         make: () => {
           // Topics are the subscriber's, who is known when the sink is opened.
-          let sink = createKafkaSink({ connection: { bootstrapBrokers: spoiled } });
+          let sink = kafkaSink({ connection: { bootstrapBrokers: spoiled } });
           return proxy.wrap({
             open: (identity) => {
               const named = topics(identity.subscriber);
-              sink = createKafkaSink({ connection: { bootstrapBrokers: spoiled }, create, ...named });
+              sink = kafkaSink({ connection: { bootstrapBrokers: spoiled }, create, ...named });
               return sink.open({ ...identity, service: place });
             },
             deliver: (batch, signal) => sink.deliver(batch, signal),

@@ -45,7 +45,7 @@ interface Place {
 const racesMax = 5;
 const topicName = /^[A-Za-z0-9._-]{1,249}$/;
 
-export function createKafkaSink(options: KafkaSinkOptions): Sink {
+export function kafkaSink(options: KafkaSinkOptions): Sink {
   return new KafkaSink(options);
 }
 
@@ -73,8 +73,8 @@ class KafkaSink implements Sink {
   async deliver(batch: SinkBatch, signal: AbortSignal): Promise<void> {
     await this.#run(async (life) => {
       const place = await this.#stand(life);
-      // It had arrived, and the answer was lost.
-      if (place.cursor === batch.cursor) return;
+      // It had arrived, and the answer was lost. Items that were set aside once come out of turn and do not move the place.
+      if (place.cursor === batch.cursor && batch.from !== batch.cursor) return;
       const { service } = this.#who();
       const messages = batch.items.map((item) => messageOf(item, service, this.#topic));
       await this.#move({ ...place, cursor: batch.cursor }, messages, life);

@@ -7,7 +7,7 @@ import { assertCode, batchesOf, batchOf, changeOf, identityOf, never } from "../
 import { testSink } from "../../ports/sink.contract.ts";
 import { idOf, type Sink } from "../../ports/sink.ts";
 import { authorization, type NatsServer, natsSkipReason, publish, purge, startNats } from "./server.harness.ts";
-import { createNatsSink, type NatsSinkOptions } from "./sink.ts";
+import { type NatsSinkOptions, natsSink } from "./sink.ts";
 
 const skip = natsSkipReason();
 let started: Promise<NatsServer> | undefined;
@@ -27,7 +27,7 @@ async function place(settings?: Readonly<Record<string, unknown>>): Promise<stri
 
 async function sinkOf(stream: string, options: Partial<NatsSinkOptions> = {}): Promise<Sink> {
   const connection = { servers: `127.0.0.1:${(await server()).port}` };
-  return createNatsSink({ connection, stream, prefix: stream, ...options });
+  return natsSink({ connection, stream, prefix: stream, ...options });
 }
 
 describe("NATS JetStream", { skip: skip ?? false }, () => {
@@ -38,7 +38,7 @@ describe("NATS JetStream", { skip: skip ?? false }, () => {
       const stream = await place();
       const connection = { servers: `127.0.0.1:${proxy.port}` };
       return {
-        make: () => proxy.wrap(createNatsSink({ connection, stream, prefix: stream })),
+        make: () => proxy.wrap(natsSink({ connection, stream, prefix: stream })),
         arrived: async (subscriber) => {
           const found = await messages(stream, `${stream}.${subscriber}.*.*`);
           return found.map(({ id, data }) => ({ id, data }));
@@ -83,7 +83,7 @@ describe("NATS JetStream", { skip: skip ?? false }, () => {
         await sink.deliver(first, never);
         await sink.close();
         const connection = { servers: `127.0.0.1:${proxy.port}` };
-        const spoiled = proxy.wrap(createNatsSink({ connection, stream, prefix: stream, limits }));
+        const spoiled = proxy.wrap(natsSink({ connection, stream, prefix: stream, limits }));
         await spoiled.open(identityOf(2));
         proxy.arm(fault, part);
         await assertCode(spoiled.deliver(large, never), "unavailable");
@@ -146,7 +146,7 @@ describe("NATS JetStream", { skip: skip ?? false }, () => {
       await assertCode(sink.open(identityOf(1)), "invalid-configuration");
       await sink.close();
     }
-    assert.throws(() => createNatsSink({ connection: {}, stream: "s", prefix: "a b" }), {
+    assert.throws(() => natsSink({ connection: {}, stream: "s", prefix: "a b" }), {
       code: "invalid-configuration",
     });
     const strange = await place();
@@ -165,7 +165,7 @@ describe("NATS JetStream", { skip: skip ?? false }, () => {
         ["nobody", "x", "invalid-configuration"],
         ["reader", "r", "invalid-configuration"],
       ] as const) {
-        const sink = createNatsSink({ connection: { servers, user, pass }, stream: "s", prefix: "s" });
+        const sink = natsSink({ connection: { servers, user, pass }, stream: "s", prefix: "s" });
         await assertCode(sink.open(identityOf(1)), code);
         await sink.close();
       }

@@ -43,7 +43,7 @@ export interface NatsSinkOptions {
 /** Times that a place may be taken away by others of the same running before a delivery is given up. */
 const racesMax = 5;
 
-export function createNatsSink(options: NatsSinkOptions): Sink {
+export function natsSink(options: NatsSinkOptions): Sink {
   return new NatsSink(options);
 }
 
@@ -76,8 +76,7 @@ class NatsSink implements Sink {
     await this.#run(async (life) => {
       for (let races = 0; races < racesMax; races++) {
         const place = await this.#stand(life);
-        // It had arrived, and the answer was lost.
-        if (place.cursor === batch.cursor) return;
+        if (hadArrived(place.cursor, batch)) return;
         if (await this.#write(place, batch, life)) return;
       }
       throw raced(this.#identity);
@@ -155,7 +154,8 @@ class NatsSink implements Sink {
 
   /** @returns whether it was written; if not, somebody else wrote and the place has to be read again */
   async #write(place: NatsPlace, batch: SinkBatch, life: Life): Promise<boolean> {
-    const items = batch.items.filter((item) => sequenceOf(item) > (place.marks[item.shard] ?? ""));
+    const isNew = (item: FeedItem) => sequenceOf(item) > (place.marks[item.shard] ?? "");
+    const items = isReplay(batch) ? batch.items : batch.items.filter(isNew);
     const most = this.#limits.messagesMax - 1;
     let standing = { ...place, cursor: place.cursor ?? batch.from };
     let from = 0;
@@ -191,6 +191,16 @@ class NatsSink implements Sink {
     if (this.#identity === undefined) throw new HoldfastError("internal", "Broken invariant: a sink is opened first");
     return this.#identity;
   }
+}
+
+/** Its answer was lost. */
+function hadArrived(cursor: string | undefined, batch: SinkBatch): boolean {
+  return cursor === batch.cursor && !isReplay(batch);
+}
+
+/** Items that were set aside once and are delivered after all, out of turn: the place does not move, so it cannot tell whether they came. */
+function isReplay({ from, cursor }: SinkBatch): boolean {
+  return from === cursor;
 }
 
 /** What came in part may come again in smaller batches: a mark stays until a batch has reached it. */
