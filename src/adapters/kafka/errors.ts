@@ -69,7 +69,8 @@ function holds(error: unknown, property: "apiId" | "code", values: readonly stri
   return values.find((value) => findErrorBy(error, property, value) !== null);
 }
 
-function innermost(error: unknown): string {
+/** The last of the client's tries tells. */
+export function innermost(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors.at(-1));
   return error instanceof Error ? error.message.replace(/\.$/, "") : String(error);
 }

@@ -13,7 +13,7 @@
 import { HoldfastError } from "../../model/errors.ts";
 import type { Sink, SinkBatch, SinkIdentity } from "../../ports/sink.ts";
 import { Endable, type Life } from "../system/endable.ts";
-import { isFencing, meaningOf, refusal } from "./errors.ts";
+import { innermost, isFencing, meaningOf, refusal } from "./errors.ts";
 import {
   type KafkaConnection,
   KafkaLink,
@@ -26,9 +26,9 @@ import { messageOf } from "./message.ts";
 
 export interface KafkaSinkOptions {
   readonly connection: KafkaConnection;
-  /** Where items go. Default `holdfast.<subscriber>`. */
+  /** Where items go. Default `<service>.<subscriber>`. */
   readonly topic?: string;
-  /** Where the cursor is kept; of this subscriber alone. Default `holdfast.<subscriber>.cursor`. */
+  /** Where the cursor is kept; of this subscriber alone. Default `<service>.<subscriber>.cursor`. */
   readonly cursorTopic?: string;
   /** Makes the topics that are missing. Left out: they exist. */
   readonly create?: KafkaTopicSettings;
@@ -59,6 +59,8 @@ class KafkaSink implements Sink {
 
   constructor(options: KafkaSinkOptions) {
     this.#options = options;
+    // The client, given none, asks itself until the stack is full.
+    if (options.connection.bootstrapBrokers.length === 0) throw refusal("A Kafka sink needs one of bootstrapBrokers.");
     for (const name of [options.topic, options.cursorTopic]) {
       if (name !== undefined && !topicName.test(name))
         throw refusal(`${JSON.stringify(name)} is no name of a topic: 1 to 249 of A-Z a-z 0-9 . _ -.`);
@@ -143,25 +145,36 @@ class KafkaSink implements Sink {
   }
 
   #linked(): KafkaLink {
+    if (this.#link !== undefined) return this.#link;
     const { connection, create, limits } = this.#options;
     const { service, subscriber } = this.#who();
-    this.#link ??= new KafkaLink({
-      connection,
-      transactionalId: `holdfast/${service}/${subscriber}`,
-      topic: this.#topic,
-      cursorTopic: this.#cursorTopic,
-      create,
-      limits: { ...kafkaSinkLimitsDefault, ...limits },
-    });
+    try {
+      this.#link = new KafkaLink({
+        connection,
+        transactionalId: `holdfast/${encodeURIComponent(service)}/${subscriber}`,
+        topic: this.#topic,
+        cursorTopic: this.#cursorTopic,
+        create,
+        limits: { ...kafkaSinkLimitsDefault, ...limits },
+      });
+    } catch (error) {
+      throw refusal(`The Kafka client does not take its options: ${innermost(error)}.`, error);
+    }
     return this.#link;
   }
 
   get #topic(): string {
-    return this.#options.topic ?? `holdfast.${this.#who().subscriber}`;
+    return this.#options.topic ?? this.#ownName;
   }
 
   get #cursorTopic(): string {
-    return this.#options.cursorTopic ?? `holdfast.${this.#who().subscriber}.cursor`;
+    return this.#options.cursorTopic ?? `${this.#ownName}.cursor`;
+  }
+
+  /** With `_` for what no topic's name has. */
+  get #ownName(): string {
+    const { service, subscriber } = this.#who();
+    return `${service.replace(/[^A-Za-z0-9._-]/g, "_")}.${subscriber}`;
   }
 
   #who(): SinkIdentity {

@@ -192,4 +192,22 @@ describe("NATS JetStream", { skip: skip ?? false }, () => {
       await sink.close();
     }
   });
+
+  test("items that were set aside are delivered out of turn, and the place stays", async () => {
+    const stream = await place();
+    const sink = await sinkOf(stream);
+    const [aside, batch] = batchesOf(1, 2);
+    await sink.open(identityOf(1));
+    await sink.deliver(batch, never);
+    await sink.deliver({ ...aside, from: "c2", cursor: "c2" }, never);
+    await sink.close();
+    const found = await (await server()).messages(stream, `${stream}.ledger.*.*`);
+    assert.deepEqual(
+      found.map(({ id }) => id),
+      [...batch.items, ...aside.items].map(idOf),
+    );
+    const again = await sinkOf(stream);
+    assert.equal(await again.open(identityOf(2)), "c2");
+    await again.close();
+  });
 });

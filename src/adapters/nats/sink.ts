@@ -35,7 +35,7 @@ export interface NatsSinkOptions {
   readonly connection: NodeConnectionOptions;
   /** The stream exists, has `allow_atomic`, and takes `<prefix>.>`. With `allow_rollup_hdrs` it keeps one cursor of each subscriber. */
   readonly stream: string;
-  /** Where subjects begin. Default `holdfast`. */
+  /** Where subjects begin. Default: the service, with `_` for what no subject has. */
   readonly prefix?: string;
   readonly limits?: Partial<NatsSinkLimits>;
 }
@@ -50,7 +50,6 @@ export function natsSink(options: NatsSinkOptions): Sink {
 class NatsSink implements Sink {
   readonly #options: NatsSinkOptions;
   readonly #limits: NatsSinkLimits;
-  readonly #prefix: string;
   readonly #work = new Endable("The NATS sink");
   #identity: SinkIdentity | undefined;
   #link: NatsLink | undefined;
@@ -60,11 +59,9 @@ class NatsSink implements Sink {
   constructor(options: NatsSinkOptions) {
     this.#options = options;
     this.#limits = { ...natsSinkLimitsDefault, ...options.limits };
-    this.#prefix = options.prefix ?? "holdfast";
-    if (!/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(this.#prefix))
-      throw refusal(
-        `The prefix ${JSON.stringify(this.#prefix)} is not made of names of A-Z a-z 0-9 _ - with dots between.`,
-      );
+    const { prefix } = options;
+    if (prefix !== undefined && !/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(prefix))
+      throw refusal(`The prefix ${JSON.stringify(prefix)} is not made of names of A-Z a-z 0-9 _ - with dots between.`);
   }
 
   async open(identity: SinkIdentity): Promise<string | undefined> {
@@ -184,7 +181,9 @@ class NatsSink implements Sink {
   }
 
   #subject(rest: string): string {
-    return `${this.#prefix}.${this.#who().subscriber}.${rest}`;
+    const { service, subscriber } = this.#who();
+    const prefix = this.#options.prefix ?? service.replace(/[^A-Za-z0-9_-]/g, "_");
+    return `${prefix}.${subscriber}.${rest}`;
   }
 
   #who(): SinkIdentity {
