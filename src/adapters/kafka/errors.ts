@@ -4,7 +4,6 @@
  * Invariant: what may pass is `unavailable`, and so is everything that nobody knows: only errors that no waiting mends are
  * `invalid-configuration`, and only those that lie in a message are `rejected`.
  */
-import { findErrorBy } from "@platformatic/kafka";
 import { HoldfastError, isHoldfastError } from "../../model/errors.ts";
 
 /** Answers that no waiting mends. */
@@ -45,14 +44,17 @@ export function holdsAnswer(error: unknown, apiId: string): boolean {
   return holds(error, "apiId", [apiId]) !== undefined;
 }
 
+/** The client says so without a code. */
+export function isUnknownTopic(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("Unknown topic");
+}
+
 export function meaningOf(error: unknown): HoldfastError {
   if (isHoldfastError(error)) return error;
   const cause = { cause: error };
   const wrong = holds(error, "apiId", configuration) ?? holds(error, "code", clientConfiguration);
   if (wrong !== undefined) return refusal(`Kafka: ${wrong}.`, error);
-  // The client says so of a topic that is not there, without a code.
-  const message = error instanceof Error ? error.message : String(error);
-  if (message.startsWith("Unknown topic")) return refusal(`Kafka: ${message}`, error);
+  if (isUnknownTopic(error)) return refusal(`Kafka: ${innermost(error)}.`, error);
   const refused = holds(error, "apiId", rejected);
   if (refused !== undefined)
     return new HoldfastError(
@@ -65,8 +67,15 @@ export function meaningOf(error: unknown): HoldfastError {
 
 /** The first of these values that an error, or one inside it, has. */
 function holds(error: unknown, property: "apiId" | "code", values: readonly string[]): string | undefined {
-  if (!(error instanceof Error)) return undefined;
-  return values.find((value) => findErrorBy(error, property, value) !== null);
+  const found = new Set(within(error).map((one) => (one as { apiId?: unknown; code?: unknown })[property]));
+  return values.find((value) => found.has(value));
+}
+
+/** An error and those that it holds: of several tries, of several brokers, or as its cause. */
+function within(error: unknown): readonly Error[] {
+  if (!(error instanceof Error)) return [];
+  const held = error instanceof AggregateError ? error.errors : [];
+  return [error, ...[...held, error.cause].flatMap(within)];
 }
 
 /** The last of the client's tries tells. */

@@ -7,9 +7,9 @@
  * Invariant: a link is used until its first failure. What became of a transaction that failed is found out by the next link: its
  * beginning ends, in the broker, whatever the one before left open.
  */
-import { Admin, Consumer, FetchIsolationLevels, ListOffsetTimestamps, Producer } from "@platformatic/kafka";
+import { Admin, Consumer, FetchIsolationLevels, kListApis, ListOffsetTimestamps, Producer } from "@platformatic/kafka";
 import { HoldfastError } from "../../model/errors.ts";
-import { holdsAnswer, meaningOf, refusal } from "./errors.ts";
+import { holdsAnswer, isUnknownTopic, meaningOf, refusal } from "./errors.ts";
 
 /** Where brokers are and how they are spoken to; what the Kafka client takes. */
 export type KafkaConnection = Pick<ConstructorParameters<typeof Producer>[0], "bootstrapBrokers" | "tls" | "sasl"> & {
@@ -55,6 +55,25 @@ const cursorConfigs = {
   "segment.bytes": "16777216",
 };
 
+/**
+ * Newer versions of this request are for brokers among themselves, and refused to who has not the rights of one; the client takes the
+ * newest version that there is.
+ */
+const addPartitionsVersionMax = 3;
+
+class ClientProducer extends Producer {
+  override [kListApis](callback: Parameters<Producer[typeof kListApis]>[0]): void {
+    super[kListApis]((error, apis) => {
+      const limited = apis?.map((api) =>
+        api.name === "AddPartitionsToTxn"
+          ? { ...api, maxVersion: Math.min(api.maxVersion, addPartitionsVersionMax) }
+          : api,
+      );
+      callback(error, limited as NonNullable<typeof limited>);
+    });
+  }
+}
+
 export interface KafkaMessage {
   readonly topic: string;
   readonly partition: number;
@@ -93,7 +112,7 @@ export class KafkaLink {
     // A new producer: the defaults of the client would be taken for the id and epoch of an old one.
     const fresh = { producerId: -1n, producerEpoch: -1 };
     const { transactionalId } = options;
-    this.#producer = new Producer({ ...baseOf(options), idempotent: true, transactionalId, ...fresh });
+    this.#producer = new ClientProducer({ ...baseOf(options), idempotent: true, transactionalId, ...fresh });
     // It belongs to no group: nothing is committed, nobody joins.
     this.#reader = new Consumer({ ...baseOf(options), groupId: transactionalId });
   }
@@ -112,7 +131,8 @@ export class KafkaLink {
         await this.#producer.metadata({ topics: [name], autocreateTopics: false, ...retries });
       } catch (error) {
         const meant = meaningOf(error);
-        if (meant.code !== "invalid-configuration" || create !== undefined) throw unavailable(meant.message, error);
+        if (!isUnknownTopic(error)) throw meant;
+        if (create !== undefined) throw unavailable(meant.message, error);
         const settings = Object.entries(cursorConfigs).map(([key, value]) => `${key}=${value}`);
         throw refusal(
           `${meant.message} The sink needs the topics ${topic} and ${cursorTopic}, the second of one part, with ${settings.join(", ")}; or \`create\`.`,

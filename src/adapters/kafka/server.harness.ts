@@ -62,21 +62,30 @@ export interface KafkaServer {
 // A small heap, and the quick compiler only: a test's broker lives for seconds.
 const flags = ["-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-cp", join(jars, "*")];
 
-export async function startKafka(): Promise<KafkaServer> {
+export interface KafkaServerOptions {
+  /** With passwords, and rights that are granted one by one; an administrator may do everything. */
+  readonly guarded?: boolean;
+}
+
+export const administrator = { mechanism: "PLAIN", username: "admin", password: "a" } as const;
+export const limited = { mechanism: "PLAIN", username: "sink", password: "s" } as const;
+
+export async function startKafka({ guarded = false }: KafkaServerOptions = {}): Promise<KafkaServer> {
   if (!isHere()) throw new Error(`Kafka is missing; fetch it: ${kafkaCommand}`);
   const directory = temporaryDirectory();
   const [direct = 0, behind = 0, controller = 0] = await freePorts(3);
   const proxy = await startFaultProxy(behind, kafkaTap);
   const file = join(directory.path, "server.properties");
   const ports = { direct, behind, controller, proxied: proxy.port };
-  writeFileSync(file, settings(ports, join(directory.path, "data")));
+  const text = settings(ports, join(directory.path, "data"));
+  writeFileSync(file, guarded ? text.replace(openly, guardedSettings) : text);
   const format = ["kafka.tools.StorageTool", "format", "--cluster-id", "aG9sZGZhc3QtdGVzdHMtMA", "--config", file];
   const formatted = spawnSync("java", [...flags, ...format], { encoding: "utf8" });
   if (formatted.status !== 0) throw new Error(`Kafka's files could not be made: ${formatted.stderr}`);
   const brokers = [`127.0.0.1:${direct}`];
   const run = async () => {
     const program = await startProgram("java", [...flags, "kafka.Kafka", file], direct);
-    await untilCoordinating(brokers);
+    await untilCoordinating(brokers, guarded);
     return program;
   };
   let program: Program = await run();
@@ -99,8 +108,9 @@ export async function startKafka(): Promise<KafkaServer> {
 }
 
 /** A broker takes connections before it knows that it is the coordinator of transactions. */
-async function untilCoordinating(bootstrapBrokers: string[]): Promise<void> {
-  const base = { clientId: "tests", bootstrapBrokers, retries: 500, retryDelay: 20 };
+async function untilCoordinating(bootstrapBrokers: string[], guarded: boolean): Promise<void> {
+  const sasl = guarded ? { sasl: administrator } : {};
+  const base = { clientId: "tests", bootstrapBrokers, retries: 500, retryDelay: 20, ...sasl };
   const fresh = { producerId: -1n, producerEpoch: -1 };
   const producer = new Producer({ ...base, idempotent: true, transactionalId: "tests", ...fresh });
   await producer.beginTransaction();
@@ -124,7 +134,7 @@ listeners=DIRECT://127.0.0.1:${direct},PROXIED://127.0.0.1:${behind},CONTROLLER:
 advertised.listeners=DIRECT://127.0.0.1:${direct},PROXIED://127.0.0.1:${proxied}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=DIRECT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,DIRECT:PLAINTEXT,PROXIED:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT,DIRECT:PLAINTEXT
 log.dirs=${data}
 auto.create.topics.enable=false
 offsets.topic.num.partitions=1
@@ -137,6 +147,16 @@ broker.heartbeat.interval.ms=200
 broker.session.timeout.ms=1000
 `;
 }
+
+/** In place of the listeners' protocols: the clients' listener asks for a password. */
+const openly = "DIRECT:PLAINTEXT";
+const guardedSettings = `DIRECT:SASL_PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:admin;User:ANONYMOUS
+listener.name.direct.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \\
+  username="admin" password="a" user_admin="a" user_sink="s";`;
 
 /** Which transactions were committed is read from the markers in the topic. */
 async function readCommitted(brokers: string[], topic: string): Promise<KafkaRecord[]> {

@@ -3,10 +3,18 @@
  */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
+import {
+  AclOperations,
+  type AclOperationValue,
+  AclPermissionTypes,
+  Admin,
+  ResourcePatternTypes,
+  ResourceTypes,
+} from "@platformatic/kafka";
 import { assertCode, batchesOf, batchOf, changeOf, identityOf, never } from "../../ports/sink.contract.kit.ts";
 import { testSink } from "../../ports/sink.contract.ts";
 import { idOf } from "../../ports/sink.ts";
-import { type KafkaServer, kafkaSkipReason, startKafka } from "./server.harness.ts";
+import { administrator, type KafkaServer, kafkaSkipReason, limited, startKafka } from "./server.harness.ts";
 import { kafkaSink } from "./sink.ts";
 
 const skip = kafkaSkipReason();
@@ -188,5 +196,40 @@ describe("Kafka", { skip: skip ?? false }, () => {
     const again = kafkaSink(options);
     assert.equal(await again.open(identityOf(2)), "c2");
     await again.close();
+  });
+
+  test("rights to write to its topics and its transactions are enough, and fewer are a setting that cannot work", async () => {
+    const guarded = await startKafka({ guarded: true });
+    try {
+      const bootstrapBrokers = guarded.brokers;
+      const admin = new Admin({ clientId: "tests", bootstrapBrokers, sasl: administrator });
+      for (const topic of ["chips.ledger", "chips.ledger.cursor"]) await admin.createTopics({ topics: [topic] });
+      const right = { principal: `User:${limited.username}`, host: "*", permissionType: AclPermissionTypes.ALLOW };
+      const onTopics = { resourceType: ResourceTypes.TOPIC, resourceName: "chips.ledger" };
+      const onTransactions = { resourceType: ResourceTypes.TRANSACTIONAL_ID, resourceName: "holdfast/chips/ledger" };
+      const grant = async (on: typeof onTopics | typeof onTransactions, operation: AclOperationValue) => {
+        const resourcePatternType = ResourcePatternTypes.PREFIXED;
+        await admin.createAcls({ creations: [{ ...right, ...on, resourcePatternType, operation }] });
+      };
+      const opening = async (sasl: typeof limited | { mechanism: "PLAIN"; username: string; password: string }) => {
+        const sink = kafkaSink({ connection: { bootstrapBrokers, sasl } });
+        try {
+          await sink.open(identityOf(1));
+          await sink.deliver(batchesOf(3)[0], never);
+        } finally {
+          await sink.close();
+        }
+      };
+      await assertCode(opening({ ...limited, password: "wrong" }), "invalid-configuration");
+      await assertCode(opening(limited), "invalid-configuration");
+      await grant(onTopics, AclOperations.WRITE);
+      await grant(onTopics, AclOperations.READ);
+      await assertCode(opening(limited), "invalid-configuration");
+      await grant(onTransactions, AclOperations.WRITE);
+      await opening(limited);
+      await admin.close();
+    } finally {
+      await guarded.stop();
+    }
   });
 });
