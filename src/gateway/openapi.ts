@@ -8,6 +8,7 @@
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/spec";
 import type { EntityDefinition } from "../model/entity.ts";
 import { catalogue, type ErrorCode } from "../model/errors.ts";
+import { isOwnType } from "../model/ids.ts";
 import { type OperatorVerb, operatorVerbs } from "../model/marks.ts";
 import { problemType } from "./http-answer.ts";
 import { erasurePath } from "./http-erasure.ts";
@@ -71,6 +72,7 @@ export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, 
   const parts = { keyParameter, common, problems, success };
   const paths: Json = { ...healthPaths(), ...operatorPaths(), ...callsPaths(parts) };
   for (const definition of definitions.values()) {
+    if (isOwnType(definition.name)) continue;
     const base = `/v1/entities/${definition.name}/{key}`;
     for (const [name, command] of definition.commands)
       paths[`${base}/commands/${name}`] = commandPath(definition, name, command);

@@ -1,8 +1,9 @@
 /**
  * What a node is made of, and what it can be asked for.
  *
- * Invariant: of each entity name there is one definition.
+ * Invariant: of each entity name there is one definition; those of Holdfast's own types are always there, since the log may hold them.
  */
+import { ownTypes } from "../core/changefeed/own-types.ts";
 import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { Limits } from "../model/limits.ts";
@@ -61,8 +62,10 @@ export interface HoldfastNode extends Service {
 }
 
 export function indexDefinitions(entities: readonly AnyEntity[]): Map<string, EntityDefinition> {
-  const definitions = new Map<string, EntityDefinition>();
+  const own = new Map<string, EntityDefinition>(ownTypes.map((type) => [type.name, type]));
+  const definitions = new Map(own);
   for (const entity of entities) {
+    if (own.has(entity.name)) continue;
     if (definitions.has(entity.name))
       throw new HoldfastError("invalid-definition", `Two entities are named "${entity.name}"; rename one.`);
     definitions.set(entity.name, entity);

@@ -278,7 +278,8 @@ export const subscriberEntity = defineOwnEntity(subscriberType, {
   queries: { aside: (state) => state.aside },
   views: { orders: (state) => ordersOf(state) },
   access: (principal, verb) =>
-    principal.kind === "system" || (principal.kind === "operator" && verb.kind === "command" && verbs.has(verb.name)),
+    principal.kind === "system" ||
+    (principal.kind === "operator" && (verb.kind === "command" || verb.kind === "create") && verbs.has(verb.name)),
 });
 
 function ordersOf(state: State): SubscriberOrders {
@@ -313,5 +314,7 @@ export const directoryEntity = defineOwnEntity(directoryType, {
     }),
   }),
   views: { names: (state) => state.names },
-  access: (principal, verb) => principal.kind === "system" || (principal.kind === "entity" && verb.kind === "command"),
+  access: (principal, verb) =>
+    principal.kind === "system" ||
+    (principal.kind === "entity" && principal.id.startsWith(`${subscriberType}/`) && verb.kind !== "view"),
 });

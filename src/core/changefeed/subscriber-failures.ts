@@ -4,7 +4,7 @@
  * Invariant: what another attempt may mend is tried again; of the rest nothing is passed over silently.
  */
 import type { SubscriberConfig, SubscriberTrouble } from "../../model/subscribers.ts";
-import type { Next, Outcome, Run, RunBatch } from "./subscriber.ts";
+import type { Next, Outcome, Run, RunBatch } from "./subscriber-steps.ts";
 
 type Failure = Extract<Outcome, { kind: "failed" }>;
 
@@ -49,6 +49,32 @@ function afterFailedReplay(run: Run, id: number, failure: Failure): void {
   if (stays) run.urgent = { kind: "replayed", id, refused: `${failure.code}: ${failure.detail}` };
   else if (forGood.has(failure.code)) trouble(run, "parked", failure, null);
   else again(run);
+}
+
+/** The entity took no record of ours. */
+export function afterRefusedRecord(run: Run, last: Next, failure: Extract<Outcome, { kind: "failed" }>): void {
+  const { reason, version, detail } = failure;
+  if (last.kind === "set-aside" && reason === "aside-full") {
+    const first = last.batch.items[0];
+    const batch = {
+      items: last.batch.items.length,
+      first: `${first?.shard}-${first?.offset}`,
+      cursor: last.batch.cursor,
+    };
+    run.urgent = { kind: "trouble", trouble: { kind: "parked", code: reason, detail: last.detail, batch } };
+    return;
+  }
+  if (reason === "past" || reason === "not-found") {
+    // It was rewound or deleted, or a later running has begun: the orders tell which, and nothing of this opening counts.
+    run.urgent = undefined;
+    run.fresh = false;
+    Object.assign(run.taken, { items: 0, batches: 0, records: 0 });
+    run.due = version ?? run.heard + 1;
+    return;
+  }
+  run.lastError = `${failure.code}: ${detail}`;
+  run.failures++;
+  run.waiting = true;
 }
 
 /** Reads the batch again, record by record, until the one is alone that the sink refuses. */
