@@ -117,8 +117,10 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
       throw error;
     },
   );
+  let subscribers: Subscribers | undefined;
   const node = prepareNode({
     entities,
+    held: (shard) => (subscribers === undefined ? 1 : subscribers.held(shard)),
     ...(keys === undefined ? {} : { keys }),
     log,
     ...kept,
@@ -134,7 +136,6 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   const feeds = openFeeds(node.source, options.serviceName === undefined ? {} : { service: options.serviceName });
   let gateway: Gateway | undefined;
   let admin: AdminPort | undefined;
-  let subscribers: Subscribers | undefined;
   try {
     subscribers = makeSubscribers(options, node, feeds);
     if (options.admin !== undefined) admin = await startAdmin(node, options.admin);

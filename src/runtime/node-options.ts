@@ -6,6 +6,7 @@
 import { ownTypes } from "../core/changefeed/own-types.ts";
 import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
+import type { Offset, ShardId } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import type { Retention } from "../model/retention.ts";
 import type { Clock, Random } from "../ports/clock.ts";
@@ -33,6 +34,11 @@ export interface NodeOptions {
   readonly archive?: SnapshotStore;
   /** How long what is trimmed is kept. Default: for ever. */
   readonly retention?: Retention;
+  /**
+   * Of a shard, the first record that somebody beside the node still needs: from there on nothing is given up that is trimmed or
+   * whose retention is over. Undefined: nobody needs any.
+   */
+  readonly held?: (shard: ShardId) => Offset | undefined;
   /** Where the keys of personal data are. Entity types that declare `personal` need it. The node closes it when it stops. */
   readonly keys?: KeyStore;
   readonly clock: Clock;
