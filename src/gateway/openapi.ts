@@ -14,6 +14,7 @@ import { problemType } from "./http-answer.ts";
 import { erasurePath } from "./http-erasure.ts";
 import { operatorPath, statusPath } from "./http-operator.ts";
 import { callsPaths, callsSchema, ofCallVerbs } from "./openapi-calls.ts";
+import { ofSubscribers, subscriberSchemas, subscribersPaths } from "./openapi-subscribers.ts";
 
 type Json = Record<string, unknown>;
 
@@ -70,7 +71,7 @@ export interface ApiTitle {
 /** The document. Same definitions, same document. */
 export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, { title, version }: ApiTitle): Json {
   const parts = { keyParameter, common, problems, success };
-  const paths: Json = { ...healthPaths(), ...operatorPaths(), ...callsPaths(parts) };
+  const paths: Json = { ...healthPaths(), ...operatorPaths(), ...callsPaths(parts), ...subscribersPaths(parts) };
   for (const definition of definitions.values()) {
     if (isOwnType(definition.name)) continue;
     const base = `/v1/entities/${definition.name}/{key}`;
@@ -316,7 +317,15 @@ function problems(codes: readonly ErrorCode[]): Json {
 
 function problemResponses(): Json {
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of [...common, ...ofCommands, ...ofQueries, ...ofViews, ...ofOperators, ...ofCallVerbs]) {
+  for (const code of [
+    ...common,
+    ...ofCommands,
+    ...ofQueries,
+    ...ofViews,
+    ...ofOperators,
+    ...ofCallVerbs,
+    ...ofSubscribers,
+  ]) {
     const list = byStatus.get(catalogue[code].status) ?? [];
     if (!list.includes(code)) list.push(code);
     byStatus.set(catalogue[code].status, list);
@@ -356,6 +365,7 @@ function schemas(): Json {
       },
     },
     Calls: callsSchema,
+    ...subscriberSchemas,
     Quarantine: {
       type: "object",
       required: ["parked"],

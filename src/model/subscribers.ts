@@ -110,6 +110,8 @@ export interface SubscriberOrders {
   readonly cursorMs: number;
   /** How often it was rewound. A cursor of before the last time counts no more. */
   readonly rewinds: number;
+  /** `rewinds` when the cursor was recorded last: if it is another one, the sink does not know of the last rewind. */
+  readonly settled: number;
   /** Of its last running. Never goes back, deleted or not. */
   readonly epoch: number;
   /** The node of that running. */

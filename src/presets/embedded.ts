@@ -139,7 +139,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   try {
     subscribers = makeSubscribers(options, node, feeds);
     if (options.admin !== undefined) admin = await startAdmin(node, options.admin);
-    gateway = await startGateway({ ...options, service: node, clock: systemClock, random: systemRandom });
+    gateway = await startGateway({ ...options, subscribers, service: node, clock: systemClock, random: systemRandom });
     await recoverVisibly(node, progressStream(options.progress), systemClock);
     subscribers.start();
   } catch (error) {

@@ -100,7 +100,8 @@ export class FollowedSubscriber {
     if (orders === undefined || orders.config === null || !this.#isHeld(orders, orders.config)) return undefined;
     if (orders.cursor === null) return orders.config.start === "now" ? undefined : 1;
     // What is recorded counts: a crash goes back to it.
-    return this.#places(orders.cursor).get(shard)?.offset;
+    const offset = this.#places(orders.cursor).get(shard)?.offset;
+    return offset === 0 ? undefined : offset;
   }
 
   #isHeld(orders: SubscriberOrders, { slow }: SubscriberConfig): boolean {

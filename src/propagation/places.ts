@@ -14,6 +14,12 @@ export function placesIn(cursor: string, { shardCount }: Pick<FeedSource, "shard
   return readCursor(cursor, shardCount);
 }
 
+/** Some shard's present states come before its records. */
+export function isWhole(places: Cursor): boolean {
+  for (const { offset } of places.values()) if (offset === 0) return true;
+  return false;
+}
+
 /** @param readMs recorded time up to which was read */
 export function lagOf(places: Cursor, readMs: number, { recent, now }: Tails): FeedLag {
   let records = 0;

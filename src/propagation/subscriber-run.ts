@@ -16,7 +16,7 @@ import type { Sink } from "../ports/sink.ts";
 import type { FeedSource } from "../runtime/feed-source.ts";
 import type { Feed, Feeds } from "./feed.ts";
 import type { OwnCommands } from "./own-commands.ts";
-import { lagOf, placesIn, recordsBetween } from "./places.ts";
+import { isWhole, lagOf, placesIn, recordsBetween } from "./places.ts";
 
 /** Makes a sink; secrets stay in its code and in the environment. */
 export type SinkMaker = () => Sink;
@@ -37,6 +37,8 @@ export interface RunParts {
 interface Opened {
   readonly sink: Sink;
   feed: Feed;
+  /** What the sink was given as its last cursor. */
+  mark: string;
 }
 
 const noLag: FeedLag = { records: 0, bytes: 0, seconds: 0 };
@@ -102,7 +104,11 @@ export class SubscriberRun {
       return await this.#done(next);
     } catch (error) {
       const { name, report } = this.#parts;
-      if (isHoldfastError(error)) return { kind: "failed", code: error.code, detail: error.message };
+      if (isHoldfastError(error)) {
+        const retryAfterMs = error.details?.["retryAfterMs"];
+        const failed = { kind: "failed", code: error.code, detail: error.message } as const;
+        return typeof retryAfterMs === "number" ? { ...failed, retryAfterMs } : failed;
+      }
       // A sink is code of the service's author: what it throws is told, and tried again.
       report(`subscriber ${name}: ${next.kind}`, error);
       return { kind: "failed", code: "unavailable", detail: error instanceof Error ? error.message : String(error) };
@@ -199,10 +205,15 @@ export class SubscriberRun {
       throw new HoldfastError("invalid-configuration", text);
     }
     const sink = make();
+    if (sink.forms?.includes(config.form) === false) {
+      const text = `The sink "${config.sink}" takes ${sink.forms.join(", ")}, and not ${config.form}.`;
+      throw new HoldfastError("invalid-configuration", text);
+    }
+    let own: string | undefined;
     let feed: Feed | undefined;
     try {
-      const own = await sink.open({ subscriber: name, epoch: this.#run.epoch, service: feeds.service });
-      const at = rewound ? cursor : (own ?? cursor);
+      own = await sink.open({ subscriber: name, epoch: this.#run.epoch, service: feeds.service });
+      const at = rewound || own === undefined ? cursor : cursorOf(own);
       feed = await feeds.open(this.#ask(at === null ? config.start : { cursor: at }));
       if (rewound) await sink.rewind?.(feed.cursor);
     } catch (error) {
@@ -210,8 +221,8 @@ export class SubscriberRun {
       await sink.close();
       throw error;
     }
-    this.#opened = { sink, feed };
-    return { kind: "opened", cursor: feed.cursor, fresh: feed.cursor !== cursor };
+    this.#opened = { sink, feed, mark: rewound || own === undefined ? feed.cursor : own };
+    return { kind: "opened", cursor: feed.cursor, fresh: rewound || feed.cursor !== cursor };
   }
 
   async #read(itemsMax: number, waitMs: number): Promise<Outcome> {
@@ -224,16 +235,10 @@ export class SubscriberRun {
     const limits = { itemsMax, bytesMax: batchBytes, waitMs, lingerMs: batchLingerMs };
     const { items, cursor, lag }: FeedBatch = await feed.next(limits);
     const readMs = source.now() - lag.seconds * 1_000;
-    const batch: RunBatch = { items: this.#since(items), from, cursor, readMs };
-    const records = from === cursor ? 0 : recordsBetween(placesIn(from, source), placesIn(cursor, source));
+    const before = placesIn(from, source);
+    const batch: RunBatch = { items, from, cursor, readMs, whole: isWhole(before) };
+    const records = from === cursor ? 0 : recordsBetween(before, placesIn(cursor, source));
     return { kind: "read", batch, records };
-  }
-
-  /** A cursor does not know of the time that the subscriber began with. */
-  #since(items: readonly FeedItem[]): readonly FeedItem[] {
-    const { start } = this.#config;
-    if (typeof start !== "object" || !("timeMs" in start)) return items;
-    return items.filter((item) => item.kind !== "change" || item.timeMs >= start.timeMs);
   }
 
   /** What is on its way may arrive, for as long as a stopping node waits for anything. */
@@ -246,7 +251,10 @@ export class SubscriberRun {
       cancel = source.clock.after(source.limits.drainMs, () => abort.abort());
     };
     try {
-      await (this.#opened as Opened).sink.deliver(batch, abort.signal);
+      const opened = this.#opened as Opened;
+      const cursor = nextMark(opened.mark, batch.cursor);
+      await opened.sink.deliver({ items: batch.items, from: opened.mark, cursor }, abort.signal);
+      opened.mark = cursor;
     } finally {
       cancel();
     }
@@ -262,7 +270,7 @@ export class SubscriberRun {
       const { items } = await feed.next({ itemsMax: 1 });
       const same = items.filter(({ kind, offset }) => kind !== "change" || offset === record.offset);
       if (same.length === 0) throw new HoldfastError("cursor-lost", "The record gives nothing any more.");
-      await this.#deliver({ items: same, from: cursor, cursor, readMs: 0 });
+      await this.#deliver({ items: same, from: cursor, cursor, readMs: 0, whole: false });
     } finally {
       feed.close();
     }
@@ -286,6 +294,19 @@ export class SubscriberRun {
       };
     });
   }
+}
+
+/**
+ * Sinks that keep the cursor know by it whether a batch was taken already. Batches that do not move the feed (of a shard's
+ * present states, of what was set aside) get a number of their own behind it; a further attempt gets the same.
+ */
+function nextMark(last: string, cursor: string): string {
+  const [before, count = "0"] = last.split("~");
+  return before === cursor ? `${cursor}~${Number(count) + 1}` : cursor;
+}
+
+function cursorOf(mark: string): string {
+  return mark.split("~")[0] as string;
 }
 
 function begun(result: CallResult): Outcome {

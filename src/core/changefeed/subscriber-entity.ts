@@ -39,6 +39,7 @@ interface State {
   cursor: string | null;
   cursorMs: number;
   rewinds: number;
+  settled: number;
   epoch: number;
   node: string;
   items: number;
@@ -105,6 +106,7 @@ export const subscriberEntity = defineOwnEntity(subscriberType, {
     cursor: null,
     cursorMs: 0,
     rewinds: 0,
+    settled: 0,
     epoch: 0,
     node: "",
     items: 0,
@@ -139,6 +141,8 @@ export const subscriberEntity = defineOwnEntity(subscriberType, {
     },
     skipped: (state, event: { cursor: string; by: By }) => {
       Object.assign(state, { cursor: event.cursor, trouble: null });
+      // A sink that keeps a cursor of its own has to be told.
+      state.rewinds++;
     },
     deleted: (state, _event: { by: By }) => {
       Object.assign(state, { config: null, cursor: null, trouble: null, paused: false, aside: [] });
@@ -153,11 +157,15 @@ export const subscriberEntity = defineOwnEntity(subscriberType, {
     },
     committed: (state, { cursor, cursorMs, items, batches }: Omit<Commit, "epoch" | "rewinds">) => {
       Object.assign(state, { cursor, cursorMs, items: state.items + items, batches: state.batches + batches });
+      state.settled = state.rewinds;
     },
     troubled: (state, event: { trouble: SubscriberTrouble }) => {
       state.trouble = event.trouble;
     },
     "set-aside": (state, event: { record: AsideRecord; cursor: string; cursorMs: number }) => {
+      // A feed that begins with the present states may meet one again.
+      const { shard, offset, entity } = event.record;
+      state.aside = state.aside.filter((one) => one.shard !== shard || one.offset !== offset || one.entity !== entity);
       state.aside.push(event.record);
       state.asides++;
       state.cursor = event.cursor;

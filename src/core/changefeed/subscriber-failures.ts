@@ -85,7 +85,7 @@ function narrowDown(run: Run, batch: RunBatch, failure: Failure): void {
   if (alone) {
     run.urgent = { kind: "set-aside", batch, detail: failure.detail };
   } else {
-    run.narrow = batch.items.length;
+    run.narrow = batch.whole ? Number.POSITIVE_INFINITY : batch.items.length;
     run.batch = undefined;
     run.urgent = { kind: "seek", cursor: batch.from };
   }

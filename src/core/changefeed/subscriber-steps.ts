@@ -13,6 +13,8 @@ export interface RunBatch {
   readonly cursor: string;
   /** Recorded time up to which it was read. */
   readonly readMs: number;
+  /** Of a shard's present states, which are read again from the first after a `seek`. */
+  readonly whole: boolean;
 }
 
 /** The work that a commit covers. */
@@ -64,6 +66,8 @@ export type Outcome =
       readonly kind: "failed";
       readonly code: string;
       readonly detail: string;
+      /** Not to be tried again sooner, ms. */
+      readonly retryAfterMs?: number | undefined;
       /** Of a command that the subscriber's entity refused, and the entity's version then. */
       readonly reason?: string | undefined;
       readonly version?: Offset | undefined;
@@ -108,6 +112,8 @@ export interface Run {
   urgent: Next | undefined;
   /** Attempts at the present step that failed. */
   failures: number;
+  /** What the next wait takes at least, ms. */
+  waitMs: number;
   waiting: boolean;
   lastError: string | null;
   /** How far it may be behind before it is parked: at least what it was when it opened. */

@@ -36,6 +36,7 @@ export function makeRun(orders: SubscriberOrders, version: Offset, limits: RunLi
     narrow: 0,
     urgent: undefined,
     failures: 0,
+    waitMs: 0,
     waiting: false,
     lastError: null,
     allowed: undefined,
@@ -112,7 +113,7 @@ function recorded(run: Run, last: Next, version: Offset, facts: Facts): void {
   const { orders } = run;
   if (last.kind === "commit") {
     committed(run, facts);
-    run.orders = { ...orders, cursor: last.cursor, cursorMs: last.cursorMs };
+    run.orders = { ...orders, cursor: last.cursor, cursorMs: last.cursorMs, settled: orders.rewinds };
   } else {
     run.urgent = undefined;
   }
@@ -166,6 +167,7 @@ function pass(run: Run, batch: RunBatch): void {
   run.place = batch.cursor;
   run.placeMs = batch.readMs;
   run.taken.items += batch.items.length;
+  if (run.narrow === Number.POSITIVE_INFINITY && !batch.whole) run.narrow = 0;
   run.narrow = Math.max(0, run.narrow - batch.items.length);
   run.batch = undefined;
 }
@@ -178,6 +180,7 @@ function committed(run: Run, { nowMs }: Facts): void {
 
 function fail(run: Run, last: Next, failure: Extract<Outcome, { kind: "failed" }>): void {
   run.lastError = `${failure.code}: ${failure.detail}`;
+  run.waitMs = failure.retryAfterMs ?? 0;
   switch (last.kind) {
     case "open":
       return afterOpenFailed(run, failure);
@@ -207,8 +210,8 @@ function begin(run: Run, facts: Facts): Next {
   const { urgent } = run;
   if ((urgent?.kind === "trouble" || urgent?.kind === "begin-again") && run.epoch > 0) return urgent;
   if (run.epoch === 0) return { kind: "begin" };
-  const { cursor, rewinds } = run.orders;
-  return { kind: "open", cursor, rewound: cursor === null && rewinds > 0 };
+  const { cursor, rewinds, settled } = run.orders;
+  return { kind: "open", cursor, rewound: rewinds !== settled };
 }
 
 function work(run: Run, facts: Facts): Next {
@@ -286,7 +289,7 @@ function ended(run: Run): Next {
 }
 
 /** Half of the wait is by chance, so that those who failed together do not come together. */
-function wait({ failures }: Run, { chance }: Facts): Next {
+function wait({ failures, waitMs }: Run, { chance }: Facts): Next {
   const ms = backoff(Math.max(0, failures - 1));
-  return { kind: "wait", ms: ms / 2 + (ms / 2) * chance };
+  return { kind: "wait", ms: Math.max(waitMs, ms / 2 + (ms / 2) * chance) };
 }
