@@ -137,7 +137,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   let admin: AdminPort | undefined;
   try {
     subscribers = makeSubscribers(options, node, feeds);
-    if (options.admin !== undefined) admin = await startAdmin(node, options.admin);
+    if (options.admin !== undefined) admin = await startAdmin(node, options.admin, subscribers);
     gateway = await startGateway({ ...options, subscribers, service: node, clock: systemClock, random: systemRandom });
     await recoverVisibly(node, progressStream(options.progress), systemClock);
     subscribers.start();

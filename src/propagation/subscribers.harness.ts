@@ -157,8 +157,8 @@ export class SubscribedNode {
     return ids;
   }
 
-  async until(what: () => boolean): Promise<void> {
-    while (!what()) await new Promise<void>((resolve) => systemClock.after(2, resolve));
+  async until(what: () => boolean | Promise<boolean>): Promise<void> {
+    while (!(await what())) await new Promise<void>((resolve) => systemClock.after(2, resolve));
   }
 
   untilState(name: string, state: SubscriberStatus["state"]): Promise<void> {

@@ -95,6 +95,11 @@ export class Subscribers {
     await Promise.all([...this.#followed.values()].map((one) => one.end()));
   }
 
+  /** How many the directory names. */
+  get listed(): number {
+    return this.#listed?.size ?? 0;
+  }
+
   list(): SubscriberStatus[] {
     const found = [...this.#followed.values()].map((one) => one.status()).filter((status) => status !== undefined);
     return found.sort((one, other) => (one.name < other.name ? -1 : 1));
@@ -126,7 +131,7 @@ export class Subscribers {
     const { service, feeds } = this.#options;
     const { kind, id } = principal;
     const config = readSubscriberAsk(ask, { kind, id }, service.limits);
-    if ((this.#listed?.size ?? 0) >= service.limits.subscribersMax)
+    if (this.listed >= service.limits.subscribersMax)
       throw new HoldfastError("overloaded", `There are ${service.limits.subscribersMax} subscribers; delete one.`);
     const feed = await feeds.open({ ...askOf(config), start: config.start, principal: runnerPrincipal });
     feed.close();
