@@ -3,6 +3,7 @@ import type { ErrorCode } from "../model/errors.ts";
 import { feedForms } from "../model/feeds.ts";
 import { rejectedPolicies, slowPolicies } from "../model/subscribers.ts";
 import { type SubscriberVerb, subscriberVerbs } from "../propagation/subscribers.ts";
+import { pullPath, pullVerbs } from "./http-pull.ts";
 import { subscribersPath } from "./http-subscribers.ts";
 import type { DocumentParts } from "./openapi-calls.ts";
 
@@ -98,6 +99,65 @@ export function subscribersPaths({ common, problems }: DocumentParts): Json {
         summary: summaries[verb],
         ...(body === undefined ? {} : { requestBody: { required: verb === "rewind", ...json(body) } }),
         responses: { "200": { description: "Recorded, durable", ...json({ type: "object" }) }, ...failures },
+      },
+    };
+  }
+  return { ...paths, ...pullPaths(failures) };
+}
+
+const pulls: { readonly [Verb in (typeof pullVerbs)[number]]: { summary: string; members: Json; answer: Json } } = {
+  fetch: {
+    summary: "The next items of the member's shards.",
+    members: {
+      items: { type: "integer", minimum: 1 },
+      waitMs: { type: "integer", minimum: 0, description: "How long to wait for a first item" },
+      after: { type: "string", description: "Go on behind this batch; left out: behind what is acknowledged" },
+    },
+    answer: {
+      items: { type: "array", items: { type: "object" } },
+      cursor: { type: "string", description: "Acknowledges the batch" },
+      generation: { type: "integer" },
+      shards: { type: "array", items: { type: "integer" } },
+      lag: { type: "object" },
+    },
+  },
+  ack: {
+    summary: "What was given up to this cursor is taken.",
+    members: { cursor: { type: "string" } },
+    answer: { moved: { type: "array", items: { type: "integer" }, description: "Shards that another member has now" } },
+  },
+  join: {
+    summary: "The member is there for another lease.",
+    members: {},
+    answer: {
+      generation: { type: "integer" },
+      shards: { type: "array", items: { type: "integer" } },
+      leaseMs: { type: "integer" },
+    },
+  },
+  leave: { summary: "Gives the member's shards to the others.", members: {}, answer: {} },
+};
+
+/** For the owners of subscribers without a sink. */
+function pullPaths(failures: Json): Json {
+  const paths: Json = {};
+  for (const verb of pullVerbs) {
+    const { summary, members, answer } = pulls[verb];
+    const member = { type: "string", description: "Of a group that shares the shards; left out: alone" };
+    const schema = {
+      type: "object",
+      additionalProperties: false,
+      properties: { member, ...members },
+      ...(verb === "ack" ? { required: ["cursor"] } : {}),
+    };
+    paths[`${pullPath}/{name}/${verb}`] = {
+      parameters: [nameParameter],
+      post: {
+        operationId: `pull.${verb}`,
+        tags: ["subscribers"],
+        summary,
+        requestBody: { required: verb === "ack", ...json(schema) },
+        responses: { "200": { description: "Done", ...json({ type: "object", properties: answer }) }, ...failures },
       },
     };
   }

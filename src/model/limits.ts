@@ -155,6 +155,11 @@ export const limitsDefault = {
   /** And how long, ms: a week. */
   subscriberHoldMs: 604_800_000,
 
+  /** Members of a group that share one subscriber. */
+  subscriberMembersMax: 256,
+  /** A member that says nothing for so long loses its shards, ms. */
+  subscriberLeaseMs: 30_000,
+
   // the door
   /** One WebSocket frame or HTTP body. `ws` would take 100 MiB. */
   frameBytesMax: 256 * 1024,

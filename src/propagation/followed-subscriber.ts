@@ -5,12 +5,15 @@
  */
 import { isLagging } from "../core/changefeed/subscriber.ts";
 import { runnerPrincipal, subscriberType } from "../core/changefeed/subscriber-entity.ts";
+import { HoldfastError } from "../model/errors.ts";
 import type { Cursor, FeedLag } from "../model/feeds.ts";
 import type { Offset, ShardId } from "../model/ids.ts";
+import type { Principal } from "../model/records.ts";
 import type { SubscriberConfig, SubscriberOrders, SubscriberState, SubscriberStatus } from "../model/subscribers.ts";
 import type { Service } from "../runtime/service.ts";
 import { Follow } from "./follow.ts";
 import { lagOf, placesIn } from "./places.ts";
+import { SubscriberGroup } from "./subscriber-group.ts";
 import { type RunParts, SubscriberRun } from "./subscriber-run.ts";
 
 export interface FollowParts extends Omit<RunParts, "name"> {
@@ -27,6 +30,8 @@ export class FollowedSubscriber {
   #orders: SubscriberOrders | undefined;
   #version: Offset = 0;
   #run: SubscriberRun | undefined;
+  /** Of one that is pulled; made of these orders. */
+  #group: { readonly group: SubscriberGroup; readonly config: string; readonly rewinds: number } | undefined;
   #ending: Promise<void> = Promise.resolve();
   #ended = false;
   #waiting: (() => void)[] = [];
@@ -46,6 +51,27 @@ export class FollowedSubscriber {
       { entity: { type: subscriberType, key: this.#name }, view: "orders", principal: runnerPrincipal },
       { news: (orders, version) => this.#hear(orders, version), lost: () => this.#endRun() },
     );
+  }
+
+  /**
+   * For consumers of one that is pulled.
+   * @throws `forbidden` the principal is not its owner, or there is no such subscriber
+   * @throws `cursor-lost` it failed; `unavailable` it is paused, parked, or not run here at the moment
+   */
+  pulled({ kind, id }: Principal): SubscriberGroup {
+    const { config, trouble, paused } = this.#orders ?? { config: null, trouble: null, paused: false };
+    const owns = config?.owner.kind === kind && config.owner.id === id;
+    if (config === null || (kind !== "operator" && !owns)) throw forbidden(this.#name);
+    if (config.sink !== null)
+      throw new HoldfastError("forbidden", `What "${this.#name}" gets goes to its sink; it is not pulled.`);
+    if (trouble !== null) {
+      const code = trouble.kind === "failed" ? "cursor-lost" : "unavailable";
+      throw new HoldfastError(code, `The subscriber is ${trouble.kind}: ${trouble.detail}`);
+    }
+    if (paused) throw new HoldfastError("unavailable", "The subscriber is paused.");
+    if (this.#group === undefined)
+      throw new HoldfastError("unavailable", "The subscriber does not run here at the moment; ask again.");
+    return this.#group.group;
   }
 
   async end(): Promise<void> {
@@ -111,7 +137,7 @@ export class FollowedSubscriber {
   }
 
   #place(orders: SubscriberOrders): { readonly cursor: string | null; readonly readMs: number } {
-    return this.#run?.place ?? { cursor: orders.cursor, readMs: orders.cursorMs };
+    return this.#run?.place ?? this.#group?.group.place ?? { cursor: orders.cursor, readMs: orders.cursorMs };
   }
 
   #lag(orders: SubscriberOrders): FeedLag {
@@ -134,8 +160,31 @@ export class FollowedSubscriber {
     } else if (isRun && !this.#ended) {
       void this.#ending.then(() => this.#beginRun());
     }
+    this.#hearGroup(orders);
     if (orders.config !== null) for (const resolve of this.#waiting.splice(0)) resolve();
     this.#changed();
+  }
+
+  #hearGroup(orders: SubscriberOrders): void {
+    const { config, paused, trouble, rewinds, epoch } = orders;
+    const present = this.#group;
+    if (config === null || config.sink !== null || paused || trouble !== null || this.#ended) return this.#endGroup();
+    const text = JSON.stringify(config);
+    if (present !== undefined && present.config === text && present.rewinds === rewinds) {
+      // A later running is at work elsewhere.
+      if (present.group.epoch > 0 && epoch > present.group.epoch) present.group.close();
+      return;
+    }
+    this.#endGroup();
+    const group = new SubscriberGroup({ ...this.#parts, name: this.#name }, orders, config);
+    this.#group = { group, config: text, rewinds };
+    // Where it starts is recorded at once; if that fails, with the first call.
+    void group.ready().catch((error: unknown) => this.#parts.report(`subscriber ${this.#name}`, error));
+  }
+
+  #endGroup(): void {
+    this.#group?.group.close();
+    this.#group = undefined;
   }
 
   #beginRun(): void {
@@ -148,11 +197,16 @@ export class FollowedSubscriber {
   }
 
   #endRun(): Promise<void> {
+    this.#endGroup();
     const run = this.#run;
     this.#run = undefined;
     if (run !== undefined) this.#ending = this.#ending.then(() => run.stop());
     return this.#ending;
   }
+}
+
+export function forbidden(name: string): HoldfastError {
+  return new HoldfastError("forbidden", `This principal may not pull from "${name}".`);
 }
 
 function stateOf({ trouble, paused }: SubscriberOrders, config: SubscriberConfig, lag: FeedLag): SubscriberState {

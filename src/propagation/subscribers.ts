@@ -24,8 +24,9 @@ import type { FeedSource } from "../runtime/feed-source.ts";
 import type { Service } from "../runtime/service.ts";
 import type { Feeds } from "./feed.ts";
 import { Follow } from "./follow.ts";
-import { FollowedSubscriber, type FollowParts } from "./followed-subscriber.ts";
+import { FollowedSubscriber, type FollowParts, forbidden } from "./followed-subscriber.ts";
 import { OwnCommands } from "./own-commands.ts";
+import type { SubscriberGroup } from "./subscriber-group.ts";
 import type { SinkMaker } from "./subscriber-run.ts";
 
 export interface SubscribersOptions {
@@ -110,6 +111,13 @@ export class Subscribers {
     const status = this.#followed.get(name)?.status();
     if (status === undefined) throw notFound(name);
     return status;
+  }
+
+  /** For consumers of a subscriber that is pulled. @throws `forbidden`, `unavailable`, `cursor-lost` */
+  pulled(name: string, principal: Principal): SubscriberGroup {
+    const one = this.#followed.get(name);
+    if (one === undefined) throw principal.kind === "operator" ? notFound(name) : forbidden(name);
+    return one.pulled(principal);
   }
 
   /** What its sink refused. @throws `not-found`, `unavailable` */
