@@ -72,8 +72,7 @@ export interface ApiTitle {
 export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, { title, version }: ApiTitle): Json {
   const parts = { keyParameter, common, problems, success };
   const paths: Json = { ...healthPaths(), ...operatorPaths(), ...callsPaths(parts), ...subscribersPaths(parts) };
-  for (const definition of definitions.values()) {
-    if (isOwnType(definition.name)) continue;
+  for (const definition of [...definitions.values()].filter(({ name }) => !isOwnType(name))) {
     const base = `/v1/entities/${definition.name}/{key}`;
     for (const [name, command] of definition.commands)
       paths[`${base}/commands/${name}`] = commandPath(definition, name, command);
@@ -364,8 +363,7 @@ function schemas(): Json {
         durable,
       },
     },
-    Calls: callsSchema,
-    ...subscriberSchemas,
+    ...{ Calls: callsSchema, ...subscriberSchemas },
     Quarantine: {
       type: "object",
       required: ["parked"],

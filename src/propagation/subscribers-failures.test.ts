@@ -1,7 +1,7 @@
 /** What a durable subscriber does when its sink fails, refuses, or is taken over by a later running. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HoldfastError } from "../model/errors.ts";
+import type { HoldfastError } from "../model/errors.ts";
 import type { SubscriberAsk } from "../model/subscribers.ts";
 import { idOf, type SinkBatch } from "../ports/sink.ts";
 import { no, operator, type SubscribedNode, subscribedNode } from "./subscribers.harness.ts";

@@ -29,7 +29,7 @@ test("shares are even, a change moves no more than it must, and a moved shard is
         const after = ownersOf(group);
         const sizes = [...group.members.keys()].map((one) => shardsOfMember(group, one).length);
         if (sizes.length > 0) {
-          assert.ok(Math.max(...sizes) - Math.min(...sizes) <= 1, `even: ${sizes}`);
+          assert.ok(Math.max(...sizes) - Math.min(...sizes) <= 1, `even: ${sizes.join()}`);
           assert.equal(
             sizes.reduce((sum, size) => sum + size, 0),
             count,

@@ -199,7 +199,9 @@ function plan(run: Run, facts: Facts): Next {
   if (run.past) return run.opened === undefined ? ended(run) : closed(run);
   if (!isWanted(run) || isStale(run)) {
     if (run.opened === undefined) return isWanted(run) ? begin(run, facts) : ended(run);
-    if (isDirty(run) && !isStaleCursor(run) && !run.waiting) return commit(run);
+    // A commit that has just failed is given up: what it stood for comes again.
+    const gaveUp = run.last.kind === "commit" && run.waiting;
+    if (isDirty(run) && !isStaleCursor(run) && !gaveUp) return commit(run);
     return closed(run);
   }
   return run.opened === undefined ? begin(run, facts) : work(run, facts);
