@@ -39,6 +39,8 @@ interface Opened {
   feed: Feed;
   /** What the sink was given as its last cursor. */
   mark: string;
+  /** The feed was closed to end a read. */
+  isLetGo: boolean;
 }
 
 const noLag: FeedLag = { records: 0, bytes: 0, seconds: 0 };
@@ -62,8 +64,11 @@ export class SubscriberRun {
 
   /** Where it stands, recorded or not; undefined if it is not open. */
   get place(): { readonly cursor: string; readonly readMs: number } | undefined {
-    const { opened, place, placeMs } = this.#run;
-    return opened === undefined || place === undefined ? undefined : { cursor: place, readMs: placeMs };
+    const { opened, place, placeMs, last } = this.#run;
+    if (opened === undefined || place === undefined) return undefined;
+    // A feed that waits has passed what is nobody's news, other subscribers' cursors among it.
+    const waiting = last.kind === "read" ? this.#opened?.feed : undefined;
+    return { cursor: waiting?.cursor ?? place, readMs: placeMs };
   }
 
   start(): void {
@@ -128,9 +133,7 @@ export class SubscriberRun {
       case "open":
         return await this.#open(next.cursor, next.rewound);
       case "seek":
-        this.#opened?.feed.close();
-        if (this.#opened !== undefined)
-          this.#opened.feed = await this.#parts.feeds.open(this.#ask({ cursor: next.cursor }));
+        await this.#seek(this.#opened as Opened, next.cursor);
         return { kind: "done" };
       case "read":
         return await this.#read(next.itemsMax, next.waitMs);
@@ -221,16 +224,26 @@ export class SubscriberRun {
       await sink.close();
       throw error;
     }
-    this.#opened = { sink, feed, mark: rewound || own === undefined ? feed.cursor : own };
+    this.#opened = { sink, feed, mark: rewound || own === undefined ? feed.cursor : own, isLetGo: false };
     return { kind: "opened", cursor: feed.cursor, fresh: rewound || feed.cursor !== cursor };
   }
 
+  async #seek(opened: Opened, cursor: string): Promise<void> {
+    opened.feed.close();
+    opened.feed = await this.#parts.feeds.open(this.#ask({ cursor }));
+    opened.isLetGo = false;
+  }
+
   async #read(itemsMax: number, waitMs: number): Promise<Outcome> {
-    const { feed } = this.#opened as Opened;
+    const opened = this.#opened as Opened;
     const { source } = this.#parts;
     const { batchBytes, batchLingerMs } = this.#config;
-    // Whatever interrupts a read closes the feed anyway.
-    this.#interrupt = () => feed.close();
+    if (opened.isLetGo) await this.#seek(opened, opened.feed.cursor);
+    const { feed } = opened;
+    this.#interrupt = () => {
+      opened.isLetGo = true;
+      feed.close();
+    };
     const from = feed.cursor;
     const limits = { itemsMax, bytesMax: batchBytes, waitMs, lingerMs: batchLingerMs };
     const { items, cursor, lag }: FeedBatch = await feed.next(limits);

@@ -19,6 +19,9 @@ import { backoff } from "../alarms.ts";
 import { afterFailedDelivery, afterOpenFailed, afterReadFailed, afterRefusedRecord } from "./subscriber-failures.ts";
 import type { Facts, Next, Outcome, Run, RunBatch, RunLimits } from "./subscriber-steps.ts";
 
+/** A read that nobody waits to record the result of; news of the orders end it. */
+const idleMs = 30_000;
+
 export function makeRun(orders: SubscriberOrders, version: Offset, limits: RunLimits): Run {
   return {
     limits,
@@ -52,7 +55,8 @@ export function hear(run: Run, orders: SubscriberOrders, version: Offset): boole
   run.orders = orders;
   run.heard = version;
   if (run.epoch > 0 && orders.epoch > run.epoch) run.past = true;
-  return run.past || !isWanted(run) || isStale(run) || run.last.kind === "rest";
+  const replays = run.last.kind === "read" && orders.again.length > 0;
+  return run.past || !isWanted(run) || isStale(run) || run.last.kind === "rest" || replays;
 }
 
 /** From now on it commits, closes and stops. */
@@ -233,7 +237,7 @@ function work(run: Run, facts: Facts): Next {
   const again = orders.again[0];
   if (again !== undefined && run.place !== undefined) return { kind: "replay", id: again.id, cursor: run.place };
   const sinceMs = facts.nowMs - run.committedMs;
-  const leftMs = taken.items === 0 ? limits.subscriberCommitMs : Math.max(0, limits.subscriberCommitMs - sinceMs);
+  const leftMs = taken.items === 0 ? idleMs : Math.max(0, limits.subscriberCommitMs - sinceMs);
   return { kind: "read", itemsMax: run.narrow > 0 ? 1 : config.batchItems, waitMs: leftMs };
 }
 
