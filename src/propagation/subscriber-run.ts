@@ -99,8 +99,8 @@ export class SubscriberRun {
   #facts(): Facts {
     const { source, random } = this.#parts;
     const [byte = 0] = random.bytes(1);
-    const place = this.place;
-    const lag = place === undefined ? noLag : lagOf(placesIn(place.cursor, source), place.readMs, source);
+    const { place, placeMs } = this.#run;
+    const lag = place === undefined ? noLag : lagOf(placesIn(place, source), placeMs, source);
     return { nowMs: source.clock.monotonic(), chance: byte / 256, lag };
   }
 
