@@ -12,6 +12,7 @@ import { addErase } from "./erase.ts";
 import { addEvents } from "./events.ts";
 import { addFork } from "./fork.ts";
 import { addInspect } from "./inspect.ts";
+import { addMigrate } from "./migrate.ts";
 import { addQuarantine } from "./quarantine.ts";
 import { addReplay } from "./replay.ts";
 import { explain, UsageError } from "./settings.ts";
@@ -22,7 +23,7 @@ import { addVerify } from "./verify.ts";
 
 const after = `
 Exit codes: 0 done; 1 the answer is no, or an error that its code explains; 2 wrong usage.
-Nothing here but erase writes into a log, and a node may be running on it meanwhile; what operators do, the node records.`;
+Nothing here but erase and migrate writes into a log, and a node may be running on it meanwhile; what operators do, the node records.`;
 
 export async function main(argv: readonly string[]): Promise<void> {
   // The reader of our output may have seen enough: `holdfast events table/42 | head`.
@@ -45,6 +46,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     addCalls,
     addSubscribers,
     addErase,
+    addMigrate,
   ])
     add(program);
   try {

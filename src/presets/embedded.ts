@@ -18,7 +18,7 @@ import type { Limits } from "../model/limits.ts";
 import { checkRetention, type Retention } from "../model/retention.ts";
 import type { SubscriberDeclaration } from "../model/subscribers.ts";
 import type { KeyStore } from "../ports/key-store.ts";
-import type { LogReader } from "../ports/log.ts";
+import type { LogReader, ShardLog } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import { type OpenFeeds, openFeeds } from "../propagation/feeds.ts";
 import type { SinkMaker } from "../propagation/subscriber-run.ts";
@@ -28,7 +28,7 @@ import type { BackupReport } from "../runtime/backup-verify.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
 import type { BackupRequest } from "./backup.ts";
 import { backUpWithKeys } from "./backup-keys.ts";
-import { openKept } from "./kept.ts";
+import { type GivenStores, openKept } from "./kept.ts";
 import { openKeys } from "./keys.ts";
 import type { ProgressStream } from "./progress-bar.ts";
 import { recoverVisibly } from "./recovery-progress.ts";
@@ -99,13 +99,28 @@ export interface EmbeddedService {
  * @throws `directory-in-use`, `log-damaged`, `disk-full`, `invalid-configuration`, `invalid-definition`, `unknown-event`
  */
 export async function embedded(options: EmbeddedOptions): Promise<EmbeddedService> {
-  const shardCount = options.shardCount ?? shardCountEmbedded;
-  const { directory, entities, segmentBytes, limits, retention, onFault } = options;
+  const { directory, segmentBytes, shardCount = shardCountEmbedded } = options;
+  return serveOver(
+    () => openSegmentLog({ directory, shardCount, ...(segmentBytes === undefined ? {} : { segmentBytes }) }),
+    options,
+  );
+}
+
+/** A log of any engine that knows how many shards it has. */
+export type ServedLog = ShardLog & Pick<SegmentLog, "shardCount">;
+
+/** What a preset gives beside its log. */
+export type ServeOptions = Omit<EmbeddedOptions, "shardCount" | "segmentBytes"> & GivenStores;
+
+/** The service over a log: what every preset is made of. */
+export async function serveOver(openLog: () => Promise<ServedLog>, options: ServeOptions): Promise<EmbeddedService> {
+  const { directory, entities, limits, retention, onFault } = options;
   // Before anything is opened, so that nothing has to be closed again.
   checkRetention(retention ?? {});
   if (options.heapGrowthPercent !== false) limitHeapGrowth(options.heapGrowthPercent);
-  const log = await openSegmentLog({ directory, shardCount, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
-  const kept = await openKept(directory).catch(async (error: unknown) => {
+  const log = await openLog();
+  const { shardCount } = log;
+  const kept = await openKept(directory, options).catch(async (error: unknown) => {
     await log.close();
     throw error;
   });
@@ -195,7 +210,7 @@ function stopInOrder(parts: Parts): { readonly begun: boolean; readonly all: () 
   };
 }
 
-function liveSource(log: SegmentLog, snapshots: SnapshotStore): BackupSource {
+function liveSource(log: ServedLog, snapshots: SnapshotStore): BackupSource {
   const reader: LogReader = {
     tail: (shards) => log.tail(shards),
     read: (from) => log.read(from),

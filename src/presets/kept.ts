@@ -20,9 +20,16 @@ export interface Kept {
   readonly archive: SnapshotStore;
 }
 
-export async function openKept(directory: string): Promise<Kept> {
-  const snapshots = await openSnapshots(directory);
-  const archive = await openFileSnapshots({ disk: openDirectory(archiveIn(directory)), clock, random });
+/** Stores that stand elsewhere, because the log outlives this directory. Closed by who they are given to. */
+export interface GivenStores {
+  readonly snapshots?: SnapshotStore;
+  readonly archive?: SnapshotStore;
+}
+
+export async function openKept(directory: string, given: GivenStores = {}): Promise<Kept> {
+  const snapshots = given.snapshots ?? (await openSnapshots(directory));
+  const archive =
+    given.archive ?? (await openFileSnapshots({ disk: openDirectory(archiveIn(directory)), clock, random }));
   return { snapshots, archive, state: await openLmdbStateStore({ directory: join(directory, "state") }) };
 }
 

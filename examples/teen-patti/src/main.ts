@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import {
   type Authenticate,
   developmentAuthentication,
+  type EmbeddedOptions,
   type EmbeddedService,
   embedded,
   isHoldfastError,
@@ -27,6 +28,7 @@ const HELP = `Teen Patti on Holdfast
   --port <n>        where to listen                    (default 4600; 0 takes a free port)
   --host <address>  address to listen on               (default 127.0.0.1)
   --data <dir>      where the log lives                (default ./.data)
+  --postgres        the log is in the PostgreSQL of the variable DATABASE_URL, in the schema teen_patti
   --bots <n>        bots at each public table          (default 3; 0 for none)
   --speed <s>       human or max                       (default human)
   --fast <n>        also opens n tables for load, without pauses between hands
@@ -46,6 +48,7 @@ type Options = {
   seed: number;
   admin: number | null;
   webhook: Receiver | null;
+  postgres: string | null;
   operatorToken: string | null;
 };
 
@@ -64,6 +67,7 @@ function readOptions(args: readonly string[]): Options | null {
       admin: text,
       webhook: text,
       operator: { type: "boolean" },
+      postgres: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -81,7 +85,14 @@ function readOptions(args: readonly string[]): Options | null {
     admin: values.admin === undefined ? null : numberOf("admin", values.admin, 0, 65_535),
     webhook: receiverOf(values.webhook),
     operatorToken: values.operator === true ? operatorToken() : null,
+    postgres: values.postgres === true ? databaseUrl() : null,
   };
+}
+
+function databaseUrl(): string {
+  const url = process.env["DATABASE_URL"] ?? "";
+  if (url === "") throw new Error("--postgres needs the database's URL in DATABASE_URL.");
+  return url;
 }
 
 function operatorToken(): string {
@@ -117,7 +128,7 @@ async function start(options: Options): Promise<void> {
   const page = fileURLToPath(new URL("../page/dist", import.meta.url));
   setReceiver(options.webhook);
   const hasPage = existsSync(`${page}/index.html`);
-  const service = await embedded({
+  const service = await startService(options.postgres, {
     entities,
     directory: options.data,
     port: options.port,
@@ -143,6 +154,15 @@ async function start(options: Options): Promise<void> {
   if (!hasPage) console.error("The page is not built; only the API is served. `npm start` builds it.");
   if (service.admin !== undefined) console.log(`Metrics are on ${service.admin.url}/metrics`);
   console.log(`Teen Patti is on ${service.url}  (data in ${options.data}, ${tables.length} tables)`);
+}
+
+async function startService(databaseUrl: string | null, options: EmbeddedOptions): Promise<EmbeddedService> {
+  if (databaseUrl === null) return embedded(options);
+  // The driver is optional: loaded only where it is used.
+  const { migratePostgres, startPostgres } = await import("holdfast/postgres");
+  const postgres = { connection: databaseUrl, schema: "teen_patti" };
+  await migratePostgres(postgres);
+  return startPostgres({ ...options, postgres });
 }
 
 function stopOnSignals(service: EmbeddedService, stopCrew: () => Promise<void>): void {

@@ -16,7 +16,7 @@ export interface MigrateOptions {
   readonly connection: string | pg.ClientConfig;
   /** Default `holdfast`. */
   readonly schema?: string;
-  /** Default 256. Fixed when the schema is made. */
+  /** Fixed when the schema is made, 256 unless given. Left out later, what was made stays. */
   readonly shardCount?: number;
   /** The role that nodes use, if it is another one: it gets the rights it needs, and no others. */
   readonly grantTo?: string;
@@ -39,7 +39,8 @@ const lockKey = 4_846_791_558;
  * @throws `unavailable` the server does not answer
  */
 export async function migratePostgres(options: MigrateOptions): Promise<Migrated> {
-  const { connection, schema = "holdfast", shardCount = shardCountDefault } = options;
+  const { connection, schema = "holdfast" } = options;
+  const shardCount = options.shardCount ?? shardCountDefault;
   if (!Number.isSafeInteger(shardCount) || shardCount < 1 || shardCount > 65_536)
     throw new HoldfastError("invalid-configuration", `A log has 1 to 65,536 shards, not ${shardCount}.`);
   const migrations = migrationsIn(schema);
@@ -50,6 +51,7 @@ export async function migratePostgres(options: MigrateOptions): Promise<Migrated
     await client.connect();
     await client.query("BEGIN");
     const steps = await migrate(client, schema, migrations, shardCount);
+    if (options.shardCount !== undefined) await checkShards(client, schema, shardCount);
     for (const grant of grants) await client.query(grant);
     await client.query("COMMIT");
     return { schema, shardCount: await shardsOf(client, schema), version: migrations.length, steps };
@@ -88,13 +90,16 @@ async function migrate(
     for (const text of statements) await client.query(text.replaceAll("$shards", String(shardCount)));
     await client.query(`INSERT INTO ${place}.migrations (version, title) VALUES ($1, $2)`, [version, title]);
   }
+  return due.map(({ title }) => title);
+}
+
+async function checkShards(client: pg.Client, schema: string, shardCount: number): Promise<void> {
   const made = await shardsOf(client, schema);
   if (made !== shardCount)
     throw new HoldfastError(
       "invalid-configuration",
       `The log was made with ${made} shards, which cannot be changed to ${shardCount}.`,
     );
-  return due.map(({ title }) => title);
 }
 
 async function shardsOf(client: pg.Client, schema: string): Promise<number> {
