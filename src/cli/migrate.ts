@@ -31,8 +31,8 @@ async function migrate({ databaseUrl, schema, shards, grantTo, json }: MigrateVe
   if (connection === undefined || connection === "")
     throw new UsageError("give --database-url <url>, or set the variable DATABASE_URL.");
   if (shards !== undefined && !/^\d{1,5}$/.test(shards)) throw new UsageError("--shards is a number, 1 to 65536.");
-  const { migratePostgres } = await loadAdapter();
-  const done = await migratePostgres({
+  const { migrateSchema } = await loadDriver();
+  const done = await migrateSchema({
     connection,
     schema,
     ...(shards === undefined ? {} : { shardCount: Number(shards) }),
@@ -44,9 +44,9 @@ async function migrate({ databaseUrl, schema, shards, grantTo, json }: MigrateVe
 }
 
 /** The driver is optional: loaded only where it is used. */
-async function loadAdapter() {
+async function loadDriver() {
   try {
-    return await import("../adapters/postgres/migrate.ts");
+    return await import("../presets/migrate.ts");
   } catch (error) {
     if ((error as { code?: unknown }).code !== "ERR_MODULE_NOT_FOUND") throw error;
     const text = "The driver of PostgreSQL is not installed. Run `npm install pg`.";

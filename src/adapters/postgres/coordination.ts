@@ -124,15 +124,15 @@ class PostgresCoordination implements Coordination {
   }
 
   async look(): Promise<Picture> {
-    const [row] = await this.#run("look", []);
+    const [row = {}] = await this.#run("look", []);
     return {
-      version: Number(row?.["version"]),
-      members: row?.["members"] as readonly Member[],
-      leases: (row?.["leases"] as readonly (Omit<Lease, "node"> & { node: string | null })[]).map((lease) => ({
+      version: Number(row["version"]),
+      members: row["members"] as readonly Member[],
+      leases: (row["leases"] as readonly (Omit<Lease, "node"> & { node: string | null })[]).map((lease) => ({
         ...lease,
         node: lease.node ?? undefined,
       })),
-      assignments: row?.["assignments"] as readonly Assignment[],
+      assignments: row["assignments"] as readonly Assignment[],
     };
   }
 
