@@ -8,6 +8,8 @@
  */
 import type { FeedItem } from "../model/feeds.ts";
 
+export { idOf } from "../model/feeds.ts";
+
 export interface SinkBatch {
   readonly items: readonly FeedItem[];
   /** The cursor before the items, and after them. */
@@ -46,11 +48,4 @@ export interface Sink {
   rewind?(cursor: string): Promise<void>;
   /** Releases connections. Idempotent. */
   close(): Promise<void>;
-}
-
-/** Names an item for ever: the same item of the same log has the same id, whoever reads it. */
-export function idOf(item: FeedItem): string {
-  return item.kind === "change"
-    ? `${item.shard}-${item.offset}-${item.index}`
-    : `${item.shard}-${item.offset}-${item.kind === "absolute" ? "a" : `d${item.from}`}-${item.entity.type}-${item.entity.key}`;
 }
