@@ -9,6 +9,7 @@ import { refuse, sendJson, sendThrown, setCommonHeaders } from "./http-answer.ts
 import { matchCallsRoute, serveCalls } from "./http-calls.ts";
 import { entityMethods, matchEntityRoute, serveEntity } from "./http-entities.ts";
 import { erasureMethods, matchErasureRoute, serveErasure } from "./http-erasure.ts";
+import { type FeedDoor, feedMethods, matchFeedRoute } from "./http-feeds.ts";
 import { matchOperatorRoute, operatorMethods, serveOperator } from "./http-operator.ts";
 import type { GatewayContext } from "./options.ts";
 import type { Origins } from "./origins.ts";
@@ -19,6 +20,8 @@ export interface HttpParts {
   readonly context: GatewayContext;
   readonly origins: Origins;
   readonly streams: EventStreams;
+  /** Absent where there are none. */
+  readonly feeds: FeedDoor | undefined;
   readonly files: StaticFiles | undefined;
   /** The OpenAPI document. */
   readonly api: unknown;
@@ -78,6 +81,11 @@ async function route(parts: HttpParts, exchange: Exchange, origin: string | unde
   if (erasure !== undefined) {
     if (!takes(exchange, erasureMethods, origin)) return;
     return serveErasure(parts.context, erasure, exchange);
+  }
+  const form = parts.feeds === undefined ? undefined : matchFeedRoute(path);
+  if (form !== undefined) {
+    if (!takes(exchange, feedMethods, origin)) return;
+    return parts.feeds?.serve(form, exchange);
   }
   if (path === "/livez")
     return takes(exchange, reading, origin)

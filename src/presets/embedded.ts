@@ -127,7 +127,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   let admin: AdminPort | undefined;
   try {
     if (options.admin !== undefined) admin = await startAdmin(node, options.admin);
-    gateway = await startGateway({ ...options, service: node, clock: systemClock, random: systemRandom });
+    gateway = await startGateway({ ...options, service: node, feeds, clock: systemClock, random: systemRandom });
     await recoverVisibly(node, progressStream(options.progress), systemClock);
   } catch (error) {
     await gateway?.close();
