@@ -33,7 +33,7 @@ export function readCursor(text: string, shardCount: number): Map<ShardId, Place
   const cursor = new Map<ShardId, Place>();
   for (const entry of row.slice(2) as unknown[]) {
     const [shard, offset, chain] = Array.isArray(entry) ? (entry as unknown[]) : [];
-    const known = isBelow(shard, 0, shardCount) && isBelow(offset, 1, Number.MAX_SAFE_INTEGER) && !cursor.has(shard);
+    const known = isBelow(shard, 0, shardCount) && isBelow(offset, 0, Number.MAX_SAFE_INTEGER) && !cursor.has(shard);
     if (!known || !(chain === null || isBelow(chain, 0, 2 ** 32))) throw refused("The text is a damaged cursor.");
     cursor.set(shard, { offset, chain: chain ?? undefined });
   }
