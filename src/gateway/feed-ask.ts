@@ -96,8 +96,8 @@ function rfc3339(text: string): number {
 
 function batchOf(one: ReadonlyMap<Name, string>, limits: Limits, stream: boolean): Required<BatchLimits> {
   const { feedBatchItemsMax, feedBatchBytesMax, feedStreamItemsMax, feedStreamBytesMax, feedWaitMaxMs } = limits;
-  const itemsMost = stream ? Math.min(feedStreamItemsMax, feedBatchItemsMax) : feedBatchItemsMax;
-  const bytesMost = stream ? Math.min(feedStreamBytesMax, feedBatchBytesMax) : feedBatchBytesMax;
+  const itemsMost = stream ? feedStreamItemsMax : feedBatchItemsMax;
+  const bytesMost = stream ? feedStreamBytesMax : feedBatchBytesMax;
   const limit = one.get("limit");
   const bytes = one.get("bytes");
   const wait = one.get("wait");

@@ -218,6 +218,10 @@ export function limitsWith(changes: Partial<Limits> = {}): Limits {
   assert(limits.callAttempts <= limits.callAttemptsMax, "the usual attempts may be asked for");
   assert(limits.callTimeoutMs <= limits.callTimeoutMaxMs, "the usual timeout may be asked for");
   assert(limits.callRetryFirstMs <= limits.callRetryMostMs, "the first wait is not the longest");
+  assert(
+    limits.feedStreamItemsMax <= limits.feedBatchItemsMax && limits.feedStreamBytesMax <= limits.feedBatchBytesMax,
+    "a batch of a stream is a batch",
+  );
   assert(limits.requestIdFutureMs < limits.dedupWindowMs, "an id from the future is forgotten after its window");
   return limits;
 }

@@ -83,8 +83,9 @@ async function* messagesOf(answer: Response): AsyncGenerator<Message> {
   assert.equal(answer.status, 200);
   assert.equal(answer.headers.get("content-type"), "text/event-stream; charset=utf-8");
   let text = "";
-  for await (const chunk of (answer.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream())) {
-    text += chunk;
+  const decoder = new TextDecoder();
+  for await (const chunk of answer.body as ReadableStream<Uint8Array>) {
+    text += decoder.decode(chunk, { stream: true });
     for (let end = text.indexOf("\n\n"); end !== -1; end = text.indexOf("\n\n")) {
       const fields = text.slice(0, end).split("\n");
       text = text.slice(end + 2);
@@ -236,15 +237,15 @@ test("deltas lead from one value to the next for the reader that holds it; any o
   const second = await place.pull(`${path}&reader=${first.reader}`);
   assert.deepEqual(new Set(second.events.map(({ type }) => type)), new Set(["shop.account.delta"]));
   assert.deepEqual(
-    second.events.map(({ fromsequence }) => fromsequence).toSorted(),
-    first.events.map(({ sequence }) => sequence).toSorted(),
+    new Set(second.events.map(({ fromsequence }) => fromsequence)),
+    new Set(first.events.map(({ sequence }) => sequence)),
   );
   take(second);
   for (const { subject, data } of another.events) assert.deepEqual(held.get(subject), data);
 });
 
 test("what is asked wrongly is refused with a code, and opens nothing", async () => {
-  await using place = await new Place({ feedBatchItemsMax: 500 }).start();
+  await using place = await new Place({ feedBatchItemsMax: 500, feedStreamItemsMax: 500 }).start();
   for (const [path, code] of [
     ["changes?type=account&colour=red", "invalid-input"],
     ["changes?type=account&limit=0", "invalid-input"],
