@@ -5,6 +5,7 @@
  * that nobody serves costs nothing.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { asyncApiPath } from "./asyncapi.ts";
 import { refuse, sendJson, sendThrown, setCommonHeaders } from "./http-answer.ts";
 import { matchCallsRoute, serveCalls } from "./http-calls.ts";
 import { entityMethods, matchEntityRoute, serveEntity } from "./http-entities.ts";
@@ -25,6 +26,8 @@ export interface HttpParts {
   readonly files: StaticFiles | undefined;
   /** The OpenAPI document. */
   readonly api: unknown;
+  /** The AsyncAPI document, where there are feeds. */
+  readonly feedsApi: unknown;
 }
 
 export const socketPath = "/v1/socket";
@@ -94,6 +97,8 @@ async function route(parts: HttpParts, exchange: Exchange, origin: string | unde
   if (path === "/readyz") return takes(exchange, reading, origin) ? sendReadiness(parts.context, response) : undefined;
   if (path === "/openapi.json")
     return takes(exchange, reading, origin) ? sendJson(response, 200, parts.api) : undefined;
+  if (path === asyncApiPath && parts.feedsApi !== undefined)
+    return takes(exchange, reading, origin) ? sendJson(response, 200, parts.feedsApi) : undefined;
   if (path === socketPath) refuse("not-found", "This path is for WebSockets.");
   if (parts.files === undefined || path.startsWith("/v1/")) refuse("not-found", "There is nothing at this path.");
   if (!takes(exchange, reading, origin)) return;

@@ -11,6 +11,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { Limits } from "../model/limits.ts";
 import { closeCode, subprotocol } from "../wire/protocol.ts";
+import { describeFeeds } from "./asyncapi.ts";
 import { Connections } from "./connections.ts";
 import { type HttpParts, serveHttp, socketPath } from "./http.ts";
 import { rawProblem } from "./http-answer.ts";
@@ -44,17 +45,16 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   };
   const host = options.host ?? "127.0.0.1";
   const files = options.staticDirectory === undefined ? undefined : await StaticFiles.open(options.staticDirectory);
-  const api = describeApi(service.definitions, {
-    title: options.title ?? "Holdfast service",
-    version: options.version ?? "0",
-  });
+  const about = { title: options.title ?? "Holdfast service", version: options.version ?? "0" };
+  const api = describeApi(service.definitions, { ...about, feeds: options.feeds !== undefined });
+  const feedsApi = options.feeds && describeFeeds(service.definitions, { ...about, service: options.feeds.service });
   const server = createHttpServer(service.limits);
   const port = await listen(server, host, options.port);
   try {
     const origins = new Origins(host, port, options.allowedOrigins ?? []);
     const streams = new EventStreams(context);
     const feeds = options.feeds === undefined ? undefined : new FeedDoor(context, options.feeds);
-    return new RunningGateway(server, { context, origins, streams, feeds, files, api }, host, port);
+    return new RunningGateway(server, { context, origins, streams, feeds, files, api, feedsApi }, host, port);
   } catch (error) {
     server.close();
     throw error;

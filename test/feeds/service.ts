@@ -34,6 +34,11 @@ export const account = defineEntity("account", {
   views: { balance: (state) => ({ balance: state.balance }) },
   access: () => true,
   feed: (principal) => principal.kind === "user" && principal.id.startsWith("reader"),
+  published: {
+    events: { paid: z.object({ amount: z.number() }), noted: z.object({ text: z.string() }) },
+    state: z.object({ balance: z.number(), count: z.int(), filler: z.array(z.string()) }),
+    views: { balance: z.object({ balance: z.number() }) },
+  },
 });
 
 /** Nobody but operators may follow it. */
