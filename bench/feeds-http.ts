@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { endProcess, firstMessage, startProcess } from "./process.ts";
 
-export interface Pulled {
+interface Pulled {
   readonly events: number;
   readonly pages: number;
   readonly bytes: number;
@@ -13,8 +13,32 @@ export interface Pulled {
   readonly consumerMicros: number;
 }
 
+export async function measureFeedsHttp(print: (line?: string) => void, quick: boolean): Promise<void> {
+  const [events, rounds] = quick ? [200_000, 1] : [1_000_000, 3];
+  const taken = await measurePulled(events, rounds, [1_000, 4_096, 16_384]);
+  print(`## The change log over HTTP: ${events.toLocaleString("en")} events as CloudEvents to one pull consumer`);
+  print();
+  print(`Consumer in its own process, each page parsed and added up; medians of ${rounds} rounds in turns.`);
+  print();
+  print("| events/page | events/s | B/event | server CPU µs/event | consumer CPU µs/event |");
+  print("|---|---|---|---|---|");
+  for (const [limit, runs] of taken) {
+    const of = (value: (run: Pulled) => number) => median(runs.map(value));
+    const rate = Math.round(of(({ ms }) => (events / ms) * 1_000)).toLocaleString("en");
+    const bytes = of((run) => run.bytes / events).toFixed(0);
+    const [server, consumer] = [of((run) => run.serverMicros / events), of((run) => run.consumerMicros / events)];
+    print(`| ${limit.toLocaleString("en")} | ${rate} | ${bytes} | ${server.toFixed(2)} | ${consumer.toFixed(2)} |`);
+  }
+  print();
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  return sorted[Math.floor(sorted.length / 2)] as number;
+}
+
 /** @returns per size of a page what each round took */
-export async function measurePulled(
+async function measurePulled(
   events: number,
   rounds: number,
   limits: readonly number[],

@@ -1,110 +1,82 @@
 /**
- * Feeds in the process of their node. `catch-up <directory>` reads the change log that `recovery.ts write` made, `stalled
- * <directory> <rounds> <ms> <per second> <consumers>` takes commands at a fixed rate, in turns with and without consumers that
- * took one batch each and then ask for nothing more.
+ * `npm run bench -- --only feeds`: what feeds give, and what those who do not take it cost the commands.
  */
-import { createHistogram } from "node:perf_hooks";
-import { type Feed, type HoldfastNode, openFeeds, startNode } from "holdfast";
-import { openSegmentLog } from "../src/adapters/segments/open.ts";
-import { systemClock } from "../src/adapters/system/clock.ts";
-import { systemRandom } from "../src/adapters/system/random.ts";
-import { shardCountEmbedded } from "../src/model/ids.ts";
-import { uuidV7 } from "./uuid.ts";
-import { wallet } from "./wallet.ts";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { firstMessage, startProcess } from "./process.ts";
 
-const [mode, directory, ...parameters] = process.argv.slice(2) as [string, string, ...string[]];
-const shardCount = shardCountEmbedded;
-const system = { kind: "system", id: "bench" } as const;
-const log = await openSegmentLog({ directory, shardCount });
-const node = await startNode({ entities: [wallet], log, clock: systemClock, random: systemRandom, shardCount });
-const feeds = openFeeds(node.source);
+interface CatchUp {
+  readonly events: number;
+  readonly ms: number;
+  readonly heapMb: number;
+}
 
-async function catchUp(): Promise<object> {
-  const feed = await feeds.open({ form: "changes", start: "beginning", principal: system });
-  let [events, batches, sum] = [0, 0, 0];
-  const from = performance.now();
-  for (;;) {
-    const { items, lag } = await feed.next({ itemsMax: 4_096 });
-    if (items.length === 0 && lag.records === 0) break;
-    batches++;
-    events += items.length;
-    for (const item of items) if (item.kind === "change") sum += (item.payload as { amount: number }).amount;
+interface Latency {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+interface Stalled {
+  readonly rounds: readonly { readonly heldBytes: number; readonly withThem: Latency; readonly without: Latency }[];
+}
+
+const median = (values: readonly number[]) => values.toSorted((one, other) => one - other)[values.length >> 1] ?? 0;
+const whole = (value: number) => Math.round(value).toLocaleString("en");
+
+async function run<Result>(parameters: readonly string[], nodeOptions: readonly string[] = []): Promise<Result> {
+  const child = startProcess("feeds-child.ts", parameters, nodeOptions);
+  const exited = new Promise((resolve) => child.once("exit", resolve));
+  const result = await firstMessage<Result>(child);
+  await exited;
+  return result;
+}
+
+export async function measureFeeds(print: (line?: string) => void, quick: boolean): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
+  const events = quick ? 200_000 : 1_000_000;
+  try {
+    const writer = startProcess("recovery.ts", ["write", directory, String(events)]);
+    const written = new Promise((resolve) => writer.once("exit", resolve));
+    await firstMessage(writer);
+    await written;
+    print("## Feeds in the process of their node");
+    print();
+    print(`A change log of ${whole(events)} events from its beginning, in batches of 4,096:`);
+    print();
+    print("| round | events/s | heap MB |");
+    print("|---|---|---|");
+    for (let round = 1; round <= (quick ? 1 : 3); round++) {
+      const { events: read, ms, heapMb } = await run<CatchUp>(["catch-up", directory]);
+      print(`| ${round} | ${whole((read / ms) * 1_000)} | ${whole(heapMb)} |`);
+    }
+    print();
+    await stalled(print, directory, quick);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
   }
-  const ms = performance.now() - from;
-  return { events, batches, sum, ms, heapMb: process.memoryUsage().heapUsed / 1e6 };
 }
 
-function credit(to: HoldfastNode, wallets: number, done: () => void): void {
-  const call = {
-    entity: { type: "wallet", key: `w${Math.floor(Math.random() * wallets)}` },
-    command: "credit",
-    input: { amount: 5 },
-    requestId: uuidV7(),
-    principal: system,
-  } as const;
-  to.execute(call, (result) => {
-    if (!result.ok) throw new Error(result.detail);
-    done();
-  });
-}
-
-/** Commands that arrive at a rate, whatever the answers do. @returns p50 and p99 from when each was due, in ms */
-function arrive(forMs: number, perSecond: number): Promise<{ p50Ms: number; p99Ms: number }> {
-  const histogram = createHistogram();
-  const from = performance.now();
-  let [sent, open] = [0, 0];
-  return new Promise((resolve) => {
-    const go = (): void => {
-      const now = performance.now();
-      for (;;) {
-        const dueAt = from + (sent * 1_000) / perSecond;
-        if (dueAt > now || dueAt >= from + forMs) break;
-        sent++;
-        open++;
-        credit(node, 10_000, () => {
-          open--;
-          histogram.record(Math.max(1, Math.round((performance.now() - dueAt) * 1_000)));
-        });
-      }
-      if (now < from + forMs || open > 0) setTimeout(go, 1);
-      else resolve({ p50Ms: histogram.percentile(50) / 1_000, p99Ms: histogram.percentile(99) / 1_000 });
-    };
-    go();
-  });
-}
-
-async function openStalled(count: number): Promise<Feed[]> {
-  const forms = ["changes", "absolutes", "deltas"] as const;
-  const opened: Feed[] = [];
-  for (let index = 0; index < count; index++) {
-    const form = forms[index % 3] as (typeof forms)[number];
-    const feed = await feeds.open({ form, start: "now", principal: system });
-    credit(node, 10_000, () => {});
-    await feed.next({ itemsMax: 100, waitMs: 100 });
-    opened.push(feed);
+async function stalled(print: (line?: string) => void, directory: string, quick: boolean): Promise<void> {
+  const [rounds, ms, perSecond, consumers] = quick ? [2, 1_500, 3_000, 200] : [11, 3_000, 3_000, 1_000];
+  const parameters = ["stalled", directory, rounds, ms, perSecond, consumers].map(String);
+  const { rounds: taken } = await run<Stalled>(parameters, ["--expose-gc"]);
+  print(
+    `${whole(perSecond)} commands/s at a fixed rate, with and without ${whole(consumers)} feeds (a third of each form) that took one batch and ask for nothing more; ${rounds} rounds in turns of ${ms} ms, medians.`,
+  );
+  print();
+  print("| | p50 ms | p99 ms |");
+  print("|---|---|---|");
+  for (const [name, field] of [
+    ["with them", "withThem"],
+    ["without", "without"],
+  ] as const) {
+    const figures = (["p50Ms", "p99Ms"] as const).map((which) => median(taken.map((round) => round[field][which])));
+    print(`| ${name} | ${figures.map((figure) => figure.toFixed(2)).join(" | ")} |`);
   }
-  return opened;
+  const ratio = median(taken.map(({ withThem, without }) => withThem.p99Ms / without.p99Ms));
+  const held = median(taken.map(({ heldBytes }) => heldBytes)) / consumers;
+  print();
+  print(`Median of the rounds' ratios of p99: ${ratio.toFixed(2)}. Held by each of them: ${whole(held)} bytes.`);
+  print();
 }
-
-async function stalled(): Promise<object> {
-  const [rounds, ms, perSecond, consumers] = parameters.map(Number) as [number, number, number, number];
-  await arrive(2_000, perSecond);
-  const taken: object[] = [];
-  for (let round = 0; round < rounds; round++) {
-    globalThis.gc?.();
-    const before = process.memoryUsage().heapUsed;
-    const opened = await openStalled(consumers);
-    globalThis.gc?.();
-    const heldBytes = process.memoryUsage().heapUsed - before;
-    const withThem = await arrive(ms, perSecond);
-    for (const feed of opened) feed.close();
-    const without = await arrive(ms, perSecond);
-    taken.push({ heldBytes, withThem, without });
-  }
-  return { rounds: taken };
-}
-
-process.send?.(mode === "catch-up" ? await catchUp() : await stalled());
-feeds.close();
-await node.stop();
-process.disconnect?.();

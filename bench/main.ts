@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: the figures of the README. Every ratio compares measurements of the same run, taken in turns, because
- * these machines are noisy. `--quick` shortens it, `--only door|process|recovery|state|quarantine|feeds-http` runs a part,
+ * these machines are noisy. `--quick` shortens it, `--only door|process|recovery|state|quarantine|feeds|feeds-http` runs a part,
  * `--report <file>` writes the tables there too.
  */
 import { execFileSync } from "node:child_process";
@@ -8,7 +8,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { measurePulled, type Pulled } from "./feeds-http.ts";
+import { measureFeeds } from "./feeds.ts";
+import { measureFeedsHttp } from "./feeds-http.ts";
 import { endProcess, firstMessage, startProcess } from "./process.ts";
 import { measureQuarantine } from "./quarantine.ts";
 
@@ -246,25 +247,6 @@ async function quarantine(): Promise<void> {
   print();
 }
 
-async function feedsOverHttp(): Promise<void> {
-  const events = options.quick === true ? 200_000 : 1_000_000;
-  const taken = await measurePulled(events, rounds, [1_000, 4_096, 16_384]);
-  print(`## The change log over HTTP: ${events.toLocaleString("en")} events as CloudEvents to one pull consumer`);
-  print();
-  print(`Consumer in its own process, each page parsed and added up; medians of ${rounds} rounds in turns.`);
-  print();
-  print("| events/page | events/s | B/event | server CPU µs/event | consumer CPU µs/event |");
-  print("|---|---|---|---|---|");
-  for (const [limit, runs] of taken) {
-    const of = (value: (run: Pulled) => number) => median(runs.map(value));
-    const rate = Math.round(of(({ ms }) => (events / ms) * 1_000)).toLocaleString("en");
-    const bytes = of((run) => run.bytes / events).toFixed(0);
-    const [server, consumer] = [of((run) => run.serverMicros / events), of((run) => run.consumerMicros / events)];
-    print(`| ${limit.toLocaleString("en")} | ${rate} | ${bytes} | ${server.toFixed(2)} | ${consumer.toFixed(2)} |`);
-  }
-  print();
-}
-
 function describeMachine(): void {
   const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
     dependencies: Record<string, string>;
@@ -287,7 +269,8 @@ const parts = {
   recovery,
   state: stateStore,
   quarantine,
-  "feeds-http": feedsOverHttp,
+  feeds: () => measureFeeds(print, options.quick === true),
+  "feeds-http": () => measureFeedsHttp(print, options.quick === true),
 };
 describeMachine();
 for (const [name, part] of Object.entries(parts)) if ((options.only ?? name) === name) await part();

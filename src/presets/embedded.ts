@@ -102,8 +102,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   });
   const keys = await openKeys({ directory, entities, log, shardCount, newKeys: options.newKeys === true }).catch(
     async (error: unknown) => {
-      await kept.state.close();
-      await kept.snapshots.close();
+      for (const store of [kept.state, kept.snapshots, kept.archive]) await store.close();
       await log.close();
       throw error;
     },

@@ -12,7 +12,7 @@ import { type FeedAsk, type FeedFilter, feedForms, type Place } from "../model/f
 import { isKey, isOwnType, type ShardId, shardOf } from "../model/ids.ts";
 import type { LogPosition } from "../ports/log.ts";
 import type { FeedSource } from "../runtime/feed-source.ts";
-import { readCursor } from "../wire/cursor.ts";
+import { readCursor, readCursorSince } from "../wire/cursor.ts";
 import { frameMayHold } from "../wire/frame.ts";
 import type { Feed, Feeds } from "./feed.ts";
 import { anotherLog, Follower } from "./follower.ts";
@@ -76,8 +76,7 @@ async function openFeed(source: FeedSource, ask: FeedAsk, closed: () => void): P
       ? {}
       : { passes: (frame: Uint8Array, shard: ShardId, at: number) => frameMayHold(frame, shard, at, keys) }),
   });
-  const { start } = ask;
-  const sinceMs = typeof start === "object" && "timeMs" in start ? start.timeMs : 0;
+  const sinceMs = sinceOf(ask, source);
   return new FeedReader({ ask, source, sieve: sieveOf(filter), follower, sinceMs, whole, checkAccess, closed });
 }
 
@@ -148,6 +147,14 @@ async function placesOf(source: FeedSource, ask: FeedAsk, shards: ShardId[]): Pr
     places.set(shard, place);
   }
   return places;
+}
+
+function sinceOf({ start }: FeedAsk, { shardCount }: FeedSource): number {
+  if (typeof start !== "object") return 0;
+  if ("cursor" in start) return readCursorSince(start.cursor, shardCount).sinceMs;
+  if (!("timeMs" in start)) return 0;
+  if (!Number.isSafeInteger(start.timeMs)) throw invalid("A feed starts at a time in whole milliseconds since 1970.");
+  return start.timeMs;
 }
 
 function givenPlaces(

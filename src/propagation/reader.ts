@@ -68,8 +68,8 @@ export class FeedReader implements Feed {
   }
 
   get cursor(): string {
-    const { follower, source } = this.#options;
-    if (this.#whole.length === 0) return writeCursor(follower.places, source.shardCount);
+    const { follower, source, sinceMs } = this.#options;
+    if (this.#whole.length === 0) return writeCursor(follower.places, source.shardCount, sinceMs);
     const places = new Map(follower.places);
     for (const shard of this.#whole) places.set(shard, { offset: 0, chain: undefined });
     return writeCursor(places, source.shardCount);
