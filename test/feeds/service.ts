@@ -12,7 +12,7 @@ import type { Principal } from "../../src/model/records.ts";
 import { type EmbeddedService, embedded } from "../../src/presets/embedded.ts";
 import { makeUuidV7 } from "../../src/std/uuid.ts";
 
-/** `reader` may follow; anybody may pay. */
+/** Readers may follow, and who has no token, as an `EventSource` of a browser has none; anybody may pay. */
 export const account = defineEntity("account", {
   state: () => ({ balance: 0, count: 0, filler: Array.from({ length: 20 }, (_, index) => `line ${index}`) }),
   events: {
@@ -33,7 +33,7 @@ export const account = defineEntity("account", {
   }),
   views: { balance: (state) => ({ balance: state.balance }) },
   access: () => true,
-  feed: (principal) => principal.kind === "user" && principal.id.startsWith("reader"),
+  feed: ({ kind, id }) => kind === "anonymous" || (kind === "user" && id.startsWith("reader")),
   published: {
     events: { paid: z.object({ amount: z.number() }), noted: z.object({ text: z.string() }) },
     state: z.object({ balance: z.number(), count: z.int(), filler: z.array(z.string()) }),

@@ -1,9 +1,12 @@
 /** Feeds over HTTP: pulled with a cursor, long polled, and as server-sent events; nothing is missed, nothing comes twice. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import type { Limits } from "../../src/model/limits.ts";
 import type { EmbeddedService } from "../../src/presets/embedded.ts";
 import { applyPatch, type PatchOperation } from "../../src/std/patch.ts";
@@ -360,6 +363,29 @@ test("a stream from now on that breaks before its first event misses nothing", a
     assert.equal(amountOf(data), 5);
     break;
   }
+});
+
+test("the standard EventSource gets everything over a wire that is cut, and twice only what a cut batch had", async () => {
+  const script = fileURLToPath(new URL("../feeds/event-source.ts", import.meta.url));
+  const flags = ["--conditions=source", "--experimental-eventsource", "--disable-warning=ExperimentalWarning"];
+  const { stdout } = await promisify(execFile)(process.execPath, [...flags, script]);
+  const { amounts, connections } = JSON.parse(stdout) as { amounts: number[]; connections: number };
+  assert.deepEqual(new Set(amounts), new Set(upTo(1_500)));
+  assert.ok(connections >= 3);
+  assert.ok(amounts.length <= 1_500 + 100 * (connections - 1), `${amounts.length} over ${connections} connections`);
+});
+
+test("a cursor of a log that had more than this one is lost, and the answer says where", async () => {
+  await using place = await new Place().start();
+  await payMany(place.service, 100, 20);
+  const { cursor } = await place.pull(changes);
+  await using other = await new Place().start();
+  const answer = await other.fetch(`${changes}&cursor=${cursor}`);
+  assert.equal(answer.status, 410);
+  const { code, details } = (await answer.json()) as { code: string; details: { shard: number; offset: number } };
+  assert.equal(code, "cursor-lost");
+  assert.ok(details.shard < shardCount && details.offset > 1);
+  assert.equal(await other.refusal(changes, { ...events, "last-event-id": cursor }), "cursor-lost");
 });
 
 test("a stream without news says that it is still there", async () => {
