@@ -11,7 +11,7 @@ import { refuse } from "./http-answer.ts";
 export interface DoorAsk {
   readonly ask: Omit<FeedAsk, "principal">;
   readonly batch: Required<BatchLimits>;
-  /** Of deltas: which reader asks, as the answer before named it. Only that reader holds what a delta starts from. */
+  /** Of absolutes and deltas: the answer that the reader has, as that named it. Only what is given after it follows it. */
   readonly reader: string | undefined;
 }
 
@@ -45,8 +45,8 @@ export function readFeedAsk(form: FeedForm, search: string, limits: Limits, stre
     ...(view === undefined ? undefined : { view }),
   };
   const reader = one.get("reader");
-  if (reader !== undefined && (stream || form !== "deltas"))
-    refuse("invalid-input", "`reader` goes with deltas that are pulled.");
+  if (reader !== undefined && (stream || form === "changes"))
+    refuse("invalid-input", "`reader` goes with absolutes and deltas that are pulled.");
   return { ask, batch: batchOf(one, limits, stream), reader };
 }
 

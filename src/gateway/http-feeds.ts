@@ -92,13 +92,13 @@ export class FeedDoor {
       if (paced.gone || this.#context.draining) feed.close();
       const waitMs = Math.min(limits.waitMs, this.#lastsMs(identity));
       const batch = await feed.next({ ...limits, waitMs });
-      // Of a reader that has none yet: whoever gives it back holds what this answer gave.
-      const next = ask.form !== "deltas" ? undefined : (reader ?? this.#newReader());
+      // A cursor alone does not tell what a feed of states gave after it; this answer's own name does.
+      const next = ask.form === "changes" ? undefined : this.#newReader();
       await sendBatch(paced, batch, this.#feeds.service, next);
       if (paced.gone) return;
       response.off("close", giveUp);
       const name = nameOf(ask, principal, batch.cursor, next);
-      if (this.#context.draining) feed.close();
+      if (this.#context.draining || (next === undefined && name === kept)) feed.close();
       else this.#kept.put(name, feed, ask.form, this.#context.clock.monotonic());
       response.end("]}");
     } catch (error) {

@@ -29,7 +29,10 @@ const parameters: Readonly<Record<string, readonly [Json, string]>> = {
   bytes: [{ type: "integer", minimum: 1 }, "Bytes of it, about"],
   wait: [seconds, "Seconds to wait for a first event"],
   linger: [seconds, "Seconds to wait for more after the first"],
-  reader: [text, "Pulled deltas: as the answer before named it. Left out, deltas begin with absolutes again"],
+  reader: [
+    text,
+    "Goes on with the feed of the answer before, which named it. Left out, deltas begin with absolutes again",
+  ],
 };
 
 export function feedPaths({ common, problems }: DocumentParts): Json {
@@ -60,7 +63,7 @@ export function feedPaths({ common, problems }: DocumentParts): Json {
         parameters: [
           ...Object.entries(parameters)
             .filter(([name]) => name !== (form === "changes" ? "view" : undefined))
-            .filter(([name]) => name !== "reader" || form === "deltas")
+            .filter(([name]) => name !== "reader" || form !== "changes")
             .map(([name, [schema, description]]) => ({ name, in: "query", description, schema })),
           {
             name: "Last-Event-ID",
@@ -91,7 +94,7 @@ export const feedSchemas: Json = {
     required: ["cursor", "lag", "events"],
     properties: {
       cursor: { type: "string", description: "After all of the events: for the next request" },
-      reader: { type: "string", description: "Deltas: for the next request, so that it is answered with deltas" },
+      reader: { type: "string", description: "Absolutes and deltas: for the next request, so that deltas follow" },
       lag: {
         type: "object",
         required: ["records", "bytes", "seconds"],

@@ -220,6 +220,45 @@ test("absolutes give the newest state of each entity that changed, or a view of 
   assert.equal(sum, (99 * 100) / 2);
 });
 
+test("absolutes come in batches of about as many bytes as were asked for", async () => {
+  await using place = await new Place().start();
+  await payMany(place.service, 200, 200);
+  let at = "from=beginning";
+  const sizes: number[] = [];
+  for (;;) {
+    const answer = await place.pull(`absolutes?type=account&limit=1000&bytes=4096&${at}`);
+    if (answer.events.length === 0) break;
+    sizes.push(answer.events.length);
+    at = `cursor=${answer.cursor}&reader=${answer.reader}`;
+  }
+  assert.equal(
+    sizes.reduce((sum, size) => sum + size),
+    200,
+  );
+  // The first one is small, for the states might be large; these have about 300 bytes.
+  assert.equal(sizes[0], 1);
+  for (const size of sizes.slice(1)) assert.ok(size < 30, sizes.join());
+});
+
+test("an answer that was lost is given again, in each form, though the feed had gone on", async () => {
+  await using place = await new Place().start();
+  await payMany(place.service, 60, 30);
+  for (const form of ["changes", "absolutes", "deltas"]) {
+    const first = await place.pull(`${form}?type=account&limit=10`);
+    const reader = first.reader === undefined ? "" : `&reader=${first.reader}`;
+    const path = `${form}?type=account&cursor=${first.cursor}${reader}&limit=1000`;
+    const lost = await place.pull(path);
+    const again = await place.pull(path);
+    // Deltas begin anew, with absolutes: what they lead from may have been lost.
+    const nameOf = ({ subject, sequence }: Event) => `${subject} ${sequence}`;
+    const names = new Set(again.events.map(nameOf));
+    assert.ok(lost.events.length > 10);
+    for (const event of lost.events) assert.ok(names.has(nameOf(event)), form);
+    if (form === "deltas") assert.ok(again.events.every(({ type }) => type.endsWith(".absolute")));
+    else assert.equal(names.size, lost.events.length);
+  }
+});
+
 test("deltas lead from one value to the next for the reader that holds it; any other starts with an absolute", async () => {
   await using place = await new Place().start();
   await payMany(place.service, 8, 2);
@@ -267,6 +306,7 @@ test("what is asked wrongly is refused with a code, and opens nothing", async ()
     ["changes?key=a", "invalid-input"],
     ["changes?type=account&view=balance", "invalid-input"],
     ["changes?type=account&reader=x", "invalid-input"],
+    ["changes?type=account&form=deltas", "invalid-input"],
     ["changes?type=account&cursor=abc", "invalid-cursor"],
     ["changes?type=account&cursor=", "invalid-cursor"],
     ["changes?type=nobody", "unknown-type"],
