@@ -4,6 +4,7 @@
 import type { ErrorCode } from "../model/errors.ts";
 import type { Principal } from "../model/records.ts";
 import type { Clock, Random } from "../ports/clock.ts";
+import type { Feeds } from "../propagation/feed.ts";
 import type { Subscribers } from "../propagation/subscribers.ts";
 import type { Service } from "../runtime/service.ts";
 import type { CreateQuota } from "./quota.ts";
@@ -47,6 +48,8 @@ export interface GatewayOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly authenticate: Authenticate;
+  /** What happened in the service, for who consumes it over HTTP or a WebSocket. Absent: there are no such paths. */
+  readonly feeds?: Feeds;
   /** Address to listen on. Default 127.0.0.1. */
   readonly host?: string;
   /** 0 takes a free one. */
@@ -80,6 +83,7 @@ export interface GatewayContext {
   readonly random: Random;
   readonly authenticate: Authenticate;
   readonly hub: WatchHub;
+  readonly feeds: Feeds | undefined;
   readonly quota: CreateQuota;
   readonly report: (problem: GatewayProblem) => void;
   /** True from the start of `close`. */

@@ -277,6 +277,12 @@ export interface EntityOptions<State, Events, Commands, Queries, Views, Calls = 
   readonly access?: Access;
   /** Who may follow entities of this type. Without it only operators and the service's own subscribers may. */
   readonly feed?: (principal: Principal, verb: FeedVerb) => boolean;
+  /** What its feeds carry, for the published AsyncAPI document. Nothing is checked by it. */
+  readonly published?: {
+    readonly events?: { readonly [Name in keyof NoInfer<Events>]?: StandardSchemaV1 };
+    readonly state?: StandardSchemaV1;
+    readonly views?: { readonly [Name in keyof NoInfer<Views>]?: StandardSchemaV1 };
+  };
 }
 
 type Shapes<Commands, Queries, Views> = {
@@ -319,6 +325,13 @@ export interface EntityDefinition {
   readonly calls: ReadonlyMap<string, CallHandler>;
   readonly access: Access;
   readonly feed: (principal: Principal, verb: FeedVerb) => boolean;
+  readonly published?: PublishedSchemas;
+}
+
+export interface PublishedSchemas {
+  readonly events: ReadonlyMap<string, StandardSchemaV1>;
+  readonly state: StandardSchemaV1 | undefined;
+  readonly views: ReadonlyMap<string, StandardSchemaV1>;
 }
 
 export interface EventDefinition {

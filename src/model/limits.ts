@@ -134,6 +134,22 @@ export const limitsDefault = {
   feedIdleMs: 1_000,
   /** Open feeds of a node. */
   feedsMax: 10_000,
+  /** Feeds of one WebSocket. Each makes its own way through the log. */
+  feedsPerConnectionMax: 64,
+  /** Items that a WebSocket may allow one feed ahead. */
+  feedCreditMax: 65_536,
+  /** Items in one batch of a stream or a WebSocket: what a reader that resumes within a batch may get again. */
+  feedStreamItemsMax: 1_024,
+  /** Bytes in one: what a reader that stalls costs, and 64 KiB in its socket. */
+  feedStreamBytesMax: 64 * 1024,
+  /** How long a request for a feed's next items may wait for them, ms. Below the 60 s at which proxies cut what is silent. */
+  feedWaitMaxMs: 55_000,
+  /** A reader of a feed over HTTP that takes nothing for so long is cut off, ms; it goes on from its cursor. */
+  feedStalledMs: 60_000,
+  /** Feeds that are kept open for pullers to come back to, in bytes: one of deltas counts for `feedHeldBytesMax`, another for `feedStreamBytesMax`. */
+  feedsKeptBytesMax: 256 * 1024 * 1024,
+  /** How long one is kept, ms. */
+  feedKeptMs: 30_000,
 
   // durable subscribers
   /** Subscribers of a service. Each holds a feed and, while it runs, a sink's connections. */
@@ -227,6 +243,10 @@ export function limitsWith(changes: Partial<Limits> = {}): Limits {
   assert(limits.callAttempts <= limits.callAttemptsMax, "the usual attempts may be asked for");
   assert(limits.callTimeoutMs <= limits.callTimeoutMaxMs, "the usual timeout may be asked for");
   assert(limits.callRetryFirstMs <= limits.callRetryMostMs, "the first wait is not the longest");
+  assert(
+    limits.feedStreamItemsMax <= limits.feedBatchItemsMax && limits.feedStreamBytesMax <= limits.feedBatchBytesMax,
+    "a batch of a stream is a batch",
+  );
   assert(limits.requestIdFutureMs < limits.dedupWindowMs, "an id from the future is forgotten after its window");
   assert(
     limits.subscribersMax < limits.subscriberIdleRecords,

@@ -138,7 +138,8 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   try {
     subscribers = makeSubscribers(options, node, feeds);
     if (options.admin !== undefined) admin = await startAdmin(node, options.admin, subscribers);
-    gateway = await startGateway({ ...options, subscribers, service: node, clock: systemClock, random: systemRandom });
+    const parts = { feeds, subscribers, service: node, clock: systemClock, random: systemRandom };
+    gateway = await startGateway({ ...options, ...parts });
     await recoverVisibly(node, progressStream(options.progress), systemClock);
     subscribers.start();
   } catch (error) {
