@@ -3,11 +3,12 @@
  *
  * Invariant: one subscription per id; after `remove`, `restart` or `release` nothing more is sent for the old one.
  */
+import type { Delta } from "../core/changefeed/delta-line.ts";
 import type { Offset } from "../model/ids.ts";
 import type { Principal } from "../model/records.ts";
 import type { ClientMessage } from "../wire/protocol.ts";
 import type { Outbox } from "./outbox.ts";
-import type { Delta, Subscription, WatchHub } from "./subscriptions.ts";
+import type { Subscription, WatchHub } from "./subscriptions.ts";
 
 type Subscribe = Extract<ClientMessage, { t: "subscribe" }>;
 

@@ -8,20 +8,13 @@
  * Invariant: what a subscriber has been sent, applied in order, is the view at the version of the last message; each
  * delta's `from` is the version sent before it. Deltas are shared between subscribers and never changed.
  */
+import { type Delta, DeltaLine } from "../core/changefeed/delta-line.ts";
 import type { ErrorCode } from "../model/errors.ts";
 import type { Offset } from "../model/ids.ts";
 import type { WatchCall, WatchNews } from "../model/records.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Service } from "../runtime/service.ts";
-import { diff, type PatchOperation } from "../std/patch.ts";
 import type { Plain } from "../std/plain.ts";
-import { roughBytes } from "./rough-bytes.ts";
-
-export interface Delta {
-  readonly from: Offset;
-  readonly version: Offset;
-  readonly patch: readonly PatchOperation[];
-}
 
 export interface Subscriber {
   /** False while its connection is so far behind that it should not be sent more. */
@@ -40,9 +33,7 @@ export interface Resume {
 interface Watch {
   readonly name: string;
   readonly subscriptions: Set<Subscription>;
-  latest: { readonly version: Offset; readonly value: Plain; bytes: number } | undefined;
-  /** Oldest first; each one's `from` is the `version` of the one before. */
-  deltas: Delta[];
+  readonly line: DeltaLine;
   stop: () => void;
   cancelLinger: (() => void) | undefined;
   ended: boolean;
@@ -82,7 +73,7 @@ export class WatchHub {
     this.#lingering.delete(watch);
     watch.cancelLinger?.();
     watch.cancelLinger = undefined;
-    if (watch.latest !== undefined) this.#begin(subscription);
+    if (watch.line.latest !== undefined) this.#begin(subscription);
     return subscription;
   }
 
@@ -90,16 +81,17 @@ export class WatchHub {
   unsubscribe(subscription: Subscription): void {
     const { watch } = subscription;
     if (!watch.subscriptions.delete(subscription) || watch.subscriptions.size > 0 || watch.ended) return;
-    if (watch.latest === undefined) this.#stop(watch);
+    if (watch.line.latest === undefined) this.#stop(watch);
     else this.#linger(watch);
   }
 
   /** The subscriber's connection can take more: sends what brings it up to date, if it was behind. */
   catchUp(subscription: Subscription): void {
     const { watch } = subscription;
-    if (!subscription.behind || watch.latest === undefined || watch.ended) return;
+    const { latest } = watch.line;
+    if (!subscription.behind || latest === undefined || watch.ended) return;
     subscription.behind = false;
-    subscription.subscriber.absolute(watch.latest.version, watch.latest.value);
+    subscription.subscriber.absolute(latest.version, latest.value);
   }
 
   close(): void {
@@ -110,8 +102,7 @@ export class WatchHub {
     const watch: Watch = {
       name,
       subscriptions: new Set(),
-      latest: undefined,
-      deltas: [],
+      line: new DeltaLine(this.#service.limits.deltasKeptMax),
       stop: () => {},
       cancelLinger: undefined,
       ended: false,
@@ -129,13 +120,12 @@ export class WatchHub {
       for (const { subscriber } of subscriptions) subscriber.ended(news.code, news.detail);
       return;
     }
-    const before = watch.latest;
-    watch.latest = { version: news.version, value: news.value, bytes: -1 };
-    if (before === undefined) {
+    const first = watch.line.latest === undefined;
+    const delta = watch.line.advance(news.version, news.value);
+    if (first) {
       for (const subscription of watch.subscriptions) this.#begin(subscription);
       return;
     }
-    const delta = news.version === before.version ? this.#shownAgain(watch) : this.#deltaFrom(watch, before);
     for (const subscription of watch.subscriptions) {
       if (!subscription.subscriber.ready()) subscription.behind = true;
       else if (subscription.behind) this.catchUp(subscription);
@@ -144,32 +134,10 @@ export class WatchHub {
     }
   }
 
-  /** Something in the view was erased: the deltas of before may hold it, so nobody gets one of them any more. */
-  #shownAgain(watch: Watch): undefined {
-    watch.deltas = [];
-  }
-
-  /** The change to the latest value, kept for later; undefined (and nothing kept) if it is larger than the value. */
-  #deltaFrom(watch: Watch, before: { readonly version: Offset; readonly value: Plain }): Delta | undefined {
-    const latest = watch.latest as NonNullable<Watch["latest"]>;
-    const patch = diff(before.value, latest.value);
-    if (patch.length > 0) {
-      latest.bytes = roughBytes(latest.value, Number.POSITIVE_INFINITY);
-      if (roughBytes(patch as Plain, latest.bytes) >= latest.bytes) {
-        watch.deltas = [];
-        return undefined;
-      }
-    }
-    const delta: Delta = { from: before.version, version: latest.version, patch };
-    watch.deltas.push(delta);
-    if (watch.deltas.length > this.#service.limits.deltasKeptMax) watch.deltas.shift();
-    return delta;
-  }
-
   /** First message of a subscription: the deltas it missed if they are known, else an absolute. */
   #begin(subscription: Subscription): void {
     const { watch, subscriber, from } = subscription;
-    const latest = watch.latest as NonNullable<Watch["latest"]>;
+    const latest = watch.line.latest as NonNullable<DeltaLine["latest"]>;
     if (!subscriber.ready()) {
       subscription.behind = true;
       return;
@@ -178,9 +146,9 @@ export class WatchHub {
       subscriber.delta({ from, version: from, patch: [] });
       return;
     }
-    const first = from === undefined ? -1 : watch.deltas.findIndex((delta) => delta.from === from);
-    if (first === -1) subscriber.absolute(latest.version, latest.value);
-    else for (const delta of watch.deltas.slice(first)) subscriber.delta(delta);
+    const deltas = from === undefined ? undefined : watch.line.since(from);
+    if (deltas === undefined) subscriber.absolute(latest.version, latest.value);
+    else for (const delta of deltas) subscriber.delta(delta);
   }
 
   #linger(watch: Watch): void {
