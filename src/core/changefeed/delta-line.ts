@@ -33,13 +33,18 @@ export function patchBetween(before: Plain, after: Plain): readonly PatchOperati
 
 export class DeltaLine {
   readonly #deltasMax: number;
+  readonly #between: typeof patchBetween;
   #latest: Absolute | undefined;
   /** Oldest first. */
   #deltas: Delta[] = [];
 
-  /** @param deltasMax how many are kept for those who come back */
-  constructor(deltasMax: number) {
+  /**
+   * @param deltasMax how many are kept for those who come back
+   * @param between   `patchBetween`, or what knows its answers
+   */
+  constructor(deltasMax: number, between = patchBetween) {
     this.#deltasMax = deltasMax;
+    this.#between = between;
   }
 
   /** Undefined before the first value. */
@@ -56,7 +61,7 @@ export class DeltaLine {
   advance(version: Offset, value: Plain): Delta | undefined {
     const before = this.#latest;
     this.#latest = { version, value };
-    const patch = before === undefined || before.version === version ? undefined : patchBetween(before.value, value);
+    const patch = before === undefined || before.version === version ? undefined : this.#between(before.value, value);
     if (before === undefined || patch === undefined) {
       this.#deltas = [];
       return undefined;
@@ -70,7 +75,7 @@ export class DeltaLine {
   /** What leads from this version to the latest, in order, nothing if it is the latest; undefined if it is not known any more. */
   since(from: Offset): readonly Delta[] | undefined {
     if (from === this.#latest?.version) return [];
-    const first = this.#deltas.findIndex((delta) => delta.from === from);
+    const first = this.#deltas.findLastIndex((delta) => delta.from === from);
     return first === -1 ? undefined : this.#deltas.slice(first);
   }
 }
