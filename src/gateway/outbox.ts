@@ -8,6 +8,7 @@
  *
  * Invariant: the socket's queue never holds more than the limit and one frame.
  */
+import type { Writable } from "node:stream";
 import type { WebSocket } from "ws";
 import type { Limits } from "../model/limits.ts";
 import { type Encoding, encodePlain, type FrameData, joinFrame } from "../wire/codec.ts";
@@ -30,6 +31,7 @@ export interface OutboxOwner {
 export class Outbox {
   slow = false;
   readonly #socket: WebSocket;
+  readonly #raw: Writable;
   readonly #encoding: Encoding;
   readonly #limits: Limits;
   readonly #owner: OutboxOwner;
@@ -41,8 +43,10 @@ export class Outbox {
   #scheduled = false;
   readonly #flush = (): void => this.flush();
 
-  constructor(socket: WebSocket, encoding: Encoding, limits: Limits, owner: OutboxOwner) {
+  /** @param raw what the WebSocket writes to, for frames that are made already */
+  constructor(socket: WebSocket, raw: Writable, encoding: Encoding, limits: Limits, owner: OutboxOwner) {
     this.#socket = socket;
+    this.#raw = raw;
     this.#encoding = encoding;
     this.#limits = limits;
     this.#owner = owner;
@@ -80,7 +84,8 @@ export class Outbox {
         continue;
       } else if (messages.length === 1) {
         // Most connections are sent this and nothing else in a turn, and most of them the very same bytes.
-        this.#write(message.view.frame(message.id, this.#encoding));
+        this.#raw.write(message.view.frame(message.id, this.#encoding));
+        this.#written();
         break;
       } else {
         const [head, tail] = message.view.parts(message.id, this.#encoding);
@@ -113,12 +118,12 @@ export class Outbox {
     this.#parts = [];
     this.#count = 0;
     this.#partsBytes = 0;
-    this.#write(frame);
-  }
-
-  #write(frame: FrameData): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     this.#socket.send(frame, { binary: this.#encoding === "msgpack" });
+    this.#written();
+  }
+
+  #written(): void {
     const buffered = this.#socket.bufferedAmount;
     if (buffered > this.#limits.outgoingBytesPerConnectionMax) this.#owner.tooSlow();
     else if (!this.slow && buffered > this.#limits.outgoingBytesPerConnectionMax / 2) {

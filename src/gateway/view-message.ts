@@ -28,12 +28,11 @@ export class ViewMessage {
     return [encodeViewHead(t, id, "msgpack"), this.#msgpack];
   }
 
-  /** The bytes of a frame that holds this message alone. */
+  /** A WebSocket frame, header included, that holds this message alone. */
   frame(id: number, encoding: Encoding): Uint8Array {
     const known = this.#frame;
     if (known !== undefined && known.id === id && known.encoding === encoding) return known.bytes;
-    const frame = joinFrame(this.parts(id, encoding) as readonly FrameData[], encoding, 1);
-    const bytes = typeof frame === "string" ? utf8.encode(frame) : frame;
+    const bytes = asFrame(joinFrame(this.parts(id, encoding) as readonly FrameData[], encoding, 1));
     this.#frame = { id, encoding, bytes };
     return bytes;
   }
@@ -47,6 +46,24 @@ export class ViewMessage {
     this.#json ??= encodeViewTail(this.body, "json");
     return this.#json;
   }
+}
+
+const finalText = 0x81;
+const finalBinary = 0x82;
+
+/** One unfragmented frame of a server (RFC 6455, 5.2): not masked, not compressed. */
+function asFrame(data: FrameData): Uint8Array {
+  const payload = typeof data === "string" ? utf8.encode(data) : data;
+  const size = payload.length;
+  const header = size < 126 ? 2 : size < 0x1_0000 ? 4 : 10;
+  const frame = new Uint8Array(header + size);
+  frame[0] = typeof data === "string" ? finalText : finalBinary;
+  frame[1] = header === 2 ? size : header === 4 ? 126 : 127;
+  const view = new DataView(frame.buffer);
+  if (header === 4) view.setUint16(2, size);
+  else if (header === 10) view.setBigUint64(2, BigInt(size));
+  frame.set(payload, header);
+  return frame;
 }
 
 /** Finds the message of what is the same for several viewers: the same value, or the same patch, at the same version. */
