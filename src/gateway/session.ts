@@ -56,7 +56,7 @@ export class Session {
     this.#address = address;
     this.#openedMs = context.clock.monotonic();
     this.#health = new SessionHealth(context.service.limits, this.#openedMs);
-    this.#outbox = new Outbox(socket, encoding, context.service.limits, {
+    this.#outbox = new Outbox(socket, raw, encoding, context.service.limits, {
       left: (id) => this.#views.left(id),
       tooSlow: () => this.#tooSlow(),
       slowed: () => {

@@ -62,8 +62,7 @@ export class EventStreams {
     const call = { entity: route.entity, view: route.name, principal: identity.principal };
     const subscription = this.#context.hub.subscribe(call, readCursor(request), {
       ready: () => stream.slowMs < 0,
-      absolute: (version, value) => this.#event(stream, "absolute", `${run}:${version}`, { version, value }),
-      delta: ({ from, version, patch }) => this.#event(stream, "delta", `${run}:${version}`, { from, version, patch }),
+      show: ({ body, text }) => this.#event(stream, body.t, `${run}:${body.version}`, text),
       ended: (code, detail) => this.#ended(stream, code, detail),
     });
     stream.subscription = subscription;
@@ -96,7 +95,7 @@ export class EventStreams {
     }
   }
 
-  #event(stream: Stream, event: string, id: string, data: unknown): void {
+  #event(stream: Stream, event: string, id: string, data: string): void {
     if (stream.closed) return;
     const { response } = stream;
     if (!stream.started) {
@@ -104,7 +103,7 @@ export class EventStreams {
       response.writeHead(200, { "Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no" });
       response.write("retry: 1000\n\n");
     }
-    response.write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    response.write(`id: ${id}\nevent: ${event}\ndata: ${data}\n\n`);
     const { limits } = this.#context.service;
     if (response.writableLength > limits.outgoingBytesPerConnectionMax) response.destroy();
     else if (response.writableLength > limits.outgoingBytesPerConnectionMax / 2 && stream.slowMs < 0) {

@@ -1,0 +1,30 @@
+/** The messages of views in two parts. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { diff } from "../std/patch.ts";
+import type { Plain } from "../std/plain.ts";
+import { encodePlain, joinFrame } from "./codec.ts";
+import type { ServerMessage } from "./protocol.ts";
+import { encodeViewHead, encodeViewTail } from "./view-parts.ts";
+
+const plain = fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.parse(JSON.stringify(value)) as Plain);
+const id = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.maxSafeInteger().map(Math.abs));
+
+test("head and tail of a view's message are together the bytes of the whole message", () => {
+  fc.assert(
+    fc.property(plain, plain, id, id, (before, value, one, version) => {
+      const patch = diff(before, value);
+      const messages: Extract<ServerMessage, { t: "absolute" | "delta" }>[] = [
+        { t: "absolute", id: one, version, value },
+        { t: "delta", id: one, from: 3, version, patch },
+      ];
+      for (const message of messages) {
+        const parts = [encodeViewHead(message.t, one, "msgpack"), encodeViewTail(message, "msgpack")];
+        assert.deepEqual(joinFrame(parts, "msgpack", 1), joinFrame([encodePlain(message, "msgpack")], "msgpack"));
+        const text = encodeViewHead(message.t, one, "json") + encodeViewTail(message, "json");
+        assert.equal(text, encodePlain(message, "json"));
+      }
+    }),
+  );
+});
