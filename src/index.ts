@@ -34,6 +34,19 @@ export {
 } from "./model/entity.ts";
 export type { EraseCall } from "./model/erasure.ts";
 export { catalogue, type ErrorCode, HoldfastError, isHoldfastError, type Recovery } from "./model/errors.ts";
+export type {
+  AbsoluteItem,
+  BatchLimits,
+  ChangeItem,
+  DeltaItem,
+  FeedAsk,
+  FeedBatch,
+  FeedFilter,
+  FeedForm,
+  FeedItem,
+  FeedLag,
+  FeedStart,
+} from "./model/feeds.ts";
 export { type EntityRef, shardOf } from "./model/ids.ts";
 export { type Limits, limitsDefault } from "./model/limits.ts";
 export type { Captured, OperatorCall, OperatorVerb, ParkedEntry, ParkWhy } from "./model/marks.ts";
@@ -42,11 +55,14 @@ export type { Retention } from "./model/retention.ts";
 export { isSealed, type Opened, personal, type Sealed } from "./model/sealed.ts";
 export { sendOutcome } from "./model/send-outcome.ts";
 export type { KeyStore } from "./ports/key-store.ts";
+export { idOf, type Sink, type SinkBatch, type SinkIdentity } from "./ports/sink.ts";
 export { type BackupRequest, backUpDirectory, type RestoreRequest, restoreDirectory } from "./presets/backup.ts";
 export { type BackupErasure, eraseInBackups } from "./presets/backup-keys.ts";
 export { openBackupPlace } from "./presets/backup-place.ts";
 export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/embedded.ts";
 export { type History, openHistory } from "./presets/history.ts";
+export type { Feed, Feeds } from "./propagation/feed.ts";
+export { type OpenFeeds, openFeeds } from "./propagation/feeds.ts";
 export type { BackupExtra } from "./runtime/backup.ts";
 export type { BackupProgress } from "./runtime/backup-area.ts";
 export type { ErasedBackup } from "./runtime/backup-erase.ts";

@@ -16,6 +16,7 @@ import type {
   CallResult,
   CommandCall,
   LogRecord,
+  LookCall,
   Outcome,
   Principal,
   QueryCall,
@@ -72,6 +73,7 @@ export type Input =
       readonly appendMs: number;
     }
   | { readonly kind: "query"; readonly call: QueryCall; readonly caller: Caller; readonly nowMs: number }
+  | { readonly kind: "look"; readonly call: LookCall; readonly caller: Caller }
   | { readonly kind: "watch"; readonly call: WatchCall; readonly watcher: WatcherToken }
   | { readonly kind: "unwatch"; readonly watcher: WatcherToken }
   /** Another entity's send arrives. */

@@ -24,6 +24,7 @@ import type { Effect, Input } from "./effects.ts";
 import { takeErase } from "./erase.ts";
 import { openGate } from "./gate.ts";
 import { activateBusy, collectImages, evictSlots, noteStored, noteUnstored } from "./image.ts";
+import { takeLook } from "./looks.ts";
 import { takeOperate, takeRebuilt } from "./operate.ts";
 import { deliverAll } from "./outbox.ts";
 import { cutBy, type Owner, refuseWaiting, release } from "./owner-state.ts";
@@ -63,6 +64,9 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
       break;
     case "query":
       takeQuery(owner, input, effects);
+      break;
+    case "look":
+      takeLook(owner, input, effects);
       break;
     case "watch":
       takeWatch(owner, input.call, input.watcher, effects);

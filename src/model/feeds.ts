@@ -51,6 +51,19 @@ export interface FeedAsk {
   readonly principal: Principal;
 }
 
+/**
+ * Where a follower stands in one shard. It names the next record, and the frame that holds the one before, by its checksum. So a
+ * log that lost records, or is another one, does not pass for the one that was read.
+ */
+export interface Place {
+  /** Next record to read. */
+  readonly offset: Offset;
+  /** Checksum of the frame that holds the record before; undefined where that is not known: then nothing is checked. */
+  readonly chain: number | undefined;
+}
+
+export type Cursor = ReadonlyMap<ShardId, Place>;
+
 interface ItemHead {
   readonly shard: ShardId;
   /** Of the record that the item rests on: of a change the event's, of the others the entity's version. */

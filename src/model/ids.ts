@@ -38,6 +38,11 @@ export function isTypeName(value: unknown): value is string {
   return typeof value === "string" && namePattern.test(value);
 }
 
+/** Entity types that Holdfast defines for itself. Their records are in the log like others, and nobody else's business. */
+export function isOwnType(type: string): boolean {
+  return type.startsWith("holdfast-");
+}
+
 /** Names of commands, events, queries and views: letters, digits, `_` and `-`, at most 64. */
 export function isMemberName(value: unknown): value is string {
   return typeof value === "string" && memberPattern.test(value) && !reservedKeys.has(value);

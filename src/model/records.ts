@@ -212,6 +212,13 @@ export interface QueryCall {
   readonly principal: Principal;
 }
 
+/** A feed's read of an entity: of its state, or of a view as the principal may see it. Who asks was checked before. */
+export interface LookCall {
+  readonly entity: EntityRef;
+  readonly view: string | undefined;
+  readonly principal: Principal;
+}
+
 export interface WatchCall {
   readonly entity: EntityRef;
   readonly view: string;

@@ -19,6 +19,7 @@ import { checkRetention, type Retention } from "../model/retention.ts";
 import type { KeyStore } from "../ports/key-store.ts";
 import type { LogReader } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
+import { type OpenFeeds, openFeeds } from "../propagation/feeds.ts";
 import type { BackupSource } from "../runtime/backup.ts";
 import type { BackupReport } from "../runtime/backup-verify.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
@@ -59,6 +60,8 @@ export interface EmbeddedOptions extends DoorOptions {
   readonly progress?: ProgressStream | false;
   /** A port for monitoring and operators: `/metrics` and status. Left out there is none. */
   readonly admin?: AdminOptions;
+  /** Name of the service: the `source` of its CloudEvents. Letters, digits, dots, `_` and `-`. Default "holdfast". */
+  readonly serviceName?: string;
   readonly onFault?: (where: string, error: unknown) => void;
   /** The node has stopped answering. Default: print it and end the process with code 70, so that a supervisor restarts it. */
   readonly onCrash?: (error: unknown) => void;
@@ -69,6 +72,8 @@ export interface EmbeddedService {
   readonly gateway: Gateway;
   readonly url: string;
   readonly admin: AdminPort | undefined;
+  /** What happened in the service, for who consumes it in this process. */
+  readonly feeds: OpenFeeds;
   /**
    * Backs the service up while it serves: one cut through all shards, copied and verified.
    * @throws `unavailable`, `invalid-configuration`, `snapshot-damaged`, `log-damaged`; see `docs/patterns/backup.md`
@@ -117,6 +122,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
     ...(retention === undefined ? {} : { retention }),
     ...(onFault === undefined ? {} : { onFault }),
   });
+  const feeds = openFeeds(node.source, options.serviceName === undefined ? {} : { service: options.serviceName });
   let gateway: Gateway | undefined;
   let admin: AdminPort | undefined;
   try {
@@ -125,23 +131,37 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
     await recoverVisibly(node, progressStream(options.progress), systemClock);
   } catch (error) {
     await gateway?.close();
+    feeds.close();
     await node.stop();
     await admin?.close();
     throw error;
   }
-  const [door, watched] = [gateway, admin];
-  let stopping: Promise<void> | undefined;
-  // The admin port last: how the rest stops can be watched.
-  const stop = () =>
-    (stopping ??= door
-      .close()
-      .then(() => node.stop())
-      .then(() => watched?.close()));
+  const stop = stopInOrder({ node, gateway, admin, feeds });
   const backup = (request: BackupRequest) => {
-    if (stopping !== undefined) throw new HoldfastError("unavailable", "The service stops; back up its directory.");
+    if (stop.begun) throw new HoldfastError("unavailable", "The service stops; back up its directory.");
     return backUpWithKeys({ ...request, from: liveSource(log, kept.snapshots) }, async () => keys?.export());
   };
-  return { node, gateway: door, url: door.url, admin: watched, keys, backup: async (request) => backup(request), stop };
+  const { url } = gateway;
+  return { node, gateway, url, admin, feeds, keys, backup: async (request) => backup(request), stop: stop.all };
+}
+
+type Parts = Pick<EmbeddedService, "node" | "gateway" | "admin" | "feeds">;
+
+/** The admin port last: how the rest stops can be watched. */
+function stopInOrder(parts: Parts): { readonly begun: boolean; readonly all: () => Promise<void> } {
+  let stopping: Promise<void> | undefined;
+  const run = async (): Promise<void> => {
+    await parts.gateway.close();
+    parts.feeds.close();
+    await parts.node.stop();
+    await parts.admin?.close();
+  };
+  return {
+    get begun() {
+      return stopping !== undefined;
+    },
+    all: () => (stopping ??= run()),
+  };
 }
 
 function liveSource(log: SegmentLog, snapshots: SnapshotStore): BackupSource {

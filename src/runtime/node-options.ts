@@ -13,6 +13,7 @@ import type { KeyStore } from "../ports/key-store.ts";
 import type { ShardLog } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
+import type { FeedSource } from "./feed-source.ts";
 import type { Service } from "./service.ts";
 import type { Commit } from "./tally.ts";
 
@@ -52,6 +53,8 @@ export interface NodeOptions {
 export interface HoldfastNode extends Service {
   /** Tells of every append of the log from now on. @returns ends it */
   onCommit(listener: (commit: Commit) => void): () => void;
+  /** What feeds stand on: `openFeeds` of `propagation`. */
+  readonly source: FeedSource;
   /** Takes no new work, waits for what was accepted to be durable (at most `drainMs`), and closes the log. Idempotent. */
   stop(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -30,21 +30,25 @@ import { makeChance } from "./chance.ts";
 import { type Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
 import { drained } from "./drained.ts";
+import type { FeedSource } from "./feed-source.ts";
 import { figuresOf, healthOf, type Sources } from "./figures.ts";
+import { IdleTick } from "./idle-tick.ts";
 import type { Keep } from "./keep.ts";
 import { type HoldfastNode, indexDefinitions, type NodeOptions } from "./node-options.ts";
 import { Outgoing } from "./outgoing.ts";
 import { makePersonal, type Personal } from "./personal.ts";
 import { readStep } from "./read-step.ts";
 import { Rebuilder } from "./rebuilder.ts";
+import { RecentFrames } from "./recent-frames.ts";
 import { Recoveries } from "./recoveries.ts";
 import { crowded, invalidKey, notServing } from "./refusals.ts";
 import type { Figures, Health, Phase, ShownCall } from "./service.ts";
-import type { CallerToken, HostSurroundings, ShardHost, Watching } from "./shard-host.ts";
+import type { CallerToken, HostSurroundings, ShardHost } from "./shard-host.ts";
 import { makeShards } from "./shards.ts";
 import { SteadyTime } from "./steady-time.ts";
 import { type Commit, countedSnapshots, Tally } from "./tally.ts";
 import { WarmUp } from "./warm-up.ts";
+import { startWatch } from "./watch.ts";
 
 export type { HoldfastNode, NodeOptions } from "./node-options.ts";
 
@@ -67,8 +71,6 @@ export async function startNode(options: NodeOptions): Promise<HoldfastNode> {
 export function prepareNode(options: NodeOptions): HoldfastNode & { recover(): Promise<void> } {
   return new Node(options);
 }
-
-const idleTickMs = 30_000;
 
 class Node implements HoldfastNode {
   readonly definitions: ReadonlyMap<string, EntityDefinition>;
@@ -94,7 +96,9 @@ class Node implements HoldfastNode {
   readonly #personal: Personal;
   #phase: Phase = "starting";
   #stopping: Promise<void> | undefined;
-  #cancelIdleTick: () => void = () => {};
+  readonly #idleTick: IdleTick;
+  readonly #recent: RecentFrames;
+  readonly source: FeedSource;
 
   constructor(options: NodeOptions) {
     this.#options = options;
@@ -123,6 +127,7 @@ class Node implements HoldfastNode {
       committed: (commit) => this.#tally.committed(commit),
       now,
     });
+    this.#recent = new RecentFrames(this.limits.feedRecentBytesMax, clock);
     this.#around = this.#surroundings();
     this.#rebuilder = new Rebuilder({
       log,
@@ -156,10 +161,12 @@ class Node implements HoldfastNode {
       this.#around,
     );
     this.#hosts = hosts;
+    this.#idleTick = new IdleTick(clock, () => this.#hosts.forEach((host) => this.#guard(() => this.#tick(host))));
     this.#warmUp = new WarmUp({ hosts, state: options.state, clock, limits, report });
     this.#keeps = keeps;
     this.#checkpointer = checkpointer;
     this.#past = past;
+    this.source = this.#feedSource(now);
     const origins = checkpointer ?? logOnly;
     this.#recoveries = new Recoveries({ log, clock, now, node: options.name ?? this.run, origins });
   }
@@ -175,7 +182,7 @@ class Node implements HoldfastNode {
       throw error;
     }
     this.#phase = "serving";
-    this.#scheduleIdleTick();
+    this.#idleTick.start();
     this.#checkpointer?.start();
     this.#supervise(this.#warmUp.run());
     this.#supervise(this.#personal.eraser.complete());
@@ -229,18 +236,10 @@ class Node implements HoldfastNode {
   }
 
   #watch(call: WatchCall, listener: (news: WatchNews) => void): () => void {
-    const watching: Watching = { listener, over: false };
     const host = this.#hostOf(call.entity);
-    if (this.#phase !== "serving" || host === undefined) {
-      this.#around.publish(watching, host === undefined ? invalidKey : notServing);
-    } else {
-      this.#guard(() => host.step({ kind: "watch", call, watcher: watching }));
-    }
-    return () => {
-      if (watching.over) return;
-      watching.over = true;
-      this.#guard(() => host?.step({ kind: "unwatch", watcher: watching }));
-    };
+    const refusal = host === undefined ? invalidKey : this.#phase === "serving" ? undefined : notServing;
+    const guard = (work: () => void) => this.#guard(work);
+    return startWatch(call, listener, { host, refusal, around: this.#around, guard });
   }
 
   health(): Health {
@@ -268,12 +267,8 @@ class Node implements HoldfastNode {
       await drained(this.#options.clock, this.limits.drainMs, idle);
     }
     const complete = this.#phase === "draining";
-    this.#warmUp.close();
     this.#phase = "stopped";
-    this.#cancelIdleTick();
-    this.#alarm.close();
-    this.#calls.close();
-    this.#committer.close();
+    this.#endWork();
     this.#outgoing.flush();
     await this.#recoveries.close(this.limits.drainMs);
     await this.#checkpointer?.close(complete);
@@ -329,6 +324,8 @@ class Node implements HoldfastNode {
       route: (entity, input) => this.#hostOf(entity)?.step(input),
       readRecord: (shard, at) => readStep(this.#options.log, shard, at),
       fault: (where, error) => this.#options.onFault?.(where, error),
+      durable: (append) => this.#recent.add(append),
+      served: ({ shard, owner }) => this.#recent.begin(shard, owner.durable),
       released: (host) => this.#recoverAgain(host),
       now: () => this.#time.now(),
       chance: makeChance(this.#options.random),
@@ -345,20 +342,20 @@ class Node implements HoldfastNode {
     host.step({ kind: "tick", nowMs: this.#time.now(), chance: this.#around.chance });
   }
 
-  #scheduleIdleTick(): void {
-    this.#cancelIdleTick = this.#options.clock.after(idleTickMs, () => {
-      if (this.#phase !== "serving") return;
-      for (const host of this.#hosts) this.#guard(() => this.#tick(host));
-      this.#scheduleIdleTick();
-    });
-  }
-
   /** A shard's incarnation ended: a new one recovers from the log, after the frame in flight is answered. */
   #recoverAgain(host: ShardHost): void {
     if (!this.#recoveries.expect(host)) return;
     this.#alarm.clear(host);
     this.#calls.drop(host);
     this.#supervise(this.#recoveries.one(host, this.#committer.landed(host)));
+  }
+
+  #feedSource(now: () => number): FeedSource {
+    const look: FeedSource["look"] = (call, done) =>
+      this.#take(call.entity, { answer: done }, (caller) => ({ kind: "look", call, caller }));
+    const { definitions, limits } = this;
+    const [{ clock }, past, recent, shardCount] = [this.#options, this.#past, this.#recent, this.#hosts.length];
+    return { definitions, limits, clock, now, past, shardCount, recent, look };
   }
 
   #sources(): Sources {
@@ -388,12 +385,16 @@ class Node implements HoldfastNode {
     if (this.#phase === "stopped") return;
     this.#phase = "stopped";
     this.#outgoing.drop();
-    this.#cancelIdleTick();
     this.#checkpointer?.halt();
-    this.#warmUp.close();
-    this.#committer.close();
-    this.#calls.close();
-    this.#alarm.close();
+    this.#endWork();
     this.#options.onCrash?.(error);
+  }
+
+  #endWork(): void {
+    this.#idleTick.stop();
+    this.#warmUp.close();
+    this.#alarm.close();
+    this.#calls.close();
+    this.#committer.close();
   }
 }

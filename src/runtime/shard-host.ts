@@ -64,6 +64,10 @@ export interface HostSurroundings {
   route(entity: EntityRef, input: Input): void;
   readRecord(shard: ShardId, at: Offset): Promise<StepRecord | undefined>;
   fault(where: string, error: unknown): void;
+  /** A frame of this host is durable. */
+  durable(append: Append): void;
+  /** The shard is served, by a new incarnation: what stands in the log below `owner.durable` is durable. */
+  served(host: ShardHost): void;
   /** The incarnation ended; the node recovers the shard. */
   released(host: ShardHost): void;
   now(): number;
@@ -131,6 +135,7 @@ export class ShardHost {
     }
     if (timed) this.#checkBudget(input, this.#around.monotonic() - startMs, this.owner.tail - tail);
     for (const effect of effects) this.#perform(effect);
+    if (input.kind === "claimed") this.#around.served(this);
   }
 
   /** An entity's image cannot be read: this incarnation ends, the next begins without the state store. */
@@ -160,8 +165,10 @@ export class ShardHost {
   /** The append in flight is durable. */
   appended(tail: Offset): void {
     assert(this.underway !== undefined, "an append was in flight");
-    this.chain = this.underway.chain;
+    const { append, chain } = this.underway;
+    this.chain = chain;
     this.underway = undefined;
+    this.#around.durable(append);
     this.step({ kind: "appended", tail });
   }
 

@@ -1,0 +1,25 @@
+/**
+ * What a node gives its feeds.
+ *
+ * Invariant: nothing in it changes the node.
+ */
+import type { EntityDefinition } from "../model/entity.ts";
+import type { Limits } from "../model/limits.ts";
+import type { CallResult, LookCall } from "../model/records.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { LogReader } from "../ports/log.ts";
+import type { RecentFrames } from "./recent-frames.ts";
+
+export interface FeedSource {
+  readonly definitions: ReadonlyMap<string, EntityDefinition>;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  /** The node's time, ms since 1970. */
+  readonly now: () => number;
+  readonly shardCount: number;
+  /** The log, and what was trimmed of it. */
+  readonly past: LogReader;
+  readonly recent: RecentFrames;
+  /** The present state of an entity, when what it rests on is durable. */
+  look(call: LookCall, done: (result: CallResult) => void): void;
+}
