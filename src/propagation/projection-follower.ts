@@ -55,6 +55,7 @@ const retryFirstMs = 100;
 const retryMostMs = 5_000;
 /** How long a feed waits for a change before it says how far it is. */
 const waitMs = 5_000;
+const buildingWaitMs = 50;
 /** Changes that are folded between two turns of the event loop: a few ms of work. */
 const foldItemsMax = 1_024;
 /** As good as caught up: a service that is written to all the time is never at its end. */
@@ -193,9 +194,12 @@ export class ProjectionFollower {
   /** One batch. */
   async #follow(feed: Feed): Promise<void> {
     const { limits } = this.#parts;
-    const lingerMs = this.#phase === "serving" ? limits.projectionLingerMs : 0;
     const itemsMax = Math.min(foldItemsMax, limits.feedBatchItemsMax);
-    const { items, cursor, lag } = await feed.next({ itemsMax, waitMs, lingerMs });
+    const { items, cursor, lag } = await feed.next(
+      this.#phase === "serving"
+        ? { itemsMax, waitMs, lingerMs: limits.projectionLingerMs }
+        : { itemsMax, waitMs: buildingWaitMs },
+    );
     const touched = this.#documents.fold(items);
     this.#cursor = cursor;
     this.#lag = lag;
@@ -205,7 +209,7 @@ export class ProjectionFollower {
       this.#shelf?.touch(touched);
       this.#parts.published();
     }
-    const near = lag.records === 0 || lag.seconds < nearSeconds;
+    const near = lag.records === 0 || (lag.seconds < nearSeconds && items.length < itemsMax);
     if (this.#phase === "building" && near) await this.#swap();
     else if (this.#saveDue()) await this.#saveAndClean();
     if (items.length > 0) await new Promise<void>((done) => this.#parts.clock.defer(done));

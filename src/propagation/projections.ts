@@ -76,6 +76,7 @@ export class Projections {
   readonly #followers: ReadonlyMap<string, ProjectionFollower>;
   readonly #parts: ProjectionsParts;
   readonly #watching = new Map<string, Set<Watching>>();
+  readonly #measured = new WeakMap<object, number>();
   /** Counts what readers are told. */
   #version = 0;
 
@@ -203,11 +204,22 @@ export class Projections {
     const documents: { key: string; value: Plain }[] = [];
     let bytes = 0;
     for (const row of found.slice(0, limit)) {
-      bytes += copyPlain(row.value, { depthMax: 1_024, bytesMax: Number.MAX_SAFE_INTEGER, sealed: true }).bytes;
+      bytes += this.#bytesOf(row.value);
       if (bytes > this.limits.viewBytesMax && documents.length > 0) break;
       documents.push(row);
     }
     return { documents, more: found.length > documents.length };
+  }
+
+  /** Documents never change, so each is measured once. */
+  #bytesOf(value: Plain): number {
+    if (typeof value !== "object" || value === null) return 1;
+    let bytes = this.#measured.get(value);
+    if (bytes === undefined) {
+      bytes = copyPlain(value, { depthMax: 1_024, bytesMax: Number.MAX_SAFE_INTEGER, sealed: true }).bytes;
+      this.#measured.set(value, bytes);
+    }
+    return bytes;
   }
 
   #checkLimit(limit: number): void {

@@ -355,7 +355,7 @@ class Node implements HoldfastNode {
       this.#take(call.entity, { answer: done }, (caller) => ({ kind: "look", call, caller }));
     const { definitions, limits } = this;
     const [{ clock }, past, recent, shardCount] = [this.#options, this.#past, this.#recent, this.#hosts.length];
-    return { definitions, limits, clock, now, past, shardCount, recent, look };
+    return { definitions, limits, clock, now, past, shardCount, recent, look, openDoor: this.#personal.openDoor };
   }
 
   #sources(): Sources {
