@@ -50,6 +50,15 @@ export type {
 export { type EntityRef, shardOf } from "./model/ids.ts";
 export { type Limits, limitsDefault } from "./model/limits.ts";
 export type { Captured, OperatorCall, OperatorVerb, ParkedEntry, ParkWhy } from "./model/marks.ts";
+export {
+  type ChangeOf,
+  defineProjection,
+  type ProjectionDefinition,
+  type ProjectionOptions,
+  type ProjectionVerb,
+  type TypedProjection,
+} from "./model/projection.ts";
+export type { ProjectionStatus } from "./model/projection-status.ts";
 export type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "./model/records.ts";
 export type { Retention } from "./model/retention.ts";
 export { isSealed, type Opened, personal, type Sealed } from "./model/sealed.ts";
@@ -63,6 +72,7 @@ export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/
 export { type History, openHistory } from "./presets/history.ts";
 export type { Feed, Feeds } from "./propagation/feed.ts";
 export { type OpenFeeds, openFeeds } from "./propagation/feeds.ts";
+export type { ProjectedDocument, ProjectedList, Projections } from "./propagation/projections.ts";
 export type { BackupExtra } from "./runtime/backup.ts";
 export type { BackupProgress } from "./runtime/backup-area.ts";
 export type { ErasedBackup } from "./runtime/backup-erase.ts";

@@ -39,8 +39,11 @@ const tokenCharsMin = 16;
 /** A monitoring system or two, and a person. */
 const connectionsMax = 32;
 
+/** What the port shows. */
+export type AdminSource = Pick<HoldfastNode, "limits" | "health" | "figures" | "onCommit">;
+
 /** @throws `invalid-configuration` the port is taken, or anybody could read it */
-export async function startAdmin(node: HoldfastNode, options: AdminOptions): Promise<AdminPort> {
+export async function startAdmin(node: AdminSource, options: AdminOptions): Promise<AdminPort> {
   const { host = "127.0.0.1", token } = options;
   if (token === undefined && !isLoopback(host))
     throw new HoldfastError(
@@ -59,7 +62,7 @@ export async function startAdmin(node: HoldfastNode, options: AdminOptions): Pro
 }
 
 interface AdminParts {
-  readonly node: HoldfastNode;
+  readonly node: AdminSource;
   readonly server: Server;
   readonly port: number;
   readonly host: string;

@@ -10,6 +10,7 @@ import { matchCallsRoute, serveCalls } from "./http-calls.ts";
 import { entityMethods, matchEntityRoute, serveEntity } from "./http-entities.ts";
 import { erasureMethods, matchErasureRoute, serveErasure } from "./http-erasure.ts";
 import { matchOperatorRoute, operatorMethods, serveOperator } from "./http-operator.ts";
+import { matchProjectionRoute, serveProjection } from "./http-projections.ts";
 import type { GatewayContext } from "./options.ts";
 import type { Origins } from "./origins.ts";
 import type { EventStreams } from "./sse.ts";
@@ -78,6 +79,11 @@ async function route(parts: HttpParts, exchange: Exchange, origin: string | unde
   if (erasure !== undefined) {
     if (!takes(exchange, erasureMethods, origin)) return;
     return serveErasure(parts.context, erasure, exchange);
+  }
+  const projection = matchProjectionRoute(path);
+  if (projection !== undefined) {
+    if (!takes(exchange, reading, origin)) return;
+    return serveProjection(parts.context, parts.streams, projection, exchange);
   }
   if (path === "/livez")
     return takes(exchange, reading, origin)

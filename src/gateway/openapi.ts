@@ -9,10 +9,13 @@ import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/sp
 import type { EntityDefinition } from "../model/entity.ts";
 import { catalogue, type ErrorCode } from "../model/errors.ts";
 import { type OperatorVerb, operatorVerbs } from "../model/marks.ts";
+import type { ProjectionDefinition } from "../model/projection.ts";
 import { problemType } from "./http-answer.ts";
 import { erasurePath } from "./http-erasure.ts";
 import { operatorPath, statusPath } from "./http-operator.ts";
 import { callsPaths, callsSchema, ofCallVerbs } from "./openapi-calls.ts";
+import { healthPaths } from "./openapi-health.ts";
+import { ofProjections, projectionPaths } from "./openapi-projections.ts";
 
 type Json = Record<string, unknown>;
 
@@ -64,12 +67,17 @@ const ofOperators: readonly ErrorCode[] = [
 export interface ApiTitle {
   readonly title: string;
   readonly version: string;
+  readonly projections?: readonly ProjectionDefinition[];
 }
 
 /** The document. Same definitions, same document. */
-export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, { title, version }: ApiTitle): Json {
+export function describeApi(
+  definitions: ReadonlyMap<string, EntityDefinition>,
+  { title, version, projections = [] }: ApiTitle,
+): Json {
   const parts = { keyParameter, common, problems, success };
   const paths: Json = { ...healthPaths(), ...operatorPaths(), ...callsPaths(parts) };
+  for (const projection of projections) Object.assign(paths, projectionPaths(projection, parts));
   for (const definition of definitions.values()) {
     const base = `/v1/entities/${definition.name}/{key}`;
     for (const [name, command] of definition.commands)
@@ -254,25 +262,6 @@ function operatorPaths(): Json {
   return paths;
 }
 
-function healthPaths(): Json {
-  const ok = { description: "Yes", content: { "application/json": { schema: ref("Health") } } };
-  const no = { description: "Not now; the body says why", content: { "application/json": { schema: ref("Health") } } };
-  return {
-    "/livez": { get: { operationId: "livez", tags: ["health"], security: [], responses: { "200": ok } } },
-    "/readyz": { get: { operationId: "readyz", tags: ["health"], security: [], responses: { "200": ok, "503": no } } },
-    "/openapi.json": {
-      get: {
-        operationId: "openapi",
-        tags: ["health"],
-        security: [],
-        responses: {
-          "200": { description: "This document", content: { "application/json": { schema: { type: "object" } } } },
-        },
-      },
-    },
-  };
-}
-
 const etag = { description: "The entity's version, in quotes", schema: { type: "string" } };
 const keyParameter = {
   name: "key",
@@ -314,7 +303,15 @@ function problems(codes: readonly ErrorCode[]): Json {
 
 function problemResponses(): Json {
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of [...common, ...ofCommands, ...ofQueries, ...ofViews, ...ofOperators, ...ofCallVerbs]) {
+  for (const code of [
+    ...common,
+    ...ofCommands,
+    ...ofQueries,
+    ...ofViews,
+    ...ofOperators,
+    ...ofCallVerbs,
+    ...ofProjections,
+  ]) {
     const list = byStatus.get(catalogue[code].status) ?? [];
     if (!list.includes(code)) list.push(code);
     byStatus.set(catalogue[code].status, list);

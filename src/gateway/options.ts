@@ -4,7 +4,8 @@
 import type { ErrorCode } from "../model/errors.ts";
 import type { Principal } from "../model/records.ts";
 import type { Clock, Random } from "../ports/clock.ts";
-import type { Service } from "../runtime/service.ts";
+import type { Projections } from "../propagation/projections.ts";
+import type { Figures, Service } from "../runtime/service.ts";
 import type { CreateQuota } from "./quota.ts";
 import type { WatchHub } from "./subscriptions.ts";
 
@@ -59,6 +60,10 @@ export interface GatewayOptions {
   readonly title?: string;
   readonly version?: string;
   readonly report?: (problem: GatewayProblem) => void;
+  /** What operators are shown as the status. Default: the service's own. */
+  readonly figures?: () => Promise<Figures>;
+  /** Shown under `/v1/projections`. */
+  readonly projections?: Projections;
 }
 
 export interface Gateway {
@@ -69,6 +74,12 @@ export interface Gateway {
   close(): Promise<void>;
 }
 
+/** Projections, and who watches them. */
+export interface ShownProjections {
+  readonly all: Projections;
+  readonly hub: WatchHub;
+}
+
 /** What every part of one gateway shares. */
 export interface GatewayContext {
   readonly service: Service;
@@ -76,6 +87,8 @@ export interface GatewayContext {
   readonly random: Random;
   readonly authenticate: Authenticate;
   readonly hub: WatchHub;
+  readonly projections: ShownProjections | undefined;
+  readonly figures: () => Promise<Figures>;
   readonly quota: CreateQuota;
   readonly report: (problem: GatewayProblem) => void;
   /** True from the start of `close`. */

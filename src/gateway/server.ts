@@ -14,6 +14,7 @@ import { closeCode, subprotocol } from "../wire/protocol.ts";
 import { Connections } from "./connections.ts";
 import { type HttpParts, serveHttp, socketPath } from "./http.ts";
 import { rawProblem } from "./http-answer.ts";
+import { showProjections } from "./http-projections.ts";
 import { addressOf } from "./http-request.ts";
 import { describeApi } from "./openapi.ts";
 import type { Gateway, GatewayContext, GatewayOptions } from "./options.ts";
@@ -36,6 +37,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     random,
     authenticate,
     hub: new WatchHub(service, clock),
+    projections: options.projections && showProjections(options.projections, clock),
+    figures: options.figures ?? (() => service.figures()),
     quota: new CreateQuota(clock, service.limits),
     report: options.report ?? (() => {}),
     draining: false,
@@ -45,6 +48,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const api = describeApi(service.definitions, {
     title: options.title ?? "Holdfast service",
     version: options.version ?? "0",
+    projections: options.projections?.definitions ?? [],
   });
   const server = createHttpServer(service.limits);
   const port = await listen(server, host, options.port);
@@ -173,7 +177,7 @@ class RunningGateway implements Gateway {
   /** Readiness first, then what is under way, then the connections. */
   async #close(): Promise<void> {
     const { context, streams } = this.#parts;
-    const { clock, service, hub } = context;
+    const { clock, service, hub, projections } = context;
     context.draining = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const session of this.#sessions) session.drain();
@@ -190,6 +194,7 @@ class RunningGateway implements Gateway {
     this.#connections.destroyAll();
     this.#cancelSweep();
     hub.close();
+    projections?.hub.close();
     this.#sockets.close();
     await closed;
   }

@@ -56,16 +56,24 @@ export interface Subscription {
   behind: boolean;
 }
 
+/** What a hub watches: the service, or what looks like it. */
+export type Watchable = Pick<Service, "watch" | "run" | "limits">;
+
 export class WatchHub {
-  readonly #service: Service;
+  readonly #service: Watchable;
   readonly #clock: Clock;
   readonly #watches = new Map<string, Watch>();
   /** Watches without subscriptions, longest first. */
   readonly #lingering = new Set<Watch>();
 
-  constructor(service: Service, clock: Clock) {
+  constructor(service: Watchable, clock: Clock) {
     this.#service = service;
     this.#clock = clock;
+  }
+
+  /** Which running of the service the versions are of. */
+  get run(): string {
+    return this.#service.run;
   }
 
   /** Watches that are held, for tests and metrics. */

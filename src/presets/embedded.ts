@@ -15,19 +15,23 @@ import type { AnyEntity } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
+import type { ProjectionDefinition } from "../model/projection.ts";
 import { checkRetention, type Retention } from "../model/retention.ts";
 import type { KeyStore } from "../ports/key-store.ts";
 import type { LogReader } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import { type OpenFeeds, openFeeds } from "../propagation/feeds.ts";
+import type { Projections } from "../propagation/projections.ts";
 import type { BackupSource } from "../runtime/backup.ts";
 import type { BackupReport } from "../runtime/backup-verify.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
+import type { Figures } from "../runtime/service.ts";
 import type { BackupRequest } from "./backup.ts";
 import { backUpWithKeys } from "./backup-keys.ts";
 import { openKept } from "./kept.ts";
 import { openKeys } from "./keys.ts";
 import type { ProgressStream } from "./progress-bar.ts";
+import { makeProjections } from "./projections.ts";
 import { recoverVisibly } from "./recovery-progress.ts";
 
 type DoorOptions = Pick<
@@ -60,6 +64,8 @@ export interface EmbeddedOptions extends DoorOptions {
   readonly progress?: ProgressStream | false;
   /** A port for monitoring and operators: `/metrics` and status. Left out there is none. */
   readonly admin?: AdminOptions;
+  /** Documents that are folded from what happens, served under `/v1/projections`; see `docs/patterns/projections.md`. */
+  readonly projections?: readonly ProjectionDefinition[];
   /** Name of the service: the `source` of its CloudEvents. Letters, digits, dots, `_` and `-`. Default "holdfast". */
   readonly serviceName?: string;
   readonly onFault?: (where: string, error: unknown) => void;
@@ -74,6 +80,8 @@ export interface EmbeddedService {
   readonly admin: AdminPort | undefined;
   /** What happened in the service, for who consumes it in this process. */
   readonly feeds: OpenFeeds;
+  /** What is folded from it. Who asks in this process is not asked who it is. */
+  readonly projections: Projections;
   /**
    * Backs the service up while it serves: one cut through all shards, copied and verified.
    * @throws `unavailable`, `invalid-configuration`, `snapshot-damaged`, `log-damaged`; see `docs/patterns/backup.md`
@@ -123,35 +131,50 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
     ...(onFault === undefined ? {} : { onFault }),
   });
   const feeds = openFeeds(node.source, options.serviceName === undefined ? {} : { service: options.serviceName });
+  let projections: Projections | undefined;
   let gateway: Gateway | undefined;
   let admin: AdminPort | undefined;
   try {
-    if (options.admin !== undefined) admin = await startAdmin(node, options.admin);
-    gateway = await startGateway({ ...options, service: node, clock: systemClock, random: systemRandom });
+    projections = makeProjections(options.projections ?? [], { node, feeds, store: kept.snapshots, onFault });
+    const figures = figuresWith(node, projections);
+    const { limits } = node;
+    const shown = { limits, figures, health: () => node.health(), onCommit: node.onCommit };
+    if (options.admin !== undefined) admin = await startAdmin(shown, options.admin);
+    const parts = { service: node, clock: systemClock, random: systemRandom, projections, figures };
+    gateway = await startGateway({ ...options, ...parts });
     await recoverVisibly(node, progressStream(options.progress), systemClock);
   } catch (error) {
     await gateway?.close();
+    await projections?.close();
     feeds.close();
     await node.stop();
     await admin?.close();
     throw error;
   }
-  const stop = stopInOrder({ node, gateway, admin, feeds });
+  projections.start();
+  const stop = stopInOrder({ node, gateway, admin, feeds, projections });
   const backup = (request: BackupRequest) => {
     if (stop.begun) throw new HoldfastError("unavailable", "The service stops; back up its directory.");
     return backUpWithKeys({ ...request, from: liveSource(log, kept.snapshots) }, async () => keys?.export());
   };
   const { url } = gateway;
-  return { node, gateway, url, admin, feeds, keys, backup: async (request) => backup(request), stop: stop.all };
+  const given = { node, gateway, url, admin, feeds, projections, keys };
+  return { ...given, backup: async (request) => backup(request), stop: stop.all };
 }
 
-type Parts = Pick<EmbeddedService, "node" | "gateway" | "admin" | "feeds">;
+function figuresWith(node: HoldfastNode, projections: Projections): () => Promise<Figures> {
+  if (projections.definitions.length === 0) return () => node.figures();
+  return async () => ({ ...(await node.figures()), projections: projections.status() });
+}
+
+type Parts = Pick<EmbeddedService, "node" | "gateway" | "admin" | "feeds" | "projections">;
 
 /** The admin port last: how the rest stops can be watched. */
 function stopInOrder(parts: Parts): { readonly begun: boolean; readonly all: () => Promise<void> } {
   let stopping: Promise<void> | undefined;
   const run = async (): Promise<void> => {
     await parts.gateway.close();
+    await parts.projections.close();
     parts.feeds.close();
     await parts.node.stop();
     await parts.admin?.close();

@@ -8,36 +8,16 @@
  * and is saved, then this one's; only after that the other one's are deleted.
  */
 import { Documents } from "../core/changefeed/projection.ts";
-import { type ErrorCode, isHoldfastError } from "../model/errors.ts";
+import { isHoldfastError } from "../model/errors.ts";
 import type { FeedLag, FeedStart } from "../model/feeds.ts";
 import type { Limits } from "../model/limits.ts";
 import type { ProjectionDefinition } from "../model/projection.ts";
+import type { ProjectionPhase, ProjectionStatus } from "../model/projection-status.ts";
 import { type ProjectionVersion, projectionVersionOf } from "../model/projection-version.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Feed, Feeds } from "./feed.ts";
 import type { LoadedProjection, ProjectionStore } from "./projection-store.ts";
 import { Shelf } from "./shelf.ts";
-
-export type ProjectionPhase = "loading" | "building" | "serving" | "failed" | "stopped";
-
-export interface ProjectionStatus {
-  readonly name: string;
-  readonly phase: ProjectionPhase;
-  /** Of this code. */
-  readonly version: ProjectionVersion;
-  /** What readers get; another one while this one is built; absent: nothing yet. */
-  readonly served?: ProjectionVersion;
-  readonly documents: number;
-  readonly bytes: number;
-  /** Changes that were folded since the start. */
-  readonly changes: number;
-  /** Behind what was durable when it asked last; absent before it has asked. */
-  readonly lag?: FeedLag;
-  /** Ms since 1970; absent: not yet in this running. */
-  readonly savedMs?: number;
-  /** Why it failed, or what it waits for at the moment. */
-  readonly error?: { readonly code: ErrorCode; readonly detail: string };
-}
 
 export interface FollowerParts {
   readonly feeds: Feeds;

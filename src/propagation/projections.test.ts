@@ -14,6 +14,7 @@ import { defineEntity } from "../model/entity.ts";
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { Limits } from "../model/limits.ts";
 import { defineProjection, type ProjectionDefinition } from "../model/projection.ts";
+import type { ProjectionStatus } from "../model/projection-status.ts";
 import { projectionVersionOf } from "../model/projection-version.ts";
 import type { CallResult, Principal, WatchNews } from "../model/records.ts";
 import { personal, type Sealed } from "../model/sealed.ts";
@@ -23,7 +24,6 @@ import { makeUuidV7 } from "../std/uuid.ts";
 import { decodeProjection } from "../wire/projection.ts";
 import type { Feed, Feeds } from "./feed.ts";
 import { type OpenFeeds, openFeeds } from "./feeds.ts";
-import type { ProjectionStatus } from "./projection-follower.ts";
 import { Projections } from "./projections.ts";
 
 const shardCount = 4;

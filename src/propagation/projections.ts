@@ -9,12 +9,13 @@ import { HoldfastError } from "../model/errors.ts";
 import type { EntityRef } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import type { ProjectionDefinition, ProjectionVerb } from "../model/projection.ts";
+import type { ProjectionPhase, ProjectionStatus } from "../model/projection-status.ts";
 import type { CallResult, Principal, WatchCall, WatchNews } from "../model/records.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import { copyPlain, type Plain } from "../std/plain.ts";
 import type { Feeds } from "./feed.ts";
-import { ProjectionFollower, type ProjectionPhase, type ProjectionStatus } from "./projection-follower.ts";
+import { ProjectionFollower } from "./projection-follower.ts";
 import { ProjectionStore } from "./projection-store.ts";
 import { ordersOf, type Shelf } from "./shelf.ts";
 
@@ -156,16 +157,24 @@ export class Projections {
   }
 
   /**
+   * What is asked for, with its order.
+   * @throws as `list`, except `unavailable`
+   */
+  check(ask: ProjectionAsk): ProjectionAsk {
+    const { definition, status } = this.#follower(ask.name);
+    if (ask.kind === "list") this.#checkLimit(ask.limit);
+    if (status.served === undefined && status.phase === "failed") throw failedOf(status);
+    return ask.kind === "list" ? { ...ask, order: orderOf(definition, ask.order) } : ask;
+  }
+
+  /**
    * The present value, then one for each change of it: of a document the document or null; of a list
    * `{ documents: [{ key, value }], more }`. While nothing is served yet, nothing comes.
    * @throws as `list`, except `unavailable`
    * @returns ends it
    */
   watch(ask: ProjectionAsk, listener: (news: WatchNews) => void): () => void {
-    const { definition, status } = this.#follower(ask.name);
-    if (ask.kind === "list") this.#checkLimit(ask.limit);
-    const checked = ask.kind === "list" ? { ...ask, order: orderOf(definition, ask.order) } : ask;
-    if (status.served === undefined && status.phase === "failed") throw failedOf(status);
+    const checked = this.check(ask);
     const entity: EntityRef = { type: ask.name, key: "" };
     const call: WatchCall = { entity, view: ask.kind, principal: { kind: "system", id: "projections" } };
     return this.#parts.door.watch(call, listener, (heard) => this.#start(checked, heard));
