@@ -5,8 +5,9 @@
  */
 import type { AnyEntity, EntityDefinition } from "./entity.ts";
 import { HoldfastError } from "./errors.ts";
+import { markEvents } from "./feeds.ts";
 import { isMemberName, isTypeName } from "./ids.ts";
-import { type Fold, markEvents, type ProjectionDefinition, type ProjectionOptions } from "./projection.ts";
+import type { Fold, ProjectionDefinition, ProjectionOptions } from "./projection.ts";
 
 type Options = ProjectionOptions<readonly AnyEntity[], unknown>;
 type Folds = ReadonlyMap<string, Fold<unknown, unknown>>;
@@ -81,7 +82,11 @@ function readOrders(where: string, given: unknown): ProjectionDefinition["orderB
   const orders = new Map<string, (document: unknown) => number>();
   for (const [order, value] of members(where, "orderBy", given)) {
     if (!isMemberName(order))
-      refuse(where, `has an order "${order}"`, "use letters, digits, _ and -, starting with a letter, at most 64");
+      refuse(
+        where,
+        `has an order "${String(order)}"`,
+        "use letters, digits, _ and -, starting with a letter, at most 64",
+      );
     checkFunction(where, `orderBy.${order}`, value);
     orders.set(order, value as (document: unknown) => number);
   }

@@ -8,6 +8,7 @@
  */
 import type { Plain } from "../std/plain.ts";
 import type { AnyEntity, EntityDefinition } from "./entity.ts";
+import type { markEvents } from "./feeds.ts";
 import type { Offset, ShardId } from "./ids.ts";
 import { checkProjection } from "./projection-check.ts";
 import type { Principal } from "./records.ts";
@@ -30,9 +31,6 @@ export interface ChangeFacts {
 export interface ProjectionChange extends ChangeFacts {
   readonly documentKey: string;
 }
-
-/** Beside events: an operator repaired the entity (payload: its state), or its personal data were erased. */
-export const markEvents = ["@state-set", "@erased"] as const;
 
 /** The types that a definition carries. */
 type TypesOf<Entity> = Entity extends { readonly types?: infer Types } ? NonNullable<Types> : never;

@@ -138,7 +138,7 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
     projections = makeProjections(options.projections ?? [], { node, feeds, store: kept.snapshots, onFault });
     const figures = figuresWith(node, projections);
     const { limits } = node;
-    const shown = { limits, figures, health: () => node.health(), onCommit: node.onCommit };
+    const shown = { limits, figures, health: () => node.health(), onCommit: (heard: Heard) => node.onCommit(heard) };
     if (options.admin !== undefined) admin = await startAdmin(shown, options.admin);
     const parts = { service: node, clock: systemClock, random: systemRandom, projections, figures };
     gateway = await startGateway({ ...options, ...parts });
@@ -161,6 +161,8 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   const given = { node, gateway, url, admin, feeds, projections, keys };
   return { ...given, backup: async (request) => backup(request), stop: stop.all };
 }
+
+type Heard = Parameters<HoldfastNode["onCommit"]>[0];
 
 function figuresWith(node: HoldfastNode, projections: Projections): () => Promise<Figures> {
   if (projections.definitions.length === 0) return () => node.figures();

@@ -162,7 +162,7 @@ test("what is not allowed, not there or no ask is refused", async () => {
   const base = `${service.url}/v1/projections`;
   const codes = async (path: string, token = "ann") => {
     const { status, body } = await get(`${base}${path}`, token);
-    return `${status} ${body["code"]}`;
+    return `${status} ${String(body["code"])}`;
   };
   assert.equal(await codes("/wins/bob"), "403 forbidden");
   assert.equal(await codes("/nothing"), "403 forbidden");
