@@ -62,6 +62,19 @@ function seconds(work: () => void): number {
   return (performance.now() - start) / 1_000;
 }
 
+/** Runs it to its end, and says how long its longest slice took. */
+function inSlices<Value>(work: Generator<void, Value>): { value: Value; totalMs: string; longestMs: string } {
+  let [total, longest] = [0, 0];
+  for (;;) {
+    const start = performance.now();
+    const step = work.next();
+    const ms = performance.now() - start;
+    total += ms;
+    longest = Math.max(longest, ms);
+    if (step.done === true) return { value: step.value, totalMs: total.toFixed(0), longestMs: longest.toFixed(1) };
+  }
+}
+
 const documents = new Documents(standings, limitsDefault);
 let longestMs = 0;
 const folding = seconds(() => {
@@ -72,35 +85,24 @@ console.log(`fold      ${count} changes into ${documents.size} documents: ${Math
 console.log(`          longest batch of ${batch}: ${longestMs.toFixed(1)} ms`);
 
 const shelf = new Shelf(standings, "1", documents);
-console.log(
-  `sort      ${documents.size} documents: ${(seconds(() => void shelf.first("won", 10)) * 1_000).toFixed(1)} ms`,
-);
+const filling = inSlices(shelf.fill());
+console.log(`sort      ${documents.size} documents in ${filling.totalMs} ms, longest slice ${filling.longestMs} ms`);
+const many = seconds(() => {
+  shelf.touch(documents.fold(Array.from({ length: batch }, (_, index) => change(count + index))));
+  shelf.first("won", 10);
+});
+console.log(`merge     ${batch} changes and the first 10: ${(many * 1_000).toFixed(1)} ms`);
 const rounds = 2_000;
 const placing = seconds(() => {
   for (let round = 0; round < rounds; round++) {
-    shelf.touch(documents.fold([change(count + round)]));
+    shelf.touch(documents.fold([change(count + batch + round)]));
     shelf.first("won", 10);
   }
 });
-console.log(`place     one change and the first 10 of ${documents.size}: ${((placing / rounds) * 1e6).toFixed(0)} us`);
+console.log(`place     one change and the first 10: ${((placing / rounds) * 1e6).toFixed(0)} us`);
 
 const rows = documents.entries();
 const head = { name: "standings", version: "1", cursor: "c", caughtUp: true, savedMs: 0, documents: rows.length };
-const making = encodeProjection(head, rows);
-let bytes = 0;
-let sliceMs = 0;
-const saving = seconds(() => {
-  for (let done = false; !done; ) {
-    sliceMs = Math.max(
-      sliceMs,
-      seconds(() => {
-        const step = making.next();
-        done = step.done === true;
-        if (step.done === true) bytes = step.value.length;
-      }) * 1_000,
-    );
-  }
-});
-console.log(
-  `save      ${(bytes / 1e6).toFixed(1)} MB in ${(saving * 1_000).toFixed(0)} ms, longest slice ${sliceMs.toFixed(1)} ms`,
-);
+const saving = inSlices(encodeProjection(head, rows));
+const megabytes = (saving.value.length / 1e6).toFixed(1);
+console.log(`save      ${megabytes} MB in ${saving.totalMs} ms, longest slice ${saving.longestMs} ms`);

@@ -17,7 +17,7 @@ import { type ProjectionVersion, projectionVersionOf } from "../model/projection
 import type { Clock } from "../ports/clock.ts";
 import type { Feed, Feeds } from "./feed.ts";
 import type { LoadedProjection, ProjectionStore } from "./projection-store.ts";
-import { Shelf } from "./shelf.ts";
+import { type DocumentSet, Shelf } from "./shelf.ts";
 
 export interface FollowerParts {
   readonly feeds: Feeds;
@@ -140,21 +140,21 @@ export class ProjectionFollower {
   async #load(): Promise<void> {
     const { store } = this.#parts;
     const own = await store?.load(this.version);
-    if (own !== undefined) this.#takeIn(own);
+    if (own !== undefined) await this.#takeIn(own);
     if (!this.#caughtUp) {
       const other = await store?.loadOther(this.version);
-      if (other !== undefined) this.#show(new Shelf(this.definition, other.head.version, new Map(other.rows)));
+      if (other !== undefined) this.#show(await this.#shelfOf(other.head.version, new Map(other.rows)));
     }
     if (this.#phase === "loading") this.#phase = this.#caughtUp ? "serving" : "building";
   }
 
-  #takeIn({ head, rows }: LoadedProjection): void {
+  async #takeIn({ head, rows }: LoadedProjection): Promise<void> {
     this.#documents = new Documents(this.definition, this.#parts.limits);
     for (const [key, document] of rows) this.#documents.load(key, document);
     this.#cursor = this.#savedCursor = head.cursor;
     if (!head.caughtUp) return;
     this.#caughtUp = true;
-    this.#show(new Shelf(this.definition, this.version, this.#documents));
+    this.#show(await this.#shelfOf(this.version, this.#documents));
   }
 
   async #open(): Promise<Feed> {
@@ -192,17 +192,27 @@ export class ProjectionFollower {
     const near = lag.records === 0 || (lag.seconds < nearSeconds && items.length < itemsMax);
     if (this.#phase === "building" && near) await this.#swap();
     else if (this.#saveDue()) await this.#saveAndClean();
-    if (items.length > 0) await new Promise<void>((done) => this.#parts.clock.defer(done));
+    if (items.length > 0) await this.#turn();
   }
 
   /** Serves this version from now on. Saved first, so that no crash finds neither. */
   async #swap(): Promise<void> {
     this.#caughtUp = true;
-    const shelf = new Shelf(this.definition, this.version, this.#documents);
+    const shelf = await this.#shelfOf(this.version, this.#documents);
     await this.#saveAndClean();
     if (this.#over()) return;
     this.#phase = "serving";
     this.#show(shelf);
+  }
+
+  async #shelfOf(version: ProjectionVersion, documents: DocumentSet): Promise<Shelf> {
+    const shelf = new Shelf(this.definition, version, documents);
+    for (const _ of shelf.fill()) await this.#turn();
+    return shelf;
+  }
+
+  #turn(): Promise<void> {
+    return new Promise((done) => this.#parts.clock.defer(done));
   }
 
   #show(shelf: Shelf): void {

@@ -15,6 +15,9 @@ export interface DocumentSet {
   entries(): Iterable<readonly [string, Plain]>;
 }
 
+/** Documents that are taken in between two turns of the event loop. */
+const slice = 2_048;
+
 /** The order of a projection that has none of its own: by key. */
 export const orderByKey = "key";
 
@@ -33,7 +36,16 @@ export class Shelf {
     this.#rankings = new Map(
       ordersOf(definition).map((order) => [order, { ranking: new Ranking(), value: valueBy(definition, order) }]),
     );
-    for (const [key, document] of documents.entries()) this.#rank(key, document);
+  }
+
+  /** Takes the documents in, in slices. Before that there are none; meanwhile they must not change. */
+  *fill(): Generator<void, void> {
+    let count = 0;
+    for (const [key, document] of this.documents.entries()) {
+      this.#rank(key, document);
+      if (++count % slice === 0) yield;
+    }
+    for (const { ranking } of this.#rankings.values()) yield* ranking.prepare();
   }
 
   /** These documents are other ones now, or gone. */

@@ -15,12 +15,13 @@ test("after any changes the first names are those that sorting everything gives"
     name: fc.integer({ min: 0, max: 12 }).map((n) => `n${n}`),
     value: fc.option(fc.integer({ min: -3, max: 3 })),
     looks: fc.boolean(),
+    prepares: fc.boolean(),
   });
   fc.assert(
     fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
       const ranking = new Ranking();
       const model = new Map<string, number>();
-      for (const { name, value, looks } of changes) {
+      for (const { name, value, looks, prepares } of changes) {
         if (value === null) {
           ranking.delete(name);
           model.delete(name);
@@ -28,6 +29,7 @@ test("after any changes the first names are those that sorting everything gives"
           ranking.set(name, value);
           model.set(name, value);
         }
+        if (prepares) for (const _ of ranking.prepare());
         if (looks) assert.deepEqual(ranking.first(5), sorted(model).slice(0, 5));
       }
       assert.deepEqual(ranking.first(100), sorted(model));
