@@ -56,7 +56,7 @@ export interface FeedAsk {
  * log that lost records, or is another one, does not pass for the one that was read.
  */
 export interface Place {
-  /** Next record to read. */
+  /** Next record to read; 0: before all records, the entities that there are (absolutes and deltas of a log that begins later). */
   readonly offset: Offset;
   /** Checksum of the frame that holds the record before; undefined where that is not known: then nothing is checked. */
   readonly chain: number | undefined;

@@ -264,6 +264,8 @@ test("a feed starts at a time, at an offset, and now", async (context) => {
   const between = Date.now();
   await place.pay("p", 2);
   assert.deepEqual(amounts(await drain(await place.open({ start: { timeMs: between } })), "p"), [2]);
+  const early = await place.open({ start: { timeMs: between } });
+  assert.deepEqual(amounts(await drain(await place.open({ start: { cursor: early.cursor } })), "p"), [2]);
   assert.deepEqual(amounts(await drain(await place.open({ start: "now" })), "p"), []);
   assert.ok(first !== undefined);
   const { shard, offset } = first;

@@ -12,7 +12,7 @@ import { type FeedAsk, type FeedFilter, feedForms, type Place } from "../model/f
 import { isKey, isOwnType, type ShardId, shardOf } from "../model/ids.ts";
 import type { LogPosition } from "../ports/log.ts";
 import type { FeedSource } from "../runtime/feed-source.ts";
-import { readCursor } from "../wire/cursor.ts";
+import { readCursor, readCursorSince } from "../wire/cursor.ts";
 import { frameMayHold } from "../wire/frame.ts";
 import type { Feed, Feeds } from "./feed.ts";
 import { anotherLog, Follower } from "./follower.ts";
@@ -65,7 +65,9 @@ async function openFeed(source: FeedSource, ask: FeedAsk, closed: () => void): P
   const places = await placesOf(source, ask, shards);
   const keys = filter.key === undefined ? undefined : [filter.key];
   const { past: log, recent, clock, limits } = source;
-  const follower = new Follower(places, {
+  const whole =
+    ask.form === "changes" ? [] : [...places].filter(([, { offset }]) => offset === 0).map(([shard]) => shard);
+  const follower = new Follower(await withoutZero(source, places, whole), {
     log,
     recent,
     clock,
@@ -74,9 +76,8 @@ async function openFeed(source: FeedSource, ask: FeedAsk, closed: () => void): P
       ? {}
       : { passes: (frame: Uint8Array, shard: ShardId, at: number) => frameMayHold(frame, shard, at, keys) }),
   });
-  const { start } = ask;
-  const sinceMs = typeof start === "object" && "timeMs" in start ? start.timeMs : 0;
-  return new FeedReader({ ask, source, sieve: sieveOf(filter), follower, sinceMs, due: [], checkAccess, closed });
+  const sinceMs = sinceOf(ask, source);
+  return new FeedReader({ ask, source, sieve: sieveOf(filter), follower, sinceMs, whole, checkAccess, closed });
 }
 
 function invalid(text: string): HoldfastError {
@@ -131,29 +132,41 @@ function shardsOf({ shardCount }: FeedSource, { types, key, shards }: FeedFilter
   return all.includes(shard) ? [shard] : [];
 }
 
-async function placesOf(source: FeedSource, { start }: FeedAsk, shards: ShardId[]): Promise<Map<ShardId, Place>> {
+async function placesOf(source: FeedSource, ask: FeedAsk, shards: ShardId[]): Promise<Map<ShardId, Place>> {
+  const { start, form } = ask;
   const positions = await source.past.tail(shards);
-  const given = givenPlaces(source, start, shards);
+  const given = givenPlaces(source, ask, shards);
   const places = new Map<ShardId, Place>();
   for (const [index, shard] of shards.entries()) {
     const position = positions[index] as LogPosition;
     // What the log has is durable, though nothing of it passed here since the start.
     source.recent.begin(shard, position.tail);
-    const place = given?.get(shard) ?? startIn(position, start);
+    const place =
+      given?.get(shard) ?? startIn(position, start, form !== "changes" && source.entities(shard) !== undefined);
     if (place.offset > Math.max(position.tail, source.recent.tail(shard))) throw anotherLog(shard, place.offset);
     places.set(shard, place);
   }
   return places;
 }
 
+function sinceOf({ start }: FeedAsk, { shardCount }: FeedSource): number {
+  if (typeof start !== "object") return 0;
+  if ("cursor" in start) return readCursorSince(start.cursor, shardCount).sinceMs;
+  if (!("timeMs" in start)) return 0;
+  if (!Number.isSafeInteger(start.timeMs)) throw invalid("A feed starts at a time in whole milliseconds since 1970.");
+  return start.timeMs;
+}
+
 function givenPlaces(
   source: FeedSource,
-  start: FeedAsk["start"],
+  { start, form }: FeedAsk,
   shards: readonly ShardId[],
 ): Map<ShardId, Place> | undefined {
   if (typeof start !== "object") return undefined;
   if ("cursor" in start) {
     const places = narrowed(readCursor(start.cursor, source.shardCount), shards);
+    const isOdd = form === "changes" && [...(places?.values() ?? [])].some(({ offset }) => offset === 0);
+    if (isOdd) throw new HoldfastError("invalid-cursor", "The cursor is of a feed of absolutes or deltas.");
     if (places === undefined)
       throw new HoldfastError("invalid-cursor", "The cursor is of a feed of fewer shards than this one.");
     return places;
@@ -169,9 +182,22 @@ function givenPlaces(
   return places;
 }
 
-function startIn({ trimmed, tail }: LogPosition, start: FeedAsk["start"]): Place {
+function startIn({ trimmed, tail }: LogPosition, start: FeedAsk["start"], hasStates: boolean): Place {
+  if (start === "beginning" && trimmed > 1 && hasStates) return { offset: 0, chain: undefined };
   if (start === "beginning" || (typeof start === "object" && "timeMs" in start))
     return { offset: trimmed, chain: trimmed === 1 ? 0 : undefined };
   if (start === "now" || typeof start === "object") return { offset: tail, chain: undefined };
   throw invalid("A feed starts at beginning, now, a cursor, a time or offsets.");
+}
+
+/** Shards that begin with their entities follow the log from its present end, to be read behind them. */
+async function withoutZero(
+  source: FeedSource,
+  places: Map<ShardId, Place>,
+  whole: readonly ShardId[],
+): Promise<Map<ShardId, Place>> {
+  const positions = whole.length === 0 ? [] : await source.past.tail(whole);
+  for (const [index, shard] of whole.entries())
+    places.set(shard, { offset: (positions[index] as LogPosition).tail, chain: undefined });
+  return places;
 }

@@ -5,10 +5,10 @@
  * could not be made whole moves nothing: the next call begins where it began. Absolutes are read after the records that made
  * them due, so none is older than the cursor; of deltas, each one's `from` is the version that this feed gave before.
  */
-import { addChanges, changedBy, type Sieve } from "../core/changefeed/changes.ts";
+import { addChanges, changedBy, isOfInterest, type Sieve } from "../core/changefeed/changes.ts";
 import { HoldfastError } from "../model/errors.ts";
 import type { AbsoluteItem, BatchLimits, ChangeItem, FeedAsk, FeedBatch, FeedItem, FeedLag } from "../model/feeds.ts";
-import { type EntityRef, formatRef, shardOf } from "../model/ids.ts";
+import { type EntityRef, formatRef, type ShardId, shardOf } from "../model/ids.ts";
 import type { CallResult } from "../model/records.ts";
 import type { FeedSource } from "../runtime/feed-source.ts";
 import { writeCursor } from "../wire/cursor.ts";
@@ -31,8 +31,8 @@ export interface ReaderOptions {
   readonly follower: Follower;
   /** Changes before this recorded time are passed over. */
   readonly sinceMs: number;
-  /** Entities that are due before any record is read: those of a beginning that the log does not tell any more. */
-  readonly due: readonly EntityRef[];
+  /** Shards whose entities are all due before any of their records: the log does not tell of all of them any more. */
+  readonly whole: readonly ShardId[];
   /** @throws `forbidden` */
   readonly checkAccess: () => void;
   readonly closed: () => void;
@@ -51,7 +51,9 @@ export class FeedReader implements Feed {
   readonly #options: ReaderOptions;
   readonly #held: HeldValues | undefined;
   #stretch: Stretch | undefined;
-  #carried: readonly EntityRef[];
+  /** Of `whole`, the shards whose entities were not all handed out; of the first of them, those that were not. */
+  #whole: readonly ShardId[];
+  #entities: Iterator<EntityRef> | undefined;
   /** Recorded time of the record that was read last. */
   #readMs = 0;
   #closed = false;
@@ -60,27 +62,33 @@ export class FeedReader implements Feed {
 
   constructor(options: ReaderOptions) {
     this.#options = options;
-    this.#carried = options.due;
+    this.#whole = options.whole;
     const { ask, source } = options;
     this.#held = ask.form === "deltas" ? new HeldValues(source.limits.feedHeldBytesMax) : undefined;
   }
 
   get cursor(): string {
-    return writeCursor(this.#options.follower.places, this.#options.source.shardCount);
+    const { follower, source, sinceMs } = this.#options;
+    if (this.#whole.length === 0) return writeCursor(follower.places, source.shardCount, sinceMs);
+    const places = new Map(follower.places);
+    for (const shard of this.#whole) places.set(shard, { offset: 0, chain: undefined });
+    return writeCursor(places, source.shardCount);
   }
 
   async next(limits: BatchLimits): Promise<FeedBatch> {
     if (this.#busy) throw new HoldfastError("internal", "A feed is asked for one batch at a time.");
     this.#busy = true;
     const from = new Map(this.#options.follower.places);
-    const [carried, readMs] = [this.#carried, this.#readMs];
+    const [whole, readMs] = [this.#whole, this.#readMs];
     try {
       this.#checkOpen();
       this.#options.checkAccess();
       return await this.#next(this.#checked(limits));
     } catch (error) {
       this.#stretch = undefined;
-      this.#carried = carried;
+      this.#whole = whole;
+      // The shard under way begins again: what was not handed out must come.
+      this.#entities = undefined;
       this.#readMs = readMs;
       await this.#options.follower.seek(from);
       throw error;
@@ -114,11 +122,9 @@ export class FeedReader implements Feed {
     const { clock } = this.#options.source;
     const startedMs = clock.monotonic();
     const gathering: Gathering = { limits, changes: [], due: new Map(), bytes: 0, scanned: 0 };
-    for (const entity of this.#carried.slice(0, limits.itemsMax)) gathering.due.set(formatRef(entity), entity);
-    this.#carried = this.#carried.slice(limits.itemsMax);
     let firstMs = 0;
     for (;;) {
-      const state = this.#gather(gathering);
+      const state = this.#whole.length > 0 ? this.#gatherEntities(gathering) : this.#gather(gathering);
       if (state === "full" || this.#closed) break;
       if (state === "turn") await new Promise<void>((resolve) => clock.defer(resolve));
       if (state === "turn" || (await this.#options.follower.refill())) continue;
@@ -131,6 +137,21 @@ export class FeedReader implements Feed {
     }
     const items = this.#options.ask.form === "changes" ? gathering.changes : await this.#absolutes(gathering);
     return { items, cursor: this.cursor, lag: this.lag };
+  }
+
+  #gatherEntities(gathering: Gathering): "full" | "turn" {
+    const { source, sieve } = this.#options;
+    for (let looked = 0; this.#whole.length > 0 && looked < turnRecords; looked++) {
+      if (isFull(gathering)) return "full";
+      const [shard, ...rest] = this.#whole as [ShardId, ...ShardId[]];
+      this.#entities ??= source.entities(shard)?.[Symbol.iterator]();
+      const next = this.#entities?.next();
+      if (next === undefined || next.done === true) {
+        this.#whole = rest;
+        this.#entities = undefined;
+      } else if (isOfInterest(sieve, next.value)) gathering.due.set(formatRef(next.value), next.value);
+    }
+    return "turn";
   }
 
   /** Takes what is at hand, for as long as commands may be kept waiting. */

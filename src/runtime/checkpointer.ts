@@ -4,8 +4,8 @@
  *
  *   changed slots --collect--> images --durable?--> state store --all of them--> stamp --> snapshot --> trim
  *
- * Invariants: one shard is worked on at a time; after each slice the work rests longer than it took. The log is trimmed
- * only below a snapshot that was read back, and never where a remembered request id still points.
+ * Invariants: checkpoints work on one shard at a time, beside them room is made in memory; after each slice the work rests longer
+ * than it took. The log is trimmed only below a snapshot that was read back, and never where a remembered request id still points.
  */
 import { allWhole } from "../core/image.ts";
 import type { HoldfastError } from "../model/errors.ts";
@@ -51,6 +51,8 @@ export class Checkpointer implements Origins {
   readonly #options: CheckpointerOptions;
   readonly #byShard: ReadonlyMap<ShardId, Keep>;
   #cancelLook: () => void = () => {};
+  #cancelRoom: () => void = () => {};
+  #making: Promise<void> | undefined;
   #working: Promise<void> | undefined;
   #closed = false;
   /** The work is the last before the end: it does not rest. */
@@ -94,12 +96,25 @@ export class Checkpointer implements Origins {
 
   /** Begins to look for what is due. */
   start(): void {
+    this.#startRoom();
+    this.#startLooks();
+  }
+
+  #startLooks(): void {
     if (this.#closed) return;
     this.#cancelLook = this.#options.clock.after(lookMs, () => {
       this.#working = this.#look().finally(() => {
         this.#working = undefined;
-        this.start();
+        this.#startLooks();
       });
+    });
+  }
+
+  /** Apart from checkpoints: entities come in while a snapshot of one shard takes seconds. */
+  #startRoom(): void {
+    if (this.#closed) return;
+    this.#cancelRoom = this.#options.clock.after(lookMs, () => {
+      void this.#makeRoom().finally(() => this.#startRoom());
     });
   }
 
@@ -107,6 +122,7 @@ export class Checkpointer implements Origins {
   halt(): void {
     this.#closed = true;
     this.#cancelLook();
+    this.#cancelRoom();
     for (const keep of this.#options.keeps) keep.halted = true;
   }
 
@@ -115,9 +131,11 @@ export class Checkpointer implements Origins {
     this.#closed = true;
     this.#hurry = true;
     this.#cancelLook();
+    this.#cancelRoom();
     const { clock, limits } = this.#options;
     this.#importUntilMs = clock.monotonic() + limits.drainMs;
     await this.#working;
+    await this.#making;
     if (!complete) return;
     for (const keep of this.#options.keeps) {
       const { phase, durable } = keep.host.owner;
@@ -139,13 +157,9 @@ export class Checkpointer implements Origins {
   }
 
   async #look(): Promise<void> {
-    await this.#makeRoom();
     for (const keep of this.#options.keeps) {
       if (this.#closed) return;
-      if (!this.#due(keep)) continue;
-      await this.#try(keep);
-      // Entities came in meanwhile.
-      await this.#makeRoom();
+      if (this.#due(keep)) await this.#try(keep);
     }
     await this.#expire();
   }
@@ -211,8 +225,6 @@ export class Checkpointer implements Origins {
       await keep.import(owner, async (busyMs) => {
         if (this.#options.clock.monotonic() > this.#importUntilMs) throw new Abandoned();
         await this.#rest(busyMs);
-        // Entities that are asked for come in meanwhile, and have to leave again.
-        await this.#makeRoom();
       });
     }
     const image = keep.present();
@@ -244,7 +256,14 @@ export class Checkpointer implements Origins {
   }
 
   /** Forgets entities while there are more in memory than there may be; those that changed are stored first. */
-  async #makeRoom(): Promise<void> {
+  #makeRoom(): Promise<void> {
+    this.#making ??= this.#makeRoomOnce().finally(() => {
+      this.#making = undefined;
+    });
+    return this.#making;
+  }
+
+  async #makeRoomOnce(): Promise<void> {
     const { keeps, residents } = this.#options;
     residents.look();
     while (residents.excess > 0 && !this.#closed) {

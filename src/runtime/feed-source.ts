@@ -4,6 +4,7 @@
  * Invariant: nothing in it changes the node.
  */
 import type { EntityDefinition } from "../model/entity.ts";
+import type { EntityRef, ShardId } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import type { CallResult, LookCall } from "../model/records.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -21,6 +22,11 @@ export interface FeedSource {
   /** The log, and what was trimmed of it. */
   readonly past: LogReader;
   readonly recent: RecentFrames;
+  /**
+   * All entities of a shard; undefined where everything is in the log anyway.
+   * @throws `unavailable` they are not known at the moment, also while they are iterated
+   */
+  entities(shard: ShardId): Iterable<EntityRef> | undefined;
   /** The present state of an entity, when what it rests on is durable. */
   look(call: LookCall, done: (result: CallResult) => void): void;
   /** A door for values that are made of what entities recorded; it is told of every erasure. */

@@ -30,6 +30,7 @@ import { makeChance } from "./chance.ts";
 import { type Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
 import { drained } from "./drained.ts";
+import { entitiesOf } from "./entity-list.ts";
 import type { FeedSource } from "./feed-source.ts";
 import { figuresOf, healthOf, type Sources } from "./figures.ts";
 import { IdleTick } from "./idle-tick.ts";
@@ -111,7 +112,6 @@ class Node implements HoldfastNode {
     renew();
     this.#time = new SteadyTime(options.clock);
     const { clock } = options;
-    const supervise = this.#supervise;
     this.#outgoing = new Outgoing(options.clock, (error) => options.onFault?.("a caller's callback", error));
     const now = () => this.#time.now();
     const mark = (call: EraseCall, done: (result: CallResult) => void) =>
@@ -123,7 +123,7 @@ class Node implements HoldfastNode {
       clock,
       limits: this.limits,
       flush: () => this.#outgoing.flush(),
-      supervise,
+      supervise: this.#supervise,
       committed: (commit) => this.#tally.committed(commit),
       now,
     });
@@ -134,7 +134,7 @@ class Node implements HoldfastNode {
       past: () => this.#past,
       clock,
       definitions: this.definitions,
-      supervise,
+      supervise: this.#supervise,
       fault: (where, error) => this.#around.fault(where, error),
       built: (shard, order, built) => this.#guard(() => this.#rebuilt(shard, order, built)),
     });
@@ -255,9 +255,7 @@ class Node implements HoldfastNode {
     return this.#stopping;
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.stop();
-  }
+  [Symbol.asyncDispose] = (): Promise<void> => this.stop();
 
   async #stop(): Promise<void> {
     if (this.#phase === "serving") {
@@ -355,7 +353,9 @@ class Node implements HoldfastNode {
       this.#take(call.entity, { answer: done }, (caller) => ({ kind: "look", call, caller }));
     const { definitions, limits } = this;
     const [{ clock }, past, recent, shardCount] = [this.#options, this.#past, this.#recent, this.#hosts.length];
-    return { definitions, limits, clock, now, past, shardCount, recent, look, openDoor: this.#personal.openDoor };
+    const [keeps, { openDoor }] = [this.#keeps, this.#personal];
+    const entities = (shard: ShardId) => (keeps.length === 0 ? undefined : entitiesOf(keeps[shard] as Keep));
+    return { definitions, limits, clock, now, past, shardCount, recent, entities, look, openDoor };
   }
 
   #sources(): Sources {

@@ -176,6 +176,11 @@ export class ShardImages {
     return bytes && this.#asStored(name, bytes);
   }
 
+  /** Of every entity that has an image. */
+  *names(): Generator<string> {
+    for (const [name] of this.#store.images(this.#shard)) if (!name.startsWith(chunkPrefix)) yield name;
+  }
+
   /** Every image; undefined for those without a record at `since` or later. */
   *since(since: Offset): Generator<StoredImage | undefined> {
     for (const [name, bytes] of this.#store.images(this.#shard)) {

@@ -42,11 +42,10 @@ export class Ranking {
     if (!this.#moved.has(name)) this.#moved.set(name, before);
   }
 
-  /** Sorts everything in slices, so that the first `first` need not do it at once. */
+  /** Sorts everything in slices, so that the first `first` need not do it at once. Meanwhile nothing may be set. */
   *prepare(): Generator<void, void> {
-    const places = [...this.#values].map(([name, value]) => ({ name, value }));
     this.#moved.clear();
-    this.#places = yield* sortInSlices(places, slice, compare);
+    this.#places = yield* sortInSlices(placesOf(this.#values), slice, compare);
   }
 
   /** The names that come first. */
@@ -94,6 +93,10 @@ export class Ranking {
     }
     return low;
   }
+}
+
+function* placesOf(values: ReadonlyMap<string, number>): Generator<Place> {
+  for (const [name, value] of values) yield { name, value };
 }
 
 function compare(left: Place, right: Place): number {

@@ -1,7 +1,9 @@
 /**
  * Cursors as text: opaque to whoever keeps them, safe in URLs, headers and cells of a table.
  *
- *   base64url of msgpack [version, shard count, [shard, offset, chain or nil] ...]
+ *   base64url of msgpack [version, shard count, since, [shard, offset, chain or nil] ...]
+ *
+ * `since` (ms since 1970, or 0): records of before are passed over, for feeds that began at a time and have not reached it yet.
  *
  * Invariant: what is read equals what was written; a text that is none, or is of a service with another number of shards, is
  * refused.
@@ -17,27 +19,35 @@ const charsMax = 128 * 1024;
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
 const unpackr = new Unpackr({ useRecords: false });
 
-export function writeCursor(cursor: Cursor, shardCount: number): string {
-  const row: unknown[] = [version, shardCount];
+export function writeCursor(cursor: Cursor, shardCount: number, sinceMs = 0): string {
+  const row: unknown[] = [version, shardCount, sinceMs];
   for (const [shard, { offset, chain }] of cursor) row.push([shard, offset, chain ?? null]);
   return packr.pack(row).toString("base64url");
 }
 
 /** @throws `invalid-cursor` */
 export function readCursor(text: string, shardCount: number): Map<ShardId, Place> {
+  return readCursorSince(text, shardCount).places;
+}
+
+/** With the time before which records are passed over. @throws `invalid-cursor` */
+export function readCursorSince(
+  text: string,
+  shardCount: number,
+): { readonly places: Map<ShardId, Place>; readonly sinceMs: number } {
   const row = unpacked(text);
-  if (!Array.isArray(row) || row[0] !== version)
+  if (!Array.isArray(row) || row[0] !== version || typeof row[2] !== "number")
     throw refused("The text is no cursor; give it back as a feed gave it.");
   if (row[1] !== shardCount)
     throw refused(`The cursor is of a service with ${String(row[1])} shards; this one has ${shardCount}.`);
   const cursor = new Map<ShardId, Place>();
-  for (const entry of row.slice(2) as unknown[]) {
+  for (const entry of row.slice(3) as unknown[]) {
     const [shard, offset, chain] = Array.isArray(entry) ? (entry as unknown[]) : [];
-    const known = isBelow(shard, 0, shardCount) && isBelow(offset, 1, Number.MAX_SAFE_INTEGER) && !cursor.has(shard);
+    const known = isBelow(shard, 0, shardCount) && isBelow(offset, 0, Number.MAX_SAFE_INTEGER) && !cursor.has(shard);
     if (!known || !(chain === null || isBelow(chain, 0, 2 ** 32))) throw refused("The text is a damaged cursor.");
     cursor.set(shard, { offset, chain: chain ?? undefined });
   }
-  return cursor;
+  return { places: cursor, sinceMs: row[2] };
 }
 
 function unpacked(text: string): unknown {
