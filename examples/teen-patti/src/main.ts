@@ -17,7 +17,7 @@ import {
 import { type Speed } from "./bots/bot.ts";
 import { startCrew } from "./bots/crew.ts";
 import { openDoor } from "./bots/door.ts";
-import { entities } from "./entities.ts";
+import { entities, projections } from "./entities.ts";
 import { systemClock, systemSeed } from "./system.ts";
 import { fastTables, openTables, publicTables } from "./tables.ts";
 import { type Receiver, setReceiver } from "./webhook.ts";
@@ -119,6 +119,7 @@ async function start(options: Options): Promise<void> {
   const hasPage = existsSync(`${page}/index.html`);
   const service = await embedded({
     entities,
+    projections,
     directory: options.data,
     port: options.port,
     host: options.host,
