@@ -11,6 +11,7 @@ import { entityMethods, matchEntityRoute, serveEntity } from "./http-entities.ts
 import { erasureMethods, matchErasureRoute, serveErasure } from "./http-erasure.ts";
 import { matchOperatorRoute, operatorMethods, serveOperator } from "./http-operator.ts";
 import { matchProjectionRoute, serveProjection } from "./http-projections.ts";
+import { matchSubscribersRoute, serveSubscribers, subscribersMethods } from "./http-subscribers.ts";
 import type { GatewayContext } from "./options.ts";
 import type { Origins } from "./origins.ts";
 import type { EventStreams } from "./sse.ts";
@@ -74,6 +75,11 @@ async function route(parts: HttpParts, exchange: Exchange, origin: string | unde
   if (calls !== undefined) {
     if (!takes(exchange, operatorMethods[calls.kind], origin)) return;
     return serveCalls(parts.context, calls, exchange);
+  }
+  const subscribers = matchSubscribersRoute(path);
+  if (subscribers !== undefined) {
+    if (!takes(exchange, subscribersMethods[subscribers.kind], origin)) return;
+    return serveSubscribers(parts.context, subscribers, exchange);
   }
   const erasure = matchErasureRoute(path);
   if (erasure !== undefined) {

@@ -8,6 +8,7 @@
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/spec";
 import type { EntityDefinition } from "../model/entity.ts";
 import { catalogue, type ErrorCode } from "../model/errors.ts";
+import { isOwnType } from "../model/ids.ts";
 import { type OperatorVerb, operatorVerbs } from "../model/marks.ts";
 import type { ProjectionDefinition } from "../model/projection.ts";
 import { problemType } from "./http-answer.ts";
@@ -16,6 +17,7 @@ import { operatorPath, statusPath } from "./http-operator.ts";
 import { callsPaths, callsSchema, ofCallVerbs } from "./openapi-calls.ts";
 import { healthPaths } from "./openapi-health.ts";
 import { ofProjections, projectionPaths } from "./openapi-projections.ts";
+import { ofSubscribers, subscriberSchemas, subscribersPaths } from "./openapi-subscribers.ts";
 
 type Json = Record<string, unknown>;
 
@@ -76,9 +78,10 @@ export function describeApi(
   { title, version, projections = [] }: ApiTitle,
 ): Json {
   const parts = { keyParameter, common, problems, success };
-  const paths: Json = { ...healthPaths(), ...operatorPaths(), ...callsPaths(parts) };
+  const paths: Json = { ...healthPaths(), ...operatorPaths(), ...callsPaths(parts), ...subscribersPaths(parts) };
   for (const projection of projections) Object.assign(paths, projectionPaths(projection, parts));
   for (const definition of definitions.values()) {
+    if (isOwnType(definition.name)) continue;
     const base = `/v1/entities/${definition.name}/{key}`;
     for (const [name, command] of definition.commands)
       paths[`${base}/commands/${name}`] = commandPath(definition, name, command);
@@ -311,6 +314,7 @@ function problemResponses(): Json {
     ...ofOperators,
     ...ofCallVerbs,
     ...ofProjections,
+    ...ofSubscribers,
   ]) {
     const list = byStatus.get(catalogue[code].status) ?? [];
     if (!list.includes(code)) list.push(code);
@@ -351,6 +355,7 @@ function schemas(): Json {
       },
     },
     Calls: callsSchema,
+    ...subscriberSchemas,
     Quarantine: {
       type: "object",
       required: ["parked"],
