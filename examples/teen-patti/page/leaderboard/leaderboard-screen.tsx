@@ -136,7 +136,9 @@ function Hands({ value }: { value: Standing }): JSX.Element {
   return (
     <small>
       {handsWon} of {hands} hands
-      {standingsOrder.value === "chips" && <span class="board-more"> · best pot {shortChips(biggestPot)}</span>}
+      {standingsOrder.value === "chips" && biggestPot > 0 && (
+        <span class="board-more"> · best pot {shortChips(biggestPot)}</span>
+      )}
     </small>
   );
 }
