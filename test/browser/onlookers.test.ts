@@ -121,9 +121,9 @@ test("from the lobby to a table that is watched, to the leaderboard, and back; n
 });
 
 async function costOf(player: Player): Promise<{ updates: number; received: number; whole: number }> {
-  const { updates, received, whole } = await player
-    .on("cost")
-    .evaluate(({ dataset }: HTMLElement) => ({ ...dataset }) as Record<string, string>);
+  const { updates, received, whole } = await player.on("cost").evaluate(({ dataset }: HTMLElement) => {
+    return { updates: dataset["updates"], received: dataset["received"], whole: dataset["whole"] };
+  });
   return { updates: Number(updates), received: Number(received), whole: Number(whole) };
 }
 

@@ -193,7 +193,10 @@ test("each big win was told, signed, and nothing else was", { skip }, async () =
   assert.deepEqual(receiver.unverified, []);
   assert.ok(receiver.received.every(({ subscriber }) => subscriber === "big-wins"));
   const told = receiver.received.flatMap(({ events }) => events.map(({ data }) => JSON.stringify(data)));
-  const amounts = (texts: readonly string[]) => texts.map((text) => /"amount":(\d+)/.exec(text)?.[1]).sort();
+  const amounts = (texts: readonly string[]) => {
+    const found = texts.map((text) => Number(/"amount":(\d+)/.exec(text)?.[1]));
+    return found.sort((one, other) => one - other);
+  };
   // At least once is what is promised; with a receiver that answers it is once.
   assert.deepEqual(amounts(told), amounts(items.map(({ payload }) => JSON.stringify(payload))));
 });
