@@ -40,7 +40,7 @@ async function analytics({ TEEN_PATTI_POSTGRES: connection }: Environment): Prom
   if (connection === undefined)
     return off(["Analytics in PostgreSQL: off; TEEN_PATTI_POSTGRES=postgres://… turns it on"]);
   // Loaded only here: the driver is not needed to play.
-  const { postgresSink } = await import("holdfast/sinks/postgres");
+  const { postgresSink } = await import("holdfast/postgres");
   const make = (): Sink => postgresSink({ connection, form: "changes", table: analyticsTable });
   make();
   return {
@@ -67,7 +67,7 @@ async function bigWins({
     return off(["Webhook of big wins: off; TEEN_PATTI_WEBHOOK=https://… and TEEN_PATTI_WEBHOOK_SECRET turn it on"]);
   if (secret === undefined)
     throw new Error("TEEN_PATTI_WEBHOOK needs the receiver's secret in TEEN_PATTI_WEBHOOK_SECRET.");
-  const { webhookSink } = await import("holdfast/sinks/webhook");
+  const { webhookSink } = await import("holdfast/webhook");
   const make = (): Sink => webhookSink({ url, secrets: [secret], body: "event" });
   make();
   return {
