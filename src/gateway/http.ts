@@ -12,6 +12,7 @@ import { entityMethods, matchEntityRoute, serveEntity } from "./http-entities.ts
 import { erasureMethods, matchErasureRoute, serveErasure } from "./http-erasure.ts";
 import { type FeedDoor, feedMethods, matchFeedRoute } from "./http-feeds.ts";
 import { matchOperatorRoute, operatorMethods, serveOperator } from "./http-operator.ts";
+import { matchProjectionRoute, serveProjection } from "./http-projections.ts";
 import { matchPullRoute, pullMethods, servePull } from "./http-pull.ts";
 import { matchSubscribersRoute, serveSubscribers, subscribersMethods } from "./http-subscribers.ts";
 import type { GatewayContext } from "./options.ts";
@@ -101,6 +102,11 @@ async function route(parts: HttpParts, exchange: Exchange, origin: string | unde
   if (form !== undefined) {
     if (!takes(exchange, feedMethods, origin)) return;
     return parts.feeds?.serve(form, exchange);
+  }
+  const projection = matchProjectionRoute(path);
+  if (projection !== undefined) {
+    if (!takes(exchange, reading, origin)) return;
+    return serveProjection(parts.context, parts.streams, projection, exchange);
   }
   if (path === "/livez")
     return takes(exchange, reading, origin)

@@ -10,12 +10,15 @@ import type { EntityDefinition } from "../model/entity.ts";
 import { catalogue, type ErrorCode } from "../model/errors.ts";
 import { isOwnType } from "../model/ids.ts";
 import { type OperatorVerb, operatorVerbs } from "../model/marks.ts";
+import type { ProjectionDefinition } from "../model/projection.ts";
 import { problemType } from "./http-answer.ts";
 import { erasurePath } from "./http-erasure.ts";
 import { operatorPath, statusPath } from "./http-operator.ts";
 import { jsonSchemaOf } from "./json-schema.ts";
 import { callsPaths, callsSchema, ofCallVerbs } from "./openapi-calls.ts";
 import { feedPaths, feedSchemas, ofFeeds } from "./openapi-feeds.ts";
+import { healthPaths } from "./openapi-health.ts";
+import { ofProjections, projectionPaths } from "./openapi-projections.ts";
 import { ofSubscribers, subscriberSchemas, subscribersPaths } from "./openapi-subscribers.ts";
 
 type Json = Record<string, unknown>;
@@ -70,11 +73,12 @@ export interface ApiTitle {
   readonly version: string;
   /** Whether the service has feeds. */
   readonly feeds?: boolean;
+  readonly projections?: readonly ProjectionDefinition[];
 }
 
 /** The document. Same definitions, same document. */
 export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, about: ApiTitle): Json {
-  const { title, version, feeds = false } = about;
+  const { title, version, feeds = false, projections = [] } = about;
   const parts = { keyParameter, common, problems, success };
   const paths: Json = {
     ...healthPaths(),
@@ -83,6 +87,7 @@ export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, 
     ...subscribersPaths(parts),
     ...(feeds ? feedPaths(parts) : {}),
   };
+  for (const projection of projections) Object.assign(paths, projectionPaths(projection, parts));
   for (const definition of [...definitions.values()].filter(({ name }) => !isOwnType(name))) {
     const base = `/v1/entities/${definition.name}/{key}`;
     for (const [name, command] of definition.commands)
@@ -267,25 +272,6 @@ function operatorPaths(): Json {
   return paths;
 }
 
-function healthPaths(): Json {
-  const ok = { description: "Yes", content: { "application/json": { schema: ref("Health") } } };
-  const no = { description: "Not now; the body says why", content: { "application/json": { schema: ref("Health") } } };
-  return {
-    "/livez": { get: { operationId: "livez", tags: ["health"], security: [], responses: { "200": ok } } },
-    "/readyz": { get: { operationId: "readyz", tags: ["health"], security: [], responses: { "200": ok, "503": no } } },
-    "/openapi.json": {
-      get: {
-        operationId: "openapi",
-        tags: ["health"],
-        security: [],
-        responses: {
-          "200": { description: "This document", content: { "application/json": { schema: { type: "object" } } } },
-        },
-      },
-    },
-  };
-}
-
 const etag = { description: "The entity's version, in quotes", schema: { type: "string" } };
 const keyParameter = {
   name: "key",
@@ -316,7 +302,7 @@ function problems(codes: readonly ErrorCode[]): Json {
 
 function problemResponses(): Json {
   const byStatus = new Map<number, ErrorCode[]>();
-  const verbs = [...ofOperators, ...ofCallVerbs, ...ofSubscribers, ...ofFeeds];
+  const verbs = [...ofOperators, ...ofCallVerbs, ...ofProjections, ...ofSubscribers, ...ofFeeds];
   for (const code of [...common, ...ofCommands, ...ofQueries, ...ofViews, ...verbs]) {
     const list = byStatus.get(catalogue[code].status) ?? [];
     if (!list.includes(code)) list.push(code);

@@ -5,8 +5,9 @@ import type { ErrorCode } from "../model/errors.ts";
 import type { Principal } from "../model/records.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { Feeds } from "../propagation/feed.ts";
+import type { Projections } from "../propagation/projections.ts";
 import type { Subscribers } from "../propagation/subscribers.ts";
-import type { Service } from "../runtime/service.ts";
+import type { Figures, Service } from "../runtime/service.ts";
 import type { CreateQuota } from "./quota.ts";
 import type { WatchHub } from "./subscriptions.ts";
 
@@ -65,6 +66,10 @@ export interface GatewayOptions {
   readonly title?: string;
   readonly version?: string;
   readonly report?: (problem: GatewayProblem) => void;
+  /** What operators are shown as the status. Default: the service's own. */
+  readonly figures?: () => Promise<Figures>;
+  /** Shown under `/v1/projections`. */
+  readonly projections?: Projections;
 }
 
 export interface Gateway {
@@ -73,6 +78,12 @@ export interface Gateway {
   readonly url: string;
   /** Takes no new work, waits for replies (at most `drainMs`), closes every connection. */
   close(): Promise<void>;
+}
+
+/** Projections, and who watches them. */
+export interface ShownProjections {
+  readonly all: Projections;
+  readonly hub: WatchHub;
 }
 
 /** What every part of one gateway shares. */
@@ -84,6 +95,8 @@ export interface GatewayContext {
   readonly authenticate: Authenticate;
   readonly hub: WatchHub;
   readonly feeds: Feeds | undefined;
+  readonly projections: ShownProjections | undefined;
+  readonly figures: () => Promise<Figures>;
   readonly quota: CreateQuota;
   readonly report: (problem: GatewayProblem) => void;
   /** True from the start of `close`. */

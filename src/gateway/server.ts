@@ -16,6 +16,7 @@ import { Connections } from "./connections.ts";
 import { type HttpParts, serveHttp, socketPath } from "./http.ts";
 import { rawProblem } from "./http-answer.ts";
 import { FeedDoor } from "./http-feeds.ts";
+import { showProjections } from "./http-projections.ts";
 import { addressOf } from "./http-request.ts";
 import { describeApi } from "./openapi.ts";
 import type { Gateway, GatewayContext, GatewayOptions } from "./options.ts";
@@ -40,6 +41,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     authenticate,
     hub: new WatchHub(service, clock),
     feeds: options.feeds,
+    projections: options.projections && showProjections(options.projections, clock),
+    figures: options.figures ?? (() => service.figures()),
     quota: new CreateQuota(clock, service.limits),
     report: options.report ?? (() => {}),
     draining: false,
@@ -47,7 +50,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const host = options.host ?? "127.0.0.1";
   const files = options.staticDirectory === undefined ? undefined : await StaticFiles.open(options.staticDirectory);
   const about = { title: options.title ?? "Holdfast service", version: options.version ?? "0" };
-  const api = describeApi(service.definitions, { ...about, feeds: options.feeds !== undefined });
+  const projections = options.projections?.definitions ?? [];
+  const api = describeApi(service.definitions, { ...about, projections, feeds: options.feeds !== undefined });
   const feedsApi = options.feeds && describeFeeds(service.definitions, { ...about, service: options.feeds.service });
   const server = createHttpServer(service.limits);
   const port = await listen(server, host, options.port);
@@ -179,7 +183,7 @@ class RunningGateway implements Gateway {
   /** Readiness first, then what is under way, then the connections. */
   async #close(): Promise<void> {
     const { context, streams, feeds } = this.#parts;
-    const { clock, service, hub } = context;
+    const { clock, service, hub, projections } = context;
     context.draining = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const session of this.#sessions) session.drain();
@@ -197,6 +201,7 @@ class RunningGateway implements Gateway {
     this.#connections.destroyAll();
     this.#cancelSweep();
     hub.close();
+    projections?.hub.close();
     this.#sockets.close();
     await closed;
   }

@@ -10,11 +10,11 @@ import type { FeedBatch, FeedItem, FeedStart } from "../model/feeds.ts";
 import type { Principal } from "../model/records.ts";
 import type { Feed } from "../propagation/feed.ts";
 import type { Plain } from "../std/plain.ts";
+import { roughBytes } from "../std/rough-bytes.ts";
 import type { ClientMessage } from "../wire/protocol.ts";
 import type { GatewayContext } from "./options.ts";
 import type { Outbox } from "./outbox.ts";
 import { retryAfterMs } from "./retry.ts";
-import { roughBytes } from "./rough-bytes.ts";
 
 type Follow = Extract<ClientMessage, { t: "follow" }>;
 

@@ -63,8 +63,11 @@ export interface Subscription {
   behind: boolean;
 }
 
+/** What a hub watches: the service, or what looks like it. */
+export type Watchable = Pick<Service, "watch" | "run" | "limits"> & Partial<Pick<Service, "definitions">>;
+
 export class WatchHub {
-  readonly #service: Service;
+  readonly #service: Watchable;
   readonly #clock: Clock;
   readonly #watches = new Map<string, Watch>();
   readonly #lines = new Map<string, Line>();
@@ -73,9 +76,14 @@ export class WatchHub {
   readonly #messages = new ViewMessages();
   readonly #patches = new SharedPatches();
 
-  constructor(service: Service, clock: Clock) {
+  constructor(service: Watchable, clock: Clock) {
     this.#service = service;
     this.#clock = clock;
+  }
+
+  /** Which running of the service the versions are of. */
+  get run(): string {
+    return this.#service.run;
   }
 
   /** Watches that are held, for tests and metrics. */
@@ -143,7 +151,7 @@ export class WatchHub {
   }
 
   #lineOf(watchName: string, { entity, view }: WatchCall): Line {
-    const shared = this.#service.definitions.get(entity.type)?.views.get(view)?.shared === true;
+    const shared = this.#service.definitions?.get(entity.type)?.views.get(view)?.shared === true;
     const name = shared ? `${entity.type}/${entity.key}/${view}` : watchName;
     const known = this.#lines.get(name);
     if (known !== undefined) return known;

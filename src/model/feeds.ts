@@ -71,6 +71,9 @@ interface ItemHead {
   readonly entity: EntityRef;
 }
 
+/** Beside events: an operator repaired the entity (payload: its state), or its personal data were erased. */
+export const markEvents = ["@state-set", "@erased"] as const;
+
 /** One event. `shard`, `offset` and `index` name it for ever. */
 export interface ChangeItem extends ItemHead {
   readonly kind: "change";
@@ -78,7 +81,7 @@ export interface ChangeItem extends ItemHead {
   readonly index: number;
   /** Recorded time, ms since 1970. */
   readonly timeMs: number;
-  /** The event's name; `@state-set` (an operator repaired the entity, payload: its state) or `@erased` (its data were). */
+  /** The event's name, or one of `markEvents`. */
   readonly event: string;
   readonly eventVersion: number;
   /** Not to be changed: items are shared. Sealed values stay sealed. */

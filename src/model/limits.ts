@@ -151,6 +151,19 @@ export const limitsDefault = {
   /** How long one is kept, ms. */
   feedKeptMs: 30_000,
 
+  // projections
+  /** Documents of one projection. All are in memory: with the order of a list about 300 B each beside what they hold. */
+  projectionDocumentsMax: 262_144,
+  /** Bytes of one projection's documents. They are saved whole, in slices. */
+  projectionBytesMax: 64 * 1024 * 1024,
+  /** Documents in one list: a page or two. */
+  projectionListMax: 1_000,
+  /** Changes that a restart may have to fold again: at most this many, or those of `projectionSaveMs`. */
+  projectionSaveRecordsMax: 262_144,
+  /** Between saves of a projection that changes, ms. A save that takes long makes the next one wait twenty times as long. */
+  projectionSaveMs: 10_000,
+  /** How long changes are gathered before readers are told, ms: 20 pages a second at most. */
+  projectionLingerMs: 50,
   // durable subscribers
   /** Subscribers of a service. Each holds a feed and, while it runs, a sink's connections. */
   subscribersMax: 256,

@@ -9,6 +9,7 @@ import type { Limits } from "../model/limits.ts";
 import type { CallResult, LookCall } from "../model/records.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LogReader } from "../ports/log.ts";
+import type { Door, DoorOptions } from "./door.ts";
 import type { RecentFrames } from "./recent-frames.ts";
 
 export interface FeedSource {
@@ -28,4 +29,6 @@ export interface FeedSource {
   entities(shard: ShardId): Iterable<EntityRef> | undefined;
   /** The present state of an entity, when what it rests on is durable. */
   look(call: LookCall, done: (result: CallResult) => void): void;
+  /** A door for values that are made of what entities recorded; it is told of every erasure. */
+  openDoor(definitions: DoorOptions["definitions"]): Door;
 }

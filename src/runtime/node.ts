@@ -353,9 +353,9 @@ class Node implements HoldfastNode {
       this.#take(call.entity, { answer: done }, (caller) => ({ kind: "look", call, caller }));
     const { definitions, limits } = this;
     const [{ clock }, past, recent, shardCount] = [this.#options, this.#past, this.#recent, this.#hosts.length];
-    const entities = (shard: ShardId) =>
-      this.#keeps.length === 0 ? undefined : entitiesOf(this.#keeps[shard] as Keep);
-    return { definitions, limits, clock, now, past, shardCount, recent, entities, look };
+    const [keeps, { openDoor }] = [this.#keeps, this.#personal];
+    const entities = (shard: ShardId) => (keeps.length === 0 ? undefined : entitiesOf(keeps[shard] as Keep));
+    return { definitions, limits, clock, now, past, shardCount, recent, entities, look, openDoor };
   }
 
   #sources(): Sources {
