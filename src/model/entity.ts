@@ -7,7 +7,7 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Plain } from "../std/plain.ts";
 import { checkDefinition, checkNotOwn } from "./definition-check.ts";
-import type { FeedForm } from "./feeds.ts";
+import type { FeedVerb } from "./feeds.ts";
 import type { EntityRef, Offset } from "./ids.ts";
 import type { CallFailurePlan, Principal } from "./records.ts";
 import type { Opened, Sealable, Sealed, Unsealed } from "./sealed.ts";
@@ -20,13 +20,6 @@ export interface Verb {
 
 /** True allows it. Called for every command, query, subscription and each of its updates. Nothing else allows anything. */
 export type Access = (principal: Principal, verb: Verb, key: string) => boolean;
-
-/** What somebody wants to follow: events, or the state (or a view) as absolutes or deltas. `key` only if it is one entity's. */
-export interface FeedVerb {
-  readonly form: FeedForm;
-  readonly view: string | undefined;
-  readonly key: string | undefined;
-}
 
 /**
  * When a command is answered: `durable`, after its record is in the log for good (the default); or `relaxed`, at once,

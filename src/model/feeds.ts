@@ -17,6 +17,13 @@ import type { Principal } from "./records.ts";
 export type FeedForm = "changes" | "absolutes" | "deltas";
 export const feedForms: readonly FeedForm[] = ["changes", "absolutes", "deltas"];
 
+/** What somebody wants to follow: events, or the state (or a view) as absolutes or deltas. `key` only if it is one entity's. */
+export interface FeedVerb {
+  readonly form: FeedForm;
+  readonly view: string | undefined;
+  readonly key: string | undefined;
+}
+
 /** All parts must fit. Left out, everything does. */
 export interface FeedFilter {
   /** Entity types. Default: all of the service. */
