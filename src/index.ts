@@ -3,6 +3,8 @@
  * testing kit `holdfast/testing`.
  */
 
+export { type FilesSinkOptions, filesSink } from "./adapters/files/sink.ts";
+export { type WebhookSinkOptions, webhookSink } from "./adapters/webhook/sink.ts";
 export type { AdminOptions, AdminPort } from "./admin/server.ts";
 export { developmentAuthentication } from "./gateway/auth.ts";
 export { type JwtOptions, jwtAuthentication } from "./gateway/jwt.ts";
@@ -54,8 +56,23 @@ export type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNew
 export type { Retention } from "./model/retention.ts";
 export { isSealed, type Opened, personal, type Sealed } from "./model/sealed.ts";
 export { sendOutcome } from "./model/send-outcome.ts";
+export type {
+  AsideRecord,
+  RejectedPolicy,
+  SlowPolicy,
+  SubscriberAsk,
+  SubscriberConfig,
+  SubscriberDeclaration,
+  SubscriberState,
+  SubscriberStatus,
+} from "./model/subscribers.ts";
 export type { KeyStore } from "./ports/key-store.ts";
-export { idOf, type Sink, type SinkBatch, type SinkIdentity } from "./ports/sink.ts";
+export {
+  idOf,
+  type Sink,
+  type SinkBatch,
+  type SinkIdentity,
+} from "./ports/sink.ts";
 export { type BackupRequest, backUpDirectory, type RestoreRequest, restoreDirectory } from "./presets/backup.ts";
 export { type BackupErasure, eraseInBackups } from "./presets/backup-keys.ts";
 export { openBackupPlace } from "./presets/backup-place.ts";
@@ -63,6 +80,13 @@ export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/
 export { type History, openHistory } from "./presets/history.ts";
 export type { Feed, Feeds } from "./propagation/feed.ts";
 export { type OpenFeeds, openFeeds } from "./propagation/feeds.ts";
+export type { SinkMaker } from "./propagation/subscriber-run.ts";
+export {
+  type SubscriberOrder,
+  Subscribers,
+  type SubscribersOptions,
+  type SubscriberVerb,
+} from "./propagation/subscribers.ts";
 export type { BackupExtra } from "./runtime/backup.ts";
 export type { BackupProgress } from "./runtime/backup-area.ts";
 export type { ErasedBackup } from "./runtime/backup-erase.ts";
@@ -70,4 +94,5 @@ export type { BackupReport } from "./runtime/backup-verify.ts";
 export { type HoldfastNode, type NodeOptions, startNode } from "./runtime/node.ts";
 export type { Figures, Health, Service } from "./runtime/service.ts";
 export type { Plain } from "./std/plain.ts";
+export { cloudAttributesOf, cloudEventBatchOf, cloudEventOf } from "./wire/cloud-events.ts";
 export { exportWithout } from "./wire/keys.ts";

@@ -191,7 +191,7 @@ function fenced(subscriber: string): HoldfastError {
 }
 
 function moved(subscriber: string): HoldfastError {
-  const text = `The folder does not stand where the subscriber ${subscriber} left it: it was restored or changed by hand. Open the sink again and go on from the cursor it gives.`;
+  const text = `The folder does not stand where the subscriber ${subscriber} left it: it was restored or changed by hand. Open the sink again (resume the subscriber): it goes on from the cursor that is there.`;
   return new HoldfastError("unavailable", text, { details: { reopen: true } });
 }
 
