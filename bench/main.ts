@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: the figures of the README. Every ratio compares measurements of the same run, taken in turns, because
- * these machines are noisy. `--quick` shortens it, `--only door|process|recovery|state|quarantine|feeds` runs a part,
+ * these machines are noisy. `--quick` shortens it, `--only door|process|recovery|state|quarantine|feeds|feeds-http` runs a part,
  * `--report <file>` writes the tables there too.
  */
 import { execFileSync } from "node:child_process";
@@ -9,6 +9,7 @@ import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { measureFeeds } from "./feeds.ts";
+import { measureFeedsHttp } from "./feeds-http.ts";
 import { endProcess, firstMessage, startProcess } from "./process.ts";
 import { measureQuarantine } from "./quarantine.ts";
 
@@ -262,8 +263,15 @@ function describeMachine(): void {
   print();
 }
 
-const feeds = () => measureFeeds(print, options.quick === true);
-const parts = { door: commandsThroughTheDoor, process: inProcess, recovery, state: stateStore, quarantine, feeds };
+const parts = {
+  door: commandsThroughTheDoor,
+  process: inProcess,
+  recovery,
+  state: stateStore,
+  quarantine,
+  feeds: () => measureFeeds(print, options.quick === true),
+  "feeds-http": () => measureFeedsHttp(print, options.quick === true),
+};
 describeMachine();
 for (const [name, part] of Object.entries(parts)) if ((options.only ?? name) === name) await part();
 if (options.report !== undefined) writeFileSync(options.report, `${lines.join("\n")}\n`);

@@ -15,8 +15,10 @@ import { openClient } from "./client.ts";
 import type { Client, ConnectOptions, EntityMap, RejectionInfo, Untyped } from "./types.ts";
 
 export type { ErrorCode, Recovery } from "../model/errors.ts";
+export type { FeedForm, FeedItem, FeedLag } from "../model/feeds.ts";
 export type { PatchOperation } from "../std/patch.ts";
 export type { Plain } from "../std/plain.ts";
+export type { AbsoluteOf, BatchOf, ChangeOf, DeltaOf, FollowAsk, FollowOptions } from "./feed-types.ts";
 export type {
   Client,
   ConnectionState,

@@ -4,6 +4,8 @@
 import type { ErrorCode } from "../model/errors.ts";
 import type { Principal } from "../model/records.ts";
 import type { Clock, Random } from "../ports/clock.ts";
+import type { Feeds } from "../propagation/feed.ts";
+import type { Subscribers } from "../propagation/subscribers.ts";
 import type { Service } from "../runtime/service.ts";
 import type { CreateQuota } from "./quota.ts";
 import type { WatchHub } from "./subscriptions.ts";
@@ -41,9 +43,13 @@ export interface GatewayProblem {
 
 export interface GatewayOptions {
   readonly service: Service;
+  /** Durable subscribers of the same node, for operators and for who pulls. */
+  readonly subscribers?: Subscribers;
   readonly clock: Clock;
   readonly random: Random;
   readonly authenticate: Authenticate;
+  /** What happened in the service, for who consumes it over HTTP or a WebSocket. Absent: there are no such paths. */
+  readonly feeds?: Feeds;
   /** Address to listen on. Default 127.0.0.1. */
   readonly host?: string;
   /** 0 takes a free one. */
@@ -72,10 +78,12 @@ export interface Gateway {
 /** What every part of one gateway shares. */
 export interface GatewayContext {
   readonly service: Service;
+  readonly subscribers: Subscribers | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly authenticate: Authenticate;
   readonly hub: WatchHub;
+  readonly feeds: Feeds | undefined;
   readonly quota: CreateQuota;
   readonly report: (problem: GatewayProblem) => void;
   /** True from the start of `close`. */

@@ -13,6 +13,9 @@ import type { Limits } from "../model/limits.ts";
 import { type Encoding, encodePlain, type FrameData, joinFrame } from "../wire/codec.ts";
 import type { ServerMessage } from "../wire/protocol.ts";
 
+/** Twice what a socket takes before it asks for a pause: over that, `drain` will follow. */
+const backlogBytes = 128 * 1024;
+
 export interface OutboxOwner {
   /** A view's message was left out; its subscription has to start again with an absolute. */
   left(id: number): void;
@@ -73,6 +76,11 @@ export class Outbox {
   drained(): boolean {
     if (this.slow && this.#socket.bufferedAmount <= this.#limits.outgoingBytesPerConnectionMax / 8) this.slow = false;
     return !this.slow;
+  }
+
+  /** More than a feed should add to waits in the socket, which will say when it is gone. */
+  get backlogged(): boolean {
+    return this.#socket.bufferedAmount > backlogBytes;
   }
 
   #send(): void {

@@ -134,6 +134,47 @@ export const limitsDefault = {
   feedIdleMs: 1_000,
   /** Open feeds of a node. */
   feedsMax: 10_000,
+  /** Feeds of one WebSocket. Each makes its own way through the log. */
+  feedsPerConnectionMax: 64,
+  /** Items that a WebSocket may allow one feed ahead. */
+  feedCreditMax: 65_536,
+  /** Items in one batch of a stream or a WebSocket: what a reader that resumes within a batch may get again. */
+  feedStreamItemsMax: 1_024,
+  /** Bytes in one: what a reader that stalls costs, and 64 KiB in its socket. */
+  feedStreamBytesMax: 64 * 1024,
+  /** How long a request for a feed's next items may wait for them, ms. Below the 60 s at which proxies cut what is silent. */
+  feedWaitMaxMs: 55_000,
+  /** A reader of a feed over HTTP that takes nothing for so long is cut off, ms; it goes on from its cursor. */
+  feedStalledMs: 60_000,
+  /** Feeds that are kept open for pullers to come back to, in bytes: one of deltas counts for `feedHeldBytesMax`, another for `feedStreamBytesMax`. */
+  feedsKeptBytesMax: 256 * 1024 * 1024,
+  /** How long one is kept, ms. */
+  feedKeptMs: 30_000,
+
+  // durable subscribers
+  /** Subscribers of a service. Each holds a feed and, while it runs, a sink's connections. */
+  subscribersMax: 256,
+  /** How long what a sink took may wait for its cursor to be recorded, ms: after a crash it comes again. */
+  subscriberCommitMs: 1_000,
+  /** Records that a cursor may pass without an item before it is recorded. More than there are subscribers: see the relation below. */
+  subscriberIdleRecords: 1_024,
+  /** Attempts at one batch before its subscriber is parked, unless it says otherwise: a day of a sink that is down. */
+  subscriberTriesMax: 1_500,
+  /** Records that a subscriber's sink refused and that are kept for an operator; then the subscriber is parked. */
+  subscriberAsideMax: 256,
+  /** A subscriber that does not say otherwise lags when it is so many records behind. */
+  subscriberLagRecords: 1_000_000,
+  /** Or so many ms. */
+  subscriberLagMs: 300_000,
+  /** Records of a shard that retention keeps for subscribers that are behind: 10 GB of usual ones over 16 shards. */
+  subscriberHoldRecordsMax: 4_194_304,
+  /** And how long, ms: a week. */
+  subscriberHoldMs: 604_800_000,
+
+  /** Members of a group that share one subscriber. */
+  subscriberMembersMax: 256,
+  /** A member that says nothing for so long loses its shards, ms. */
+  subscriberLeaseMs: 30_000,
 
   // the door
   /** One WebSocket frame or HTTP body. `ws` would take 100 MiB. */
@@ -202,7 +243,15 @@ export function limitsWith(changes: Partial<Limits> = {}): Limits {
   assert(limits.callAttempts <= limits.callAttemptsMax, "the usual attempts may be asked for");
   assert(limits.callTimeoutMs <= limits.callTimeoutMaxMs, "the usual timeout may be asked for");
   assert(limits.callRetryFirstMs <= limits.callRetryMostMs, "the first wait is not the longest");
+  assert(
+    limits.feedStreamItemsMax <= limits.feedBatchItemsMax && limits.feedStreamBytesMax <= limits.feedBatchBytesMax,
+    "a batch of a stream is a batch",
+  );
   assert(limits.requestIdFutureMs < limits.dedupWindowMs, "an id from the future is forgotten after its window");
+  assert(
+    limits.subscribersMax < limits.subscriberIdleRecords,
+    "recorded cursors of all subscribers together make none of them record its own",
+  );
   return limits;
 }
 

@@ -12,7 +12,7 @@ export { idOf } from "../model/feeds.ts";
 
 export interface SinkBatch {
   readonly items: readonly FeedItem[];
-  /** The cursor before the items, and after them. Batches without items need not be delivered, so `from` may be later than the last. */
+  /** The cursor before the items, and after them; opaque, and another one for each batch. Batches without items need not be delivered, so `from` may be later than the last. */
   readonly from: string;
   readonly cursor: string;
 }

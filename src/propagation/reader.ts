@@ -11,11 +11,17 @@ import type { AbsoluteItem, BatchLimits, ChangeItem, FeedAsk, FeedBatch, FeedIte
 import { type EntityRef, formatRef, type ShardId, shardOf } from "../model/ids.ts";
 import type { CallResult } from "../model/records.ts";
 import type { FeedSource } from "../runtime/feed-source.ts";
+import { copyPlain } from "../std/plain.ts";
 import { writeCursor } from "../wire/cursor.ts";
 import type { Feed } from "./feed.ts";
 import type { Follower, Stretch } from "./follower.ts";
 import { HeldValues } from "./held-values.ts";
 
+/** What a state is taken for until some were looked at, in bytes: a first batch of large ones is not too large. */
+const valueBytesFirst = 16 * 1024;
+/** States of a batch that are measured to know the next ones by. */
+const measuredMax = 64;
+const measure = { depthMax: Number.MAX_SAFE_INTEGER, bytesMax: Number.MAX_SAFE_INTEGER, sealed: true };
 /** Looks that wait for owners at once. */
 const looksMax = 256;
 /** A shard that is not served is asked again, this often and this long. */
@@ -56,6 +62,8 @@ export class FeedReader implements Feed {
   #entities: Iterator<EntityRef> | undefined;
   /** Recorded time of the record that was read last. */
   #readMs = 0;
+  /** Of a state or view, about. */
+  #valueBytes = valueBytesFirst;
   #closed = false;
   #wake: () => void = () => {};
   #busy = false;
@@ -142,7 +150,7 @@ export class FeedReader implements Feed {
   #gatherEntities(gathering: Gathering): "full" | "turn" {
     const { source, sieve } = this.#options;
     for (let looked = 0; this.#whole.length > 0 && looked < turnRecords; looked++) {
-      if (isFull(gathering)) return "full";
+      if (this.#isFull(gathering)) return "full";
       const [shard, ...rest] = this.#whole as [ShardId, ...ShardId[]];
       this.#entities ??= source.entities(shard)?.[Symbol.iterator]();
       const next = this.#entities?.next();
@@ -160,9 +168,9 @@ export class FeedReader implements Feed {
     const turnAt = gathering.scanned + turnRecords;
     for (;;) {
       this.#stretch ??= follower.take();
-      if (this.#stretch === undefined) return isFull(gathering) ? "full" : "empty";
+      if (this.#stretch === undefined) return this.#isFull(gathering) ? "full" : "empty";
       this.#gatherFrom(this.#stretch, gathering);
-      if (isFull(gathering) || gathering.scanned >= source.limits.feedScanRecordsMax) return "full";
+      if (this.#isFull(gathering) || gathering.scanned >= source.limits.feedScanRecordsMax) return "full";
       if (gathering.scanned >= turnAt) return "turn";
     }
   }
@@ -171,7 +179,7 @@ export class FeedReader implements Feed {
     const { sieve, follower, ask, sinceMs } = this.#options;
     const { records, shard, at, from } = stretch;
     let index = from;
-    while (index < records.length && !isFull(gathering)) {
+    while (index < records.length && !this.#isFull(gathering)) {
       const record = records[index] as (typeof records)[number];
       const offset = at + index - from;
       index++;
@@ -198,10 +206,25 @@ export class FeedReader implements Feed {
       const found = await Promise.all(entities.slice(from, from + looksMax).map((entity) => this.#look(entity)));
       for (const absolute of found) if (absolute !== undefined) absolutes.push(absolute);
     }
+    this.#measure(absolutes);
     const held = this.#held;
     if (held === undefined) return absolutes;
     // Only now, when nothing can fail any more: what is held was handed out.
     return absolutes.map((absolute) => held.lead(absolute)).filter((item) => item !== undefined);
+  }
+
+  /** Of absolutes by what the last ones had: what is due is looked at when the batch is closed. */
+  #isFull({ limits, changes, due, bytes }: Gathering): boolean {
+    if (changes.length >= limits.itemsMax || due.size >= limits.itemsMax) return true;
+    return bytes >= limits.bytesMax || due.size * this.#valueBytes >= limits.bytesMax;
+  }
+
+  #measure(absolutes: readonly AbsoluteItem[]): void {
+    const step = Math.ceil(absolutes.length / measuredMax);
+    let [count, bytes] = [0, 0];
+    for (let index = 0; index < absolutes.length; index += step, count++)
+      bytes += copyPlain((absolutes[index] as AbsoluteItem).value, measure).bytes;
+    if (count > 0) this.#valueBytes = bytes / count;
   }
 
   async #look(entity: EntityRef): Promise<AbsoluteItem | undefined> {
@@ -255,8 +278,4 @@ export class FeedReader implements Feed {
 
 function isSome({ changes, due }: Gathering): boolean {
   return changes.length > 0 || due.size > 0;
-}
-
-function isFull({ limits, changes, due, bytes }: Gathering): boolean {
-  return changes.length >= limits.itemsMax || due.size >= limits.itemsMax || bytes >= limits.bytesMax;
 }

@@ -11,6 +11,7 @@ import type { Limits } from "../model/limits.ts";
 import type { Plain } from "../std/plain.ts";
 import { isUuidV7 } from "../std/uuid.ts";
 import { decodePlain, type Encoding, type FrameData } from "./codec.ts";
+import { areFeedItems, followFault, isCredit } from "./feed-messages.ts";
 import { frameLimits, type GuardLimits, refuseFrame, refuseLarge, serverFrameLimits } from "./guard.ts";
 import type { ClientMessage, ServerMessage } from "./protocol.ts";
 
@@ -65,6 +66,14 @@ function checkClientMessage(message: unknown): ClientMessage | MessageFault {
     case "unsubscribe":
       if (!isNumericId(message["id"]) || hasMore(message, 2)) refuseFrame("has a malformed unsubscribe");
       return message as unknown as ClientMessage;
+    case "follow":
+      return checkFollow(message) ?? (message as unknown as ClientMessage);
+    case "credit":
+      if (!isCredit(message, limitsOf as Limits)) refuseFrame("has a malformed credit");
+      return message as unknown as ClientMessage;
+    case "unfollow":
+      if (!isNumericId(message["id"]) || hasMore(message, 2)) refuseFrame("has a malformed unfollow");
+      return message as unknown as ClientMessage;
     case "hello":
       if (!isToken(message["token"], true) || hasMore(message, "token" in message ? 2 : 1))
         refuseFrame("has a malformed hello");
@@ -118,6 +127,11 @@ function checkSubscribe(message: Fields): MessageFault | undefined {
   if (!isMemberName(message["view"]))
     return fault(message, "unknown-view", "`view` is not a name that a view can have.");
   return checkPlace(message) ?? checkFields(message, known);
+}
+
+function checkFollow(message: Fields): MessageFault | undefined {
+  const found = followFault(message, limitsOf as Limits);
+  return found === undefined ? undefined : fault(message, found.code, found.detail);
 }
 
 function checkPlace(message: Fields): MessageFault | undefined {
@@ -201,6 +215,8 @@ function serverShape(message: Fields): boolean | undefined {
       return (
         isNumericId(id) && isVersion(message["from"]) && isVersion(message["version"]) && isPatch(message["patch"])
       );
+    case "items":
+      return isNumericId(id) && areFeedItems(message);
     case "ended":
       return isNumericId(id) && isErrorCode(message["code"]) && typeof message["detail"] === "string";
     case "error":
