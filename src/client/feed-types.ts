@@ -23,7 +23,7 @@ export interface FollowOptions {
   readonly signal?: AbortSignal;
   /** Items that may wait to be read; the server sends no more. 1 .. 65,536. Default 4,096. */
   readonly itemsAhead?: number;
-  /** Items in one batch, at most. Default and most: 1,024. */
+  /** Items in one batch, at most. Default and most: 256. */
   readonly limit?: number;
   /** After a first item: how long the server waits for more, ms. Default 0. */
   readonly lingerMs?: number;

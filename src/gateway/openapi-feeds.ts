@@ -25,7 +25,10 @@ const parameters: Readonly<Record<string, readonly [Json, string]>> = {
   shard: [{ type: "array", items: { type: "integer", minimum: 0 } }, "Shards, for readers that share a feed"],
   from: [text, "`beginning` (the default), `now`, ms since 1970, or a time of RFC 3339"],
   cursor: [text, "Goes on after the batch that this came with"],
-  limit: [{ type: "integer", minimum: 1 }, `Events in one answer, or batch of a stream, at most. Default ${pullItems}`],
+  limit: [
+    { type: "integer", minimum: 1 },
+    `Events in one answer, or batch of a stream, at most. Default ${pullItems}, of a stream 256`,
+  ],
   bytes: [{ type: "integer", minimum: 1 }, "Bytes of it, about"],
   wait: [seconds, "Seconds to wait for a first event"],
   linger: [seconds, "Seconds to wait for more after the first"],

@@ -139,7 +139,7 @@ export const limitsDefault = {
   /** Items that a WebSocket may allow one feed ahead. */
   feedCreditMax: 65_536,
   /** Items in one batch of a stream or a WebSocket: what a reader that resumes within a batch may get again. */
-  feedStreamItemsMax: 1_024,
+  feedStreamItemsMax: 256,
   /** Bytes in one: what a reader that stalls costs, and 64 KiB in its socket. */
   feedStreamBytesMax: 64 * 1024,
   /** How long a request for a feed's next items may wait for them, ms. Below the 60 s at which proxies cut what is silent. */
