@@ -130,7 +130,7 @@ test("another version is built beside the one that is served, and takes its plac
 
 test("a build that is cut short goes on where it was saved, and the old version is served meanwhile", async (context) => {
   const place = await openPlace(context);
-  place.limits = { feedBatchItemsMax: 2 };
+  place.limits = { feedBatchItemsMax: 2, feedStreamItemsMax: 2 };
   await place.node.stop();
   await place.startNode();
   await place.pay("ann", 1, 1, 1, 1, 1);
