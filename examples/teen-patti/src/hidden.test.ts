@@ -16,7 +16,7 @@ import { systemClock as nodeClock } from "../../../src/adapters/system/clock.ts"
 import { systemRandom } from "../../../src/adapters/system/random.ts";
 import { openAll } from "../../../src/model/sealed.ts";
 import { KeyVault } from "../../../src/runtime/vault.ts";
-import { diff } from "../../../src/std/patch.ts";
+import { compactDiff } from "../../../src/std/patch.ts";
 import { copyPlain, type Plain } from "../../../src/std/plain.ts";
 import { Audit } from "./audit.ts";
 import { startCrew } from "./bots/crew.ts";
@@ -238,7 +238,7 @@ test("every table frame a player got is the one that other hidden cards and seed
       assert.ok(now !== undefined, `${key}@${version}`);
       const then = t === "delta" ? views.get(`${tap.user} ${key}@${from}`) : undefined;
       const expected =
-        then === undefined ? { t, id, version, value: now } : { t, id, from, version, patch: diff(then, now) };
+        then === undefined ? { t, id, version, value: now } : { t, id, from, version, patch: compactDiff(then, now) };
       assert.deepEqual(message, JSON.parse(JSON.stringify(expected)), `${tap.user} ${key}@${version}`);
       checked += 1;
     }

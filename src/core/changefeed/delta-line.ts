@@ -6,7 +6,7 @@
  * not made, and nothing leads over that place: the absolute is sent instead. Deltas and values are shared and never changed.
  */
 import type { Offset } from "../../model/ids.ts";
-import { diff, type PatchOperation } from "../../std/patch.ts";
+import { compactDiff, isWhole, type PatchOperation } from "../../std/patch.ts";
 import type { Plain } from "../../std/plain.ts";
 import { roughBytes } from "../../std/rough-bytes.ts";
 
@@ -25,10 +25,11 @@ export interface Absolute {
 
 /** The operations that lead from one value to the next, none if they are equal; undefined if the next value is no larger. */
 export function patchBetween(before: Plain, after: Plain): readonly PatchOperation[] | undefined {
-  const patch = diff(before, after);
+  const patch = compactDiff(before, after);
   if (patch.length === 0) return patch;
-  const bytes = roughBytes(after, Number.POSITIVE_INFINITY);
-  return roughBytes(patch as Plain, bytes) < bytes ? patch : undefined;
+  if (isWhole(patch)) return undefined;
+  const bytes = roughBytes(patch as Plain, Number.POSITIVE_INFINITY);
+  return roughBytes(after, bytes + 1) > bytes ? patch : undefined;
 }
 
 export class DeltaLine {
