@@ -1,13 +1,15 @@
 /**
  * `npm run bench`: the figures of the README. Every ratio compares measurements of the same run, taken in turns, because
- * these machines are noisy. `--quick` shortens it, `--only door|process|recovery|state|quarantine|feeds|feeds-http` runs a part,
- * `--report <file>` writes the tables there too.
+ * these machines are noisy. `--quick` shortens it, `--only door|process|recovery|state|quarantine|feeds|feeds-http|fanout|deltas`
+ * runs a part, `--report <file>` writes the tables there too.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { measureDeltas } from "./deltas.ts";
+import { measureFanout } from "./fanout.ts";
 import { measureFeeds } from "./feeds.ts";
 import { measureFeedsHttp } from "./feeds-http.ts";
 import { endProcess, firstMessage, startProcess } from "./process.ts";
@@ -271,6 +273,8 @@ const parts = {
   quarantine,
   feeds: () => measureFeeds(print, options.quick === true),
   "feeds-http": () => measureFeedsHttp(print, options.quick === true),
+  fanout: () => measureFanout(print, options.quick === true),
+  deltas: () => measureDeltas(print, options.quick === true),
 };
 describeMachine();
 for (const [name, part] of Object.entries(parts)) if ((options.only ?? name) === name) await part();
