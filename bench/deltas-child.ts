@@ -19,7 +19,7 @@ import { systemRandom } from "../src/adapters/system/random.ts";
 import { DeltaLine } from "../src/core/changefeed/delta-line.ts";
 import { compactDiff } from "../src/std/patch.ts";
 import type { Plain } from "../src/std/plain.ts";
-import { encodeViewTail } from "../src/wire/view-parts.ts";
+import { encodeViewTail, type ViewBody } from "../src/wire/view-parts.ts";
 
 const wanted = Number(process.argv[2]);
 const fast = { betweenHandsMs: 0, seedRevealMs: 0, turnMs: 100, turnGraceMs: 0, sideShowMs: 100, seatHeldMs: 300 };
@@ -30,6 +30,9 @@ interface Tally {
   absolutes: number;
   wholeBytes: number;
   sentBytes: number;
+  /** The same in JSON, as characters. */
+  wholeText: number;
+  sentText: number;
   operations: number;
   readonly values: Plain[];
   hands: number;
@@ -42,6 +45,8 @@ function follow(): { tally: Tally; take: (version: number, value: Plain) => void
     absolutes: 0,
     wholeBytes: 0,
     sentBytes: 0,
+    wholeText: 0,
+    sentText: 0,
     operations: 0,
     values: [],
     hands: 0,
@@ -53,10 +58,13 @@ function follow(): { tally: Tally; take: (version: number, value: Plain) => void
       const delta = line.advance(version, value);
       // What everybody gets once says nothing about changes.
       if (first) return;
-      const whole = encodeViewTail({ t: "absolute", version, value }, "msgpack").length;
+      const absolute: ViewBody = { t: "absolute", version, value };
+      const sent: ViewBody = delta === undefined ? absolute : { t: "delta", ...delta };
       tally.messages++;
-      tally.wholeBytes += whole;
-      tally.sentBytes += delta === undefined ? whole : encodeViewTail({ t: "delta", ...delta }, "msgpack").length;
+      tally.wholeBytes += encodeViewTail(absolute, "msgpack").length;
+      tally.sentBytes += encodeViewTail(sent, "msgpack").length;
+      tally.wholeText += encodeViewTail(absolute, "json").length;
+      tally.sentText += encodeViewTail(sent, "json").length;
       if (delta === undefined) tally.absolutes++;
       tally.operations += delta?.patch.length ?? 0;
       tally.hands = (value as unknown as TableView).hand.handNumber;

@@ -11,6 +11,8 @@ interface Figures {
   readonly hands: number;
   readonly wholeBytes: number;
   readonly sentBytes: number;
+  readonly wholeText: number;
+  readonly sentText: number;
   readonly operations: number;
   readonly values: number;
   readonly nsPerView: number;
@@ -30,9 +32,9 @@ export async function measureDeltas(print: (line?: string) => void, quick: boole
   );
   print();
   print(
-    "| viewer | hands | absolute B | sent B | sent / absolute | operations | sent as absolute | values a view | ns a view | values/s |",
+    "| viewer | hands | absolute B | sent B | sent / absolute | the same in JSON | operations | sent as absolute | values a view | ns a view | values/s |",
   );
-  print("|---|---|---|---|---|---|---|---|---|---|");
+  print("|---|---|---|---|---|---|---|---|---|---|---|");
   for (const [viewer, of] of Object.entries(views)) {
     const [whole, sent, operations] = [of.wholeBytes, of.sentBytes, of.operations].map((sum) => sum / of.messages) as [
       number,
@@ -40,7 +42,7 @@ export async function measureDeltas(print: (line?: string) => void, quick: boole
       number,
     ];
     print(
-      `| ${viewer} | ${of.hands} | ${whole.toFixed(0)} | ${sent.toFixed(0)} | ${((sent / whole) * 100).toFixed(1)} % | ${operations.toFixed(1)} | ${of.absolutes} | ${of.values} | ${of.nsPerView.toFixed(0)} | ${Math.round(of.valuesPerSecond).toLocaleString("en")} |`,
+      `| ${viewer} | ${of.hands} | ${whole.toFixed(0)} | ${sent.toFixed(0)} | ${((sent / whole) * 100).toFixed(1)} % | ${((of.sentText / of.wholeText) * 100).toFixed(1)} % | ${operations.toFixed(1)} | ${of.absolutes} | ${of.values} | ${of.nsPerView.toFixed(0)} | ${Math.round(of.valuesPerSecond).toLocaleString("en")} |`,
     );
   }
   print();
