@@ -163,6 +163,23 @@ test("no item comes that was not allowed, and each that was does", async () => {
   await nothingOpen();
 });
 
+test("a reader with all the credit there is that takes nothing is cut off, and its feed with it", async () => {
+  const place = mkdtempSync(join(tmpdir(), "holdfast-feeds-hostile-"));
+  const other = await startService(place, 0, { pingMs: 100 });
+  try {
+    await payMany(other, 20_000, 10);
+    const socket = await open(other.gateway.port, "msgpack", readerToken);
+    socket.raw.pause();
+    socket.send([{ ...follow, credit: 65_536 }]);
+    while (other.feeds.size === 0) await new Promise((resolve) => setImmediate(resolve));
+    while (other.feeds.size > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    socket.end();
+  } finally {
+    await other.stop();
+    rmSync(place, { recursive: true });
+  }
+});
+
 test("feeds that are opened and given up at once leave nothing behind", async () => {
   const socket = await connect("msgpack");
   for (let round = 0; round < 100; round++)
