@@ -124,7 +124,7 @@ export const limitsDefault = {
   feedBatchItemsMax: 16_384,
   /** Bytes of one batch, about: what one reader holds at a time. */
   feedBatchBytesMax: 4 * 1024 * 1024,
-  /** Frames that became durable of late and are kept for feeds that keep up, in bytes; who is further behind reads the log. */
+  /** Frames that became durable of late and are kept for feeds that keep up, in bytes (256 for each frame beside its own); who is further behind reads the log. */
   feedRecentBytesMax: 16 * 1024 * 1024,
   /** Values that one feed of deltas holds to compare the next ones with, in bytes; an entity whose value is not among them gets an absolute. */
   feedHeldBytesMax: 4 * 1024 * 1024,

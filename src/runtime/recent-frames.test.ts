@@ -14,7 +14,8 @@ function frameOf(shard: ShardId, at: Offset, count: number) {
   return { shard, epoch: 1, at, count, frame: encodeFrame({ shard, epoch: 1, at }, records, 7).bytes };
 }
 
-const size = frameOf(0, 200, 1).frame.length;
+/** With what a frame costs beside its bytes. */
+const size = frameOf(0, 200, 1).frame.length + 256;
 
 test("the frame with a record is found by the record's offset, as long as it is recent", () => {
   const recent = new RecentFrames(1_000_000, systemClock);
