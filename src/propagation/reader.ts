@@ -54,6 +54,7 @@ export class FeedReader implements Feed {
   /** Of `whole`, the shards whose entities were not all handed out; of the first of them, those that were not. */
   #whole: readonly ShardId[];
   #entities: Iterator<EntityRef> | undefined;
+  #cursor: string;
   /** Recorded time of the record that was read last. */
   #readMs = 0;
   #closed = false;
@@ -65,9 +66,15 @@ export class FeedReader implements Feed {
     this.#whole = options.whole;
     const { ask, source } = options;
     this.#held = ask.form === "deltas" ? new HeldValues(source.limits.feedHeldBytesMax) : undefined;
+    this.#cursor = this.#cursorNow();
   }
 
+  /** Not of the places, which run ahead of what was handed out while a batch is being made. */
   get cursor(): string {
+    return this.#cursor;
+  }
+
+  #cursorNow(): string {
     const { follower, source, sinceMs } = this.#options;
     if (this.#whole.length === 0) return writeCursor(follower.places, source.shardCount, sinceMs);
     const places = new Map(follower.places);
@@ -136,7 +143,8 @@ export class FeedReader implements Feed {
       await this.#news(leftMs);
     }
     const items = this.#options.ask.form === "changes" ? gathering.changes : await this.#absolutes(gathering);
-    return { items, cursor: this.cursor, lag: this.lag };
+    this.#cursor = this.#cursorNow();
+    return { items, cursor: this.#cursor, lag: this.lag };
   }
 
   #gatherEntities(gathering: Gathering): "full" | "turn" {

@@ -7,6 +7,7 @@ import { VirtualClock, wallDefaultMs } from "../adapters/virtual/clock.ts";
 import type { CallAttempt } from "../model/entity.ts";
 import { isHoldfastError } from "../model/errors.ts";
 import type { ShardLog } from "../ports/log.ts";
+import { type OpenFeeds, openFeeds } from "../propagation/feeds.ts";
 import { type HoldfastNode, startNode } from "../runtime/node.ts";
 import { drawRetention } from "./archive.ts";
 import { type Deliver, makeCourier, type Parcel } from "./courier.ts";
@@ -31,6 +32,7 @@ export interface IncarnationOptions {
 export class Incarnation {
   readonly clock: VirtualClock;
   node: HoldfastNode | undefined;
+  feeds: OpenFeeds | undefined;
   alive = true;
   /** The node said that it has stopped answering. */
   failed = false;
@@ -82,6 +84,7 @@ export class Incarnation {
       return;
     }
     if (!this.alive || this.failed) return;
+    this.feeds = openFeeds(this.node.source);
     world.note(`node ${number} serves`);
     world.deployments.served();
     onServing();
@@ -169,6 +172,7 @@ export class Incarnation {
       this.kill();
       then();
     };
+    this.feeds?.close();
     node.stop().then(finish, finish);
   }
 }

@@ -8,6 +8,7 @@
 import { formatRef } from "../model/ids.ts";
 import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
 import type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "../model/records.ts";
+import type { OpenFeeds } from "../propagation/feeds.ts";
 import type { HoldfastNode } from "../runtime/node.ts";
 import type { Engine } from "./engines.ts";
 import { Incarnation } from "./incarnation.ts";
@@ -51,6 +52,11 @@ export class Server {
   get node(): HoldfastNode | undefined {
     const life = this.#incarnation;
     return this.#serving && life !== undefined && life.alive && !life.failed ? life.node : undefined;
+  }
+
+  /** Of the node that serves. */
+  get feeds(): OpenFeeds | undefined {
+    return this.node === undefined ? undefined : this.#incarnation?.feeds;
   }
 
   start(): void {

@@ -9,6 +9,7 @@
 import type { Limits } from "../model/limits.ts";
 import { Prng } from "../std/prng.ts";
 import { archiveLimits } from "./archive.ts";
+import { drawFeedSwarm, type FeedSwarm, feedLimits } from "./feeds/feed-swarm.ts";
 import { newestGeneration } from "./sapling.ts";
 
 export interface Network {
@@ -99,6 +100,7 @@ export interface Swarm {
   readonly brokenCode: number;
   readonly kept: KeptFaults;
   readonly evolution: Evolution;
+  readonly feeds: FeedSwarm;
 }
 
 export interface SwarmOptions {
@@ -141,7 +143,7 @@ function drawSwarm(seed: number, options: SwarmOptions): Swarm {
   const engine = options.engine ?? drawn;
   const calm = prng.chance(0.05);
   const often = (probability: number, value: () => number) => (calm ? 0 : some(probability, value));
-  const limits = { ...someLimits(prng), ...keptLimits(seed), ...archiveLimits(seed) };
+  const limits = { ...someLimits(prng), ...keptLimits(seed), ...archiveLimits(seed), ...feedLimits(seed) };
   return {
     seed,
     engine,
@@ -180,6 +182,7 @@ function drawSwarm(seed: number, options: SwarmOptions): Swarm {
     brokenCode: often(0.6, () => 0.5),
     kept: keptFaults(seed, calm),
     evolution: evolution(seed, calm),
+    feeds: drawFeedSwarm(seed, calm),
     // drawn last, so that seeds without couriers stay what they were
     ...courierFacts(prng, limits),
   };

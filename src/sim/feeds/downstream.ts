@@ -1,0 +1,47 @@
+/**
+ * Everything downstream of the simulated service: its followers.
+ *
+ * Invariant: in a run without any it does nothing, and draws no chance.
+ */
+import type { Server } from "../server.ts";
+import type { Witness } from "../witness.ts";
+import type { World } from "../world.ts";
+import { SimFollower } from "./follower.ts";
+import { FeedTruth } from "./truth.ts";
+
+export class Downstream {
+  readonly #world: World;
+  readonly #followers: SimFollower[] = [];
+
+  constructor(world: World, server: Server, witness: Witness) {
+    this.#world = world;
+    const truth = new FeedTruth(world, witness);
+    for (let index = 0; index < world.swarm.feeds.followers; index++)
+      this.#followers.push(new SimFollower(world, server, truth, index));
+  }
+
+  begin(): void {
+    for (const follower of this.#followers) follower.begin();
+  }
+
+  /** What has not arrived yet, in words; undefined if everything has. */
+  get open(): string | undefined {
+    for (const { open } of this.#followers) if (open !== undefined) return open;
+    return undefined;
+  }
+
+  checkLast(): void {
+    for (const follower of this.#followers) follower.checkLast();
+  }
+
+  /** Each goes on from some cursor that it was given once. */
+  goBack(): void {
+    for (const follower of this.#followers) follower.goBack();
+  }
+
+  async tryForged(): Promise<void> {
+    for (const follower of this.#followers)
+      if ((await follower.tryForged()) === false)
+        this.#world.violated("another log is found out", "a cursor that rests on another record was followed");
+  }
+}

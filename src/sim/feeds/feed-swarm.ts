@@ -1,0 +1,76 @@
+/**
+ * What the followers of one seed ask for, and how little room the node has for them.
+ *
+ * Invariant: drawn apart, so that seeds without followers are those that they were before there were feeds.
+ */
+import { type FeedFilter, type FeedForm, feedForms } from "../../model/feeds.ts";
+import type { Limits } from "../../model/limits.ts";
+import { Prng } from "../../std/prng.ts";
+import { viewOf } from "../entities.ts";
+import type { Swarm } from "../swarm.ts";
+
+export interface FeedSwarm {
+  readonly followers: number;
+  /** Share of a follower's steps after which it opens its feed again; of these, so many where it stood once. */
+  readonly reopen: number;
+  readonly back: number;
+  /** Share of its steps after which it rests for long. */
+  readonly stall: number;
+}
+
+/** What a follower asks for, wherever it begins. */
+export interface FollowerAsk {
+  readonly form: FeedForm;
+  readonly filter: FeedFilter;
+  readonly view: string | undefined;
+}
+
+export const types = ["wallet", "counter", "alarm", "fragile", "sapling", "courier"] as const;
+
+function feedPrng(seed: number, salt: number): Prng {
+  return new Prng(seed ^ (0x66656564 + salt));
+}
+
+export function drawFeedSwarm(seed: number, calm: boolean): FeedSwarm {
+  const prng = feedPrng(seed, 0);
+  if (!prng.chance(0.5)) return { followers: 0, reopen: 0, back: 0, stall: 0 };
+  return {
+    followers: prng.between(1, 4),
+    reopen: calm ? 0 : prng.pick([0, 0.05, 0.3]),
+    back: prng.pick([0, 0.3, 1]),
+    stall: prng.pick([0, 0.05, 0.3]),
+  };
+}
+
+/** Little room in most seeds, so that every seam is met. */
+export function feedLimits(seed: number): Partial<Limits> {
+  if (drawFeedSwarm(seed, false).followers === 0) return {};
+  const prng = feedPrng(seed, 1);
+  return {
+    feedRecentBytesMax: prng.pick([1, 300, 2_000, 100_000]),
+    feedIdleMs: prng.pick([1, 20, 1_000]),
+    feedScanRecordsMax: prng.pick([1, 5, 65_536]),
+    feedHeldBytesMax: prng.pick([40, 200, 100_000]),
+  };
+}
+
+export function followerPrng(seed: number, index: number): Prng {
+  return feedPrng(seed, 16 + index);
+}
+
+export function drawAsk(prng: Prng, swarm: Swarm): FollowerAsk {
+  const form = prng.pick(feedForms);
+  const one = prng.pick(types);
+  const viewed = viewOf[one];
+  const view = form !== "changes" && viewed !== undefined && prng.chance(0.2) ? viewed : undefined;
+  const filter: { -readonly [Name in keyof FeedFilter]: FeedFilter[Name] } = {};
+  const some = types.filter(() => prng.chance(0.5));
+  if (view !== undefined) filter.types = [one];
+  else if (prng.chance(0.3)) filter.types = some.length > 0 ? some : [one];
+  else if (prng.chance(0.15)) [filter.types, filter.key] = [["wallet"], `w${prng.integer(swarm.wallets)}`];
+  else if (prng.chance(0.15)) filter.keyPrefix = prng.pick(["w", "c", "a", "till"]);
+  if (prng.chance(0.15)) filter.events = prng.pick([["credited", "added"], ["debited"], ["rang", "granted"], ["done"]]);
+  const shards = Array.from({ length: swarm.shardCount }, (_, shard) => shard).filter(() => prng.chance(0.6));
+  if (prng.chance(0.2) && shards.length > 0) filter.shards = shards;
+  return { form, filter, view };
+}
