@@ -5,10 +5,19 @@
  * could not be made whole moves nothing: the next call begins where it began. Absolutes are read after the records that made
  * them due, so none is older than the cursor; of deltas, each one's `from` is the version that this feed gave before.
  */
-import { addChanges, changedBy, isOfInterest, type Sieve } from "../core/changefeed/changes.ts";
+import { addChanges, changedBy, isOfInterest, type Sieve, versionAfter } from "../core/changefeed/changes.ts";
 import { HoldfastError } from "../model/errors.ts";
-import type { AbsoluteItem, BatchLimits, ChangeItem, FeedAsk, FeedBatch, FeedItem, FeedLag } from "../model/feeds.ts";
-import { type EntityRef, formatRef, type ShardId, shardOf } from "../model/ids.ts";
+import type {
+  AbsoluteItem,
+  BatchLimits,
+  ChangeItem,
+  FeedAsk,
+  FeedBatch,
+  FeedItem,
+  FeedLag,
+  Place,
+} from "../model/feeds.ts";
+import { type EntityRef, formatRef, type Offset, type ShardId, shardOf } from "../model/ids.ts";
 import type { CallResult } from "../model/records.ts";
 import type { FeedSource } from "../runtime/feed-source.ts";
 import { writeCursor } from "../wire/cursor.ts";
@@ -38,11 +47,17 @@ export interface ReaderOptions {
   readonly closed: () => void;
 }
 
+/** An entity to be looked at, and the version that the records tell of. */
+interface Due {
+  readonly entity: EntityRef;
+  readonly least: Offset;
+}
+
 /** What one `next` has gathered. */
 interface Gathering {
   readonly limits: Required<BatchLimits>;
   readonly changes: ChangeItem[];
-  readonly due: Map<string, EntityRef>;
+  readonly due: Map<string, Due>;
   bytes: number;
   scanned: number;
 }
@@ -152,12 +167,14 @@ export class FeedReader implements Feed {
     for (let looked = 0; this.#whole.length > 0 && looked < turnRecords; looked++) {
       if (isFull(gathering)) return "full";
       const [shard, ...rest] = this.#whole as [ShardId, ...ShardId[]];
-      this.#entities ??= source.entities(shard)?.[Symbol.iterator]();
+      const { offset } = this.#options.follower.places.get(shard) as Place;
+      this.#entities ??= source.entities(shard, offset)?.[Symbol.iterator]();
       const next = this.#entities?.next();
       if (next === undefined || next.done === true) {
         this.#whole = rest;
         this.#entities = undefined;
-      } else if (isOfInterest(sieve, next.value)) gathering.due.set(formatRef(next.value), next.value);
+      } else if (isOfInterest(sieve, next.value))
+        gathering.due.set(formatRef(next.value), { entity: next.value, least: 0 });
     }
     return "turn";
   }
@@ -192,7 +209,7 @@ export class FeedReader implements Feed {
         if (gathering.changes.length > length) gathering.bytes += stretch.recordBytes;
       } else {
         const entity = changedBy(record, sieve);
-        if (entity !== undefined) gathering.due.set(formatRef(entity), entity);
+        if (entity !== undefined) addDue(gathering.due, entity, versionAfter(record, offset));
       }
     }
     follower.advance(stretch, index);
@@ -203,7 +220,7 @@ export class FeedReader implements Feed {
     const absolutes: AbsoluteItem[] = [];
     const entities = [...due.values()];
     for (let from = 0; from < entities.length; from += looksMax) {
-      const found = await Promise.all(entities.slice(from, from + looksMax).map((entity) => this.#look(entity)));
+      const found = await Promise.all(entities.slice(from, from + looksMax).map((due) => this.#look(due)));
       for (const absolute of found) if (absolute !== undefined) absolutes.push(absolute);
     }
     const held = this.#held;
@@ -212,9 +229,9 @@ export class FeedReader implements Feed {
     return absolutes.map((absolute) => held.lead(absolute)).filter((item) => item !== undefined);
   }
 
-  async #look(entity: EntityRef): Promise<AbsoluteItem | undefined> {
+  async #look({ entity, least }: Due): Promise<AbsoluteItem | undefined> {
     const { source, ask } = this.#options;
-    const call = { entity, view: ask.view, principal: ask.principal };
+    const call = { entity, least, view: ask.view, principal: ask.principal };
     for (let tries = 1; ; tries++) {
       const result = await new Promise<CallResult>((done) => source.look(call, done));
       if (result.ok) {
@@ -259,6 +276,12 @@ export class FeedReader implements Feed {
   #checkOpen(): void {
     if (this.#closed) throw new HoldfastError("unavailable", "The feed was closed; open another from its cursor.");
   }
+}
+
+function addDue(due: Map<string, Due>, entity: EntityRef, version: Offset): void {
+  const name = formatRef(entity);
+  const before = due.get(name);
+  if (before === undefined || version > before.least) due.set(name, { entity, least: version });
 }
 
 function isSome({ changes, due }: Gathering): boolean {

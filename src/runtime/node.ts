@@ -353,8 +353,8 @@ class Node implements HoldfastNode {
       this.#take(call.entity, { answer: done }, (caller) => ({ kind: "look", call, caller }));
     const { definitions, limits } = this;
     const [{ clock }, past, recent, shardCount] = [this.#options, this.#past, this.#recent, this.#hosts.length];
-    const entities = (shard: ShardId) =>
-      this.#keeps.length === 0 ? undefined : entitiesOf(this.#keeps[shard] as Keep);
+    const entities: FeedSource["entities"] = (shard, below) =>
+      this.#keeps.length === 0 ? undefined : entitiesOf(this.#keeps[shard] as Keep, below);
     return { definitions, limits, clock, now, past, shardCount, recent, entities, look };
   }
 
