@@ -124,8 +124,17 @@ export class ArchiveWitness {
 
   /** At rest: archive and log give every frame that was ever durable, from where they begin. */
   async readAll(): Promise<void> {
-    if (this.#watched === undefined) return;
-    const { log, witness, clock } = this.#watched;
+    for (let tries = 1; this.#watched !== undefined; tries++) {
+      try {
+        return await this.#readAll(this.#watched);
+      } catch (error) {
+        // Without an archive for ever, what was there a moment ago may be gone.
+        if (this.#retention.archive === "all" || tries === 10) throw error;
+      }
+    }
+  }
+
+  async #readAll({ log, witness, clock }: Watched): Promise<void> {
     const past = new ArchivedLog(log, { store: openMemorySnapshots({ objects: this.#objects }), clock });
     const shards = witness.shards.map((_, shard) => shard);
     const positions = await past.tail(shards);

@@ -99,6 +99,7 @@ class Simulation {
     if (!(await this.#rest("after the faults stopped"))) return;
     if (!(await this.#deployBroken())) return;
     this.#probe();
+    this.#downstream.probed = true;
     if (!(await this.#rest("after the last commands"))) return;
     await this.#pass(1_000);
     this.#checkWatchers();

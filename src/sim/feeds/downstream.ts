@@ -12,6 +12,8 @@ import { FeedTruth } from "./truth.ts";
 export class Downstream {
   readonly #world: World;
   readonly #followers: SimFollower[] = [];
+  /** Every shard has been written to since the faults stopped: its owner knows all that is durable. */
+  probed = false;
 
   constructor(world: World, server: Server, witness: Witness) {
     this.#world = world;
@@ -26,6 +28,7 @@ export class Downstream {
 
   /** What has not arrived yet, in words; undefined if everything has. */
   get open(): string | undefined {
+    if (!this.probed) return undefined;
     for (const { open } of this.#followers) if (open !== undefined) return open;
     return undefined;
   }
