@@ -54,6 +54,16 @@ export type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNew
 export type { Retention } from "./model/retention.ts";
 export { isSealed, type Opened, personal, type Sealed } from "./model/sealed.ts";
 export { sendOutcome } from "./model/send-outcome.ts";
+export type {
+  AsideRecord,
+  RejectedPolicy,
+  SlowPolicy,
+  SubscriberAsk,
+  SubscriberConfig,
+  SubscriberDeclaration,
+  SubscriberState,
+  SubscriberStatus,
+} from "./model/subscribers.ts";
 export type { KeyStore } from "./ports/key-store.ts";
 export { idOf, type Sink, type SinkBatch, type SinkIdentity } from "./ports/sink.ts";
 export { type BackupRequest, backUpDirectory, type RestoreRequest, restoreDirectory } from "./presets/backup.ts";
@@ -63,6 +73,13 @@ export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/
 export { type History, openHistory } from "./presets/history.ts";
 export type { Feed, Feeds } from "./propagation/feed.ts";
 export { type OpenFeeds, openFeeds } from "./propagation/feeds.ts";
+export type { SinkMaker } from "./propagation/subscriber-run.ts";
+export {
+  type SubscriberOrder,
+  Subscribers,
+  type SubscribersOptions,
+  type SubscriberVerb,
+} from "./propagation/subscribers.ts";
 export type { BackupExtra } from "./runtime/backup.ts";
 export type { BackupProgress } from "./runtime/backup-area.ts";
 export type { ErasedBackup } from "./runtime/backup-erase.ts";

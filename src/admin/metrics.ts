@@ -4,14 +4,16 @@
  * Invariants:
  * 1. The way of a command pays nothing: what the node counts anyway is read when somebody asks. Only the three histograms
  *    of appends are fed as it goes, once per group commit.
- * 2. Labels have few values, all known to the code. No entity, key, principal or payload is in a metric.
+ * 2. Labels have few values: known to the code, or names of subscribers, which are bounded. No entity, key, principal or payload is in a metric.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { ProcessWatch } from "../adapters/system/process.ts";
+import type { Subscribers } from "../propagation/subscribers.ts";
 import type { HoldfastNode } from "../runtime/node.ts";
 import type { Figures } from "../runtime/service.ts";
 import { type MetricRow, metricRows } from "./metric-list.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
+import { addSubscriberMetrics } from "./subscriber-metrics.ts";
 
 const appendSeconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
 const appendRecords = [1, 4, 16, 64, 256, 1_024, 4_096, 16_384];
@@ -25,8 +27,9 @@ export class Metrics {
   readonly #endCommits: () => void;
   #figures: Figures | undefined;
 
-  constructor(node: Pick<HoldfastNode, "figures" | "onCommit">) {
+  constructor(node: Pick<HoldfastNode, "figures" | "onCommit">, subscribers?: Pick<Subscribers, "list">) {
     this.#node = node;
+    if (subscribers !== undefined) addSubscriberMetrics(this.#registry, () => subscribers.list());
     for (const row of metricRows) this.#add(row);
     this.#endCommits = this.#followCommits();
     this.#process = addProcessMetrics(this.#registry);

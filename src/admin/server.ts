@@ -16,6 +16,7 @@ import { readToken } from "../gateway/http-request.ts";
 import { isLoopback, Origins } from "../gateway/origins.ts";
 import { createHttpServer, listen } from "../gateway/server.ts";
 import { catalogue, HoldfastError, isHoldfastError } from "../model/errors.ts";
+import type { Subscribers } from "../propagation/subscribers.ts";
 import type { HoldfastNode } from "../runtime/node.ts";
 import { Metrics } from "./metrics.ts";
 
@@ -40,7 +41,11 @@ const tokenCharsMin = 16;
 const connectionsMax = 32;
 
 /** @throws `invalid-configuration` the port is taken, or anybody could read it */
-export async function startAdmin(node: HoldfastNode, options: AdminOptions): Promise<AdminPort> {
+export async function startAdmin(
+  node: HoldfastNode,
+  options: AdminOptions,
+  subscribers?: Pick<Subscribers, "list">,
+): Promise<AdminPort> {
   const { host = "127.0.0.1", token } = options;
   if (token === undefined && !isLoopback(host))
     throw new HoldfastError(
@@ -55,11 +60,12 @@ export async function startAdmin(node: HoldfastNode, options: AdminOptions): Pro
   const server = createHttpServer(node.limits);
   server.maxConnections = connectionsMax;
   const port = await listen(server, host, options.port);
-  return new Admin({ node, server, port, host, token: token === undefined ? undefined : digest(token) });
+  return new Admin({ node, subscribers, server, port, host, token: token === undefined ? undefined : digest(token) });
 }
 
 interface AdminParts {
   readonly node: HoldfastNode;
+  readonly subscribers: Pick<Subscribers, "list"> | undefined;
   readonly server: Server;
   readonly port: number;
   readonly host: string;
@@ -74,12 +80,12 @@ class Admin implements AdminPort {
   readonly #metrics: Metrics;
 
   constructor(parts: AdminParts) {
-    const { node, server, port, host } = parts;
+    const { node, subscribers, server, port, host } = parts;
     this.#parts = parts;
     this.port = port;
     this.url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
     this.#origins = new Origins(host, port, []);
-    this.#metrics = new Metrics(node);
+    this.#metrics = new Metrics(node, subscribers);
     server.on("request", (request, response) => void this.#serve(request, response));
   }
 

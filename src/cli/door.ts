@@ -1,10 +1,10 @@
 /**
  * The operator's routes of a node that runs, for the verbs that change something: the node records who asked.
  *
- * Invariant: the token goes into one header and nowhere else; an answer that is not a node's is never taken for one.
+ * Invariant: only the routes of operators are asked, by their names.
  */
 import { type Command, Option } from "commander";
-import { HoldfastError, isErrorCode } from "../model/errors.ts";
+import { exchange } from "./exchange.ts";
 import { UsageError } from "./settings.ts";
 
 export interface DoorOptions {
@@ -34,26 +34,10 @@ interface Asked {
 }
 
 /** @throws HoldfastError what the node answered, or `disconnected` */
-export async function askDoor({ url, token }: DoorOptions, asked: Asked): Promise<unknown> {
-  const target = targetOf(url, asked);
-  const headers: Record<string, string> = { accept: "application/json" };
-  if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
-  if (asked.body !== undefined) headers["content-type"] = "application/json";
-  const init: RequestInit = {
-    method: asked.method,
-    headers,
-    redirect: "error", // a token goes to the door that was named and to no other
-    signal: AbortSignal.timeout(answerMs),
-    ...(asked.body === undefined ? {} : { body: JSON.stringify(asked.body) }),
-  };
-  let response: Response;
-  try {
-    response = await fetch(target, init);
-  } catch (cause) {
-    const why = cause instanceof Error ? tell(cause) : "";
-    throw new HoldfastError("disconnected", `No node answers at ${url}${why}. Name its door with --url.`, { cause });
-  }
-  return await readAnswer(response, url);
+export function askDoor({ url, token }: DoorOptions, asked: Asked): Promise<unknown> {
+  const { method, body } = asked;
+  const call = { url: targetOf(url, asked), token, method, answerMs, silence: "disconnected" } as const;
+  return exchange(body === undefined ? call : { ...call, body });
 }
 
 function targetOf(url: string, { path, parameters = {} }: Asked): URL {
@@ -67,22 +51,4 @@ function targetOf(url: string, { path, parameters = {} }: Asked): URL {
   if (!/^https?:$/.test(target.protocol)) throw new UsageError(`--url begins with http:// or https://, not "${url}".`);
   for (const [name, value] of Object.entries(parameters)) target.searchParams.set(name, value);
   return target;
-}
-
-function tell(error: Error): string {
-  const inner = error.cause instanceof Error ? error.cause.message : error.message;
-  return inner === "" ? "" : ` (${inner})`;
-}
-
-async function readAnswer(response: Response, url: string): Promise<unknown> {
-  let value: unknown;
-  try {
-    value = await response.json();
-  } catch (cause) {
-    throw new HoldfastError("unavailable", `What answers at ${url} is not a Holdfast node.`, { cause });
-  }
-  if (response.ok) return value;
-  const { code, detail } = (value ?? {}) as { code?: unknown; detail?: unknown };
-  const text = typeof detail === "string" ? detail : `It answered ${response.status}.`;
-  throw new HoldfastError(isErrorCode(code) ? code : "unavailable", text);
 }

@@ -17,6 +17,7 @@ import { addReplay } from "./replay.ts";
 import { explain, UsageError } from "./settings.ts";
 import { addShards } from "./shards.ts";
 import { addStatus } from "./status.ts";
+import { addSubscribers } from "./subscribers.ts";
 import { addVerify } from "./verify.ts";
 
 const after = `
@@ -42,6 +43,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     addQuarantine,
     addReplay,
     addCalls,
+    addSubscribers,
     addErase,
   ])
     add(program);

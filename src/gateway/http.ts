@@ -10,6 +10,8 @@ import { matchCallsRoute, serveCalls } from "./http-calls.ts";
 import { entityMethods, matchEntityRoute, serveEntity } from "./http-entities.ts";
 import { erasureMethods, matchErasureRoute, serveErasure } from "./http-erasure.ts";
 import { matchOperatorRoute, operatorMethods, serveOperator } from "./http-operator.ts";
+import { matchPullRoute, pullMethods, servePull } from "./http-pull.ts";
+import { matchSubscribersRoute, serveSubscribers, subscribersMethods } from "./http-subscribers.ts";
 import type { GatewayContext } from "./options.ts";
 import type { Origins } from "./origins.ts";
 import type { EventStreams } from "./sse.ts";
@@ -73,6 +75,16 @@ async function route(parts: HttpParts, exchange: Exchange, origin: string | unde
   if (calls !== undefined) {
     if (!takes(exchange, operatorMethods[calls.kind], origin)) return;
     return serveCalls(parts.context, calls, exchange);
+  }
+  const subscribers = matchSubscribersRoute(path);
+  if (subscribers !== undefined) {
+    if (!takes(exchange, subscribersMethods[subscribers.kind], origin)) return;
+    return serveSubscribers(parts.context, subscribers, exchange);
+  }
+  const pull = matchPullRoute(path);
+  if (pull !== undefined) {
+    if (!takes(exchange, pullMethods, origin)) return;
+    return servePull(parts.context, pull, exchange);
   }
   const erasure = matchErasureRoute(path);
   if (erasure !== undefined) {

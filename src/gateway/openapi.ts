@@ -8,11 +8,13 @@
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/spec";
 import type { EntityDefinition } from "../model/entity.ts";
 import { catalogue, type ErrorCode } from "../model/errors.ts";
+import { isOwnType } from "../model/ids.ts";
 import { type OperatorVerb, operatorVerbs } from "../model/marks.ts";
 import { problemType } from "./http-answer.ts";
 import { erasurePath } from "./http-erasure.ts";
 import { operatorPath, statusPath } from "./http-operator.ts";
 import { callsPaths, callsSchema, ofCallVerbs } from "./openapi-calls.ts";
+import { ofSubscribers, subscriberSchemas, subscribersPaths } from "./openapi-subscribers.ts";
 
 type Json = Record<string, unknown>;
 
@@ -69,8 +71,8 @@ export interface ApiTitle {
 /** The document. Same definitions, same document. */
 export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, { title, version }: ApiTitle): Json {
   const parts = { keyParameter, common, problems, success };
-  const paths: Json = { ...healthPaths(), ...operatorPaths(), ...callsPaths(parts) };
-  for (const definition of definitions.values()) {
+  const paths: Json = { ...healthPaths(), ...operatorPaths(), ...callsPaths(parts), ...subscribersPaths(parts) };
+  for (const definition of [...definitions.values()].filter(({ name }) => !isOwnType(name))) {
     const base = `/v1/entities/${definition.name}/{key}`;
     for (const [name, command] of definition.commands)
       paths[`${base}/commands/${name}`] = commandPath(definition, name, command);
@@ -314,7 +316,15 @@ function problems(codes: readonly ErrorCode[]): Json {
 
 function problemResponses(): Json {
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of [...common, ...ofCommands, ...ofQueries, ...ofViews, ...ofOperators, ...ofCallVerbs]) {
+  for (const code of [
+    ...common,
+    ...ofCommands,
+    ...ofQueries,
+    ...ofViews,
+    ...ofOperators,
+    ...ofCallVerbs,
+    ...ofSubscribers,
+  ]) {
     const list = byStatus.get(catalogue[code].status) ?? [];
     if (!list.includes(code)) list.push(code);
     byStatus.set(catalogue[code].status, list);
@@ -353,7 +363,7 @@ function schemas(): Json {
         durable,
       },
     },
-    Calls: callsSchema,
+    ...{ Calls: callsSchema, ...subscriberSchemas },
     Quarantine: {
       type: "object",
       required: ["parked"],

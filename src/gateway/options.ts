@@ -4,6 +4,7 @@
 import type { ErrorCode } from "../model/errors.ts";
 import type { Principal } from "../model/records.ts";
 import type { Clock, Random } from "../ports/clock.ts";
+import type { Subscribers } from "../propagation/subscribers.ts";
 import type { Service } from "../runtime/service.ts";
 import type { CreateQuota } from "./quota.ts";
 import type { WatchHub } from "./subscriptions.ts";
@@ -41,6 +42,8 @@ export interface GatewayProblem {
 
 export interface GatewayOptions {
   readonly service: Service;
+  /** Durable subscribers of the same node, for operators and for who pulls. */
+  readonly subscribers?: Subscribers;
   readonly clock: Clock;
   readonly random: Random;
   readonly authenticate: Authenticate;
@@ -72,6 +75,7 @@ export interface Gateway {
 /** What every part of one gateway shares. */
 export interface GatewayContext {
   readonly service: Service;
+  readonly subscribers: Subscribers | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly authenticate: Authenticate;

@@ -32,6 +32,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { service, clock, random, authenticate } = options;
   const context: GatewayContext = {
     service,
+    subscribers: options.subscribers,
     clock,
     random,
     authenticate,

@@ -3,6 +3,7 @@
  *
  * Invariant: a slot after `replay` is what an owner's slot is after the same records, unless it is `broken`.
  */
+import { ownTypes } from "../core/changefeed/own-types.ts";
 import { apart, slotFrom } from "../core/image.ts";
 import type { Apart } from "../core/owner-state.ts";
 import { applyMark, parkAtReplay } from "../core/quarantine.ts";
@@ -11,21 +12,22 @@ import { applyRecord, checkKnown, evolveStored, makeSlot, type Slot } from "../c
 import { Slots } from "../core/slots.ts";
 import type { EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
-import { formatRef, type Offset } from "../model/ids.ts";
+import { formatRef, isOwnType, type Offset } from "../model/ids.ts";
 import type { EntityImage } from "../model/images.ts";
 import type { MarkRecord } from "../model/marks.ts";
 import type { EntityRef, EventBody, StepRecord } from "../model/records.ts";
 import type { Definitions, Start } from "./source.ts";
 
+/** With those of Holdfast's own types, which may be in any log. */
 export function indexDefinitions(entities: Iterable<EntityDefinition>): Definitions {
-  return new Map([...entities].map((entity) => [entity.name, entity]));
+  return new Map([...ownTypes, ...entities].map((entity) => [entity.name, entity]));
 }
 
 /** @throws `unknown-type` the service has no such entity type */
 export function definitionOf(definitions: Definitions, type: string): EntityDefinition {
   const definition = definitions.get(type);
   if (definition !== undefined) return definition;
-  const known = [...definitions.keys()].join(", ");
+  const known = [...definitions.keys()].filter((name) => !isOwnType(name)).join(", ");
   throw new HoldfastError("unknown-type", `The service has no entity type "${type}"; it has: ${known || "none"}.`);
 }
 

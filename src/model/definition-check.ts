@@ -17,7 +17,7 @@ import type {
   ViewDefinition,
 } from "./entity.ts";
 import { HoldfastError } from "./errors.ts";
-import { isMemberName, isTypeName } from "./ids.ts";
+import { isMemberName, isOwnType, isTypeName } from "./ids.ts";
 import { relaxedWindowMs } from "./limits.ts";
 
 type Options = EntityOptions<unknown, object, Record<string, AnyCommand>, object, object, object>;
@@ -53,6 +53,12 @@ export function checkDefinition(name: string, options: Options): EntityDefinitio
     access: readAccess(name, "access", options.access),
     feed: readAccess(name, "feed", options.feed),
   });
+}
+
+/** @throws `invalid-definition` */
+export function checkNotOwn(name: unknown): void {
+  if (typeof name === "string" && isOwnType(name))
+    refuse(name, "begins with `holdfast-`, as what Holdfast keeps for itself does", "give it another name");
 }
 
 function readVersion(name: string, version: number | undefined): number {

@@ -6,7 +6,7 @@
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Plain } from "../std/plain.ts";
-import { checkDefinition } from "./definition-check.ts";
+import { checkDefinition, checkNotOwn } from "./definition-check.ts";
 import type { FeedForm } from "./feeds.ts";
 import type { EntityRef, Offset } from "./ids.ts";
 import type { CallFailurePlan, Principal } from "./records.ts";
@@ -352,10 +352,28 @@ export type AnyEntity = EntityDefinition & {
 
 /**
  * Defines an entity type.
- * @param name lower case letters, digits and dashes; stands in URLs and in the log, so it may never change
+ * @param name lower case letters, digits and dashes; stands in URLs and in the log, so it may never change. Names that begin
+ * with `holdfast-` are Holdfast's own.
  * @throws `invalid-definition` it cannot work; the message says why and what to do
  */
 export function defineEntity<
+  const Name extends string,
+  State,
+  Events extends EventDefinitions<State>,
+  Commands extends Record<string, AnyCommand>,
+  Queries extends QueryDefinitions<State> = Record<never, never>,
+  Views extends ViewDefinitions<State> = Record<never, never>,
+  Calls extends CallDefinitions = Record<never, never>,
+>(
+  name: Name,
+  options: EntityOptions<State, Events, Commands, Queries, Views, Calls>,
+): TypedEntity<Name, State, Events, Commands, Queries, Views> {
+  checkNotOwn(name);
+  return defineOwnEntity(name, options);
+}
+
+/** As `defineEntity`, for the types that Holdfast keeps its own things in. */
+export function defineOwnEntity<
   const Name extends string,
   State,
   Events extends EventDefinitions<State>,

@@ -104,6 +104,13 @@ export interface DeltaItem extends ItemHead {
 
 export type FeedItem = ChangeItem | AbsoluteItem | DeltaItem;
 
+/** Names an item for ever: the same item of the same log has the same id, whoever reads it. */
+export function idOf(item: FeedItem): string {
+  return item.kind === "change"
+    ? `${item.shard}-${item.offset}-${item.index}`
+    : `${item.shard}-${item.offset}-${item.kind === "absolute" ? "a" : `d${item.from}`}-${item.entity.type}-${item.entity.key}`;
+}
+
 /** How far a feed is behind what is durable. */
 export interface FeedLag {
   readonly records: number;

@@ -135,6 +135,31 @@ export const limitsDefault = {
   /** Open feeds of a node. */
   feedsMax: 10_000,
 
+  // durable subscribers
+  /** Subscribers of a service. Each holds a feed and, while it runs, a sink's connections. */
+  subscribersMax: 256,
+  /** How long what a sink took may wait for its cursor to be recorded, ms: after a crash it comes again. */
+  subscriberCommitMs: 1_000,
+  /** Records that a cursor may pass without an item before it is recorded. More than there are subscribers: see the relation below. */
+  subscriberIdleRecords: 1_024,
+  /** Attempts at one batch before its subscriber is parked, unless it says otherwise: a day of a sink that is down. */
+  subscriberTriesMax: 1_500,
+  /** Records that a subscriber's sink refused and that are kept for an operator; then the subscriber is parked. */
+  subscriberAsideMax: 256,
+  /** A subscriber that does not say otherwise lags when it is so many records behind. */
+  subscriberLagRecords: 1_000_000,
+  /** Or so many ms. */
+  subscriberLagMs: 300_000,
+  /** Records of a shard that retention keeps for subscribers that are behind: 10 GB of usual ones over 16 shards. */
+  subscriberHoldRecordsMax: 4_194_304,
+  /** And how long, ms: a week. */
+  subscriberHoldMs: 604_800_000,
+
+  /** Members of a group that share one subscriber. */
+  subscriberMembersMax: 256,
+  /** A member that says nothing for so long loses its shards, ms. */
+  subscriberLeaseMs: 30_000,
+
   // the door
   /** One WebSocket frame or HTTP body. `ws` would take 100 MiB. */
   frameBytesMax: 256 * 1024,
@@ -203,6 +228,10 @@ export function limitsWith(changes: Partial<Limits> = {}): Limits {
   assert(limits.callTimeoutMs <= limits.callTimeoutMaxMs, "the usual timeout may be asked for");
   assert(limits.callRetryFirstMs <= limits.callRetryMostMs, "the first wait is not the longest");
   assert(limits.requestIdFutureMs < limits.dedupWindowMs, "an id from the future is forgotten after its window");
+  assert(
+    limits.subscribersMax < limits.subscriberIdleRecords,
+    "recorded cursors of all subscribers together make none of them record its own",
+  );
   return limits;
 }
 

@@ -6,11 +6,13 @@
  * arrived whole, in part, or not at all, and comes again with the same items in the same order: `idOf` names each of them
  * for ever, so that a sink which can tell twice from once does.
  */
-import type { FeedItem } from "../model/feeds.ts";
+import type { FeedForm, FeedItem } from "../model/feeds.ts";
+
+export { idOf } from "../model/feeds.ts";
 
 export interface SinkBatch {
   readonly items: readonly FeedItem[];
-  /** The cursor before the items, and after them. */
+  /** The cursor before the items, and after them; opaque, and another one for each batch. Batches without items need not be delivered, so `from` may be later than the last. */
   readonly from: string;
   readonly cursor: string;
 }
@@ -25,6 +27,8 @@ export interface SinkIdentity {
 }
 
 export interface Sink {
+  /** The forms that it can take; left out: all. A subscriber of another form is refused before it starts. */
+  readonly forms?: readonly FeedForm[];
   /**
    * Connects. A sink that keeps the cursor together with what it was given (PostgreSQL) returns the cursor it stands at, which
    * then counts and not the subscriber's own; undefined if it has none.
@@ -34,23 +38,18 @@ export interface Sink {
    */
   open(identity: SinkIdentity): Promise<string | undefined>;
   /**
-   * @throws `unavailable` try again, with the same batch
+   * @throws `unavailable` try again, with the same batch; not before `details.retryAfterMs`, if the receiver gave that
    * @throws `rejected` this batch will never be taken: the subscriber's policy decides (park it, or set it aside)
    * @throws `fenced` a later running of the subscriber was here: final
+   * @throws `aborted` the signal ended it; as `unavailable`
    */
   deliver(batch: SinkBatch, signal: AbortSignal): Promise<void>;
   /**
    * Forgets where it stood, so that the next batch may begin anywhere: the subscriber was rewound to this cursor. What was
    * delivered before may come again. Only sinks that keep a cursor need it.
+   * @throws `unavailable`, `fenced` as `deliver`
    */
   rewind?(cursor: string): Promise<void>;
   /** Releases connections. Idempotent. */
   close(): Promise<void>;
-}
-
-/** Names an item for ever: the same item of the same log has the same id, whoever reads it. */
-export function idOf(item: FeedItem): string {
-  return item.kind === "change"
-    ? `${item.shard}-${item.offset}-${item.index}`
-    : `${item.shard}-${item.offset}-${item.kind === "absolute" ? "a" : `d${item.from}`}-${item.entity.type}-${item.entity.key}`;
 }

@@ -16,10 +16,13 @@ import { HoldfastError } from "../model/errors.ts";
 import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import { checkRetention, type Retention } from "../model/retention.ts";
+import type { SubscriberDeclaration } from "../model/subscribers.ts";
 import type { KeyStore } from "../ports/key-store.ts";
 import type { LogReader } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import { type OpenFeeds, openFeeds } from "../propagation/feeds.ts";
+import type { SinkMaker } from "../propagation/subscriber-run.ts";
+import { Subscribers } from "../propagation/subscribers.ts";
 import type { BackupSource } from "../runtime/backup.ts";
 import type { BackupReport } from "../runtime/backup-verify.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
@@ -62,6 +65,10 @@ export interface EmbeddedOptions extends DoorOptions {
   readonly admin?: AdminOptions;
   /** Name of the service: the `source` of its CloudEvents. Letters, digits, dots, `_` and `-`. Default "holdfast". */
   readonly serviceName?: string;
+  /** Where durable subscribers may deliver to, by the names they give: `{ analytics: () => postgresSink({ … }) }`. */
+  readonly sinks?: Readonly<Record<string, SinkMaker>>;
+  /** Subscribers that are made at the start if they are not there, and changed if this was changed. */
+  readonly subscribers?: readonly SubscriberDeclaration[];
   readonly onFault?: (where: string, error: unknown) => void;
   /** The node has stopped answering. Default: print it and end the process with code 70, so that a supervisor restarts it. */
   readonly onCrash?: (error: unknown) => void;
@@ -74,6 +81,8 @@ export interface EmbeddedService {
   readonly admin: AdminPort | undefined;
   /** What happened in the service, for who consumes it in this process. */
   readonly feeds: OpenFeeds;
+  /** Those who follow it durably. */
+  readonly subscribers: Subscribers;
   /**
    * Backs the service up while it serves: one cut through all shards, copied and verified.
    * @throws `unavailable`, `invalid-configuration`, `snapshot-damaged`, `log-damaged`; see `docs/patterns/backup.md`
@@ -102,14 +111,15 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   });
   const keys = await openKeys({ directory, entities, log, shardCount, newKeys: options.newKeys === true }).catch(
     async (error: unknown) => {
-      await kept.state.close();
-      await kept.snapshots.close();
+      for (const store of [kept.state, kept.snapshots, kept.archive]) await store.close();
       await log.close();
       throw error;
     },
   );
+  let subscribers: Subscribers | undefined;
   const node = prepareNode({
     entities,
+    held: (shard) => (subscribers === undefined ? 1 : subscribers.held(shard)),
     ...(keys === undefined ? {} : { keys }),
     log,
     ...kept,
@@ -126,32 +136,53 @@ export async function embedded(options: EmbeddedOptions): Promise<EmbeddedServic
   let gateway: Gateway | undefined;
   let admin: AdminPort | undefined;
   try {
-    if (options.admin !== undefined) admin = await startAdmin(node, options.admin);
-    gateway = await startGateway({ ...options, service: node, clock: systemClock, random: systemRandom });
+    subscribers = makeSubscribers(options, node, feeds);
+    if (options.admin !== undefined) admin = await startAdmin(node, options.admin, subscribers);
+    gateway = await startGateway({ ...options, subscribers, service: node, clock: systemClock, random: systemRandom });
     await recoverVisibly(node, progressStream(options.progress), systemClock);
+    subscribers.start();
   } catch (error) {
     await gateway?.close();
+    await subscribers?.stop();
     feeds.close();
     await node.stop();
     await admin?.close();
     throw error;
   }
-  const stop = stopInOrder({ node, gateway, admin, feeds });
+  const stop = stopInOrder({ node, gateway, admin, feeds, subscribers });
   const backup = (request: BackupRequest) => {
     if (stop.begun) throw new HoldfastError("unavailable", "The service stops; back up its directory.");
     return backUpWithKeys({ ...request, from: liveSource(log, kept.snapshots) }, async () => keys?.export());
   };
   const { url } = gateway;
-  return { node, gateway, url, admin, feeds, keys, backup: async (request) => backup(request), stop: stop.all };
+  const parts = { node, gateway, url, admin, feeds, subscribers, keys };
+  return { ...parts, backup: async (request) => backup(request), stop: stop.all };
 }
 
-type Parts = Pick<EmbeddedService, "node" | "gateway" | "admin" | "feeds">;
+function makeSubscribers(
+  { sinks = {}, subscribers = [], onFault }: EmbeddedOptions,
+  node: HoldfastNode,
+  feeds: OpenFeeds,
+): Subscribers {
+  return new Subscribers({
+    service: node,
+    feeds,
+    source: node.source,
+    random: systemRandom,
+    sinks,
+    declared: subscribers,
+    ...(onFault === undefined ? {} : { report: onFault }),
+  });
+}
+
+type Parts = Pick<EmbeddedService, "node" | "gateway" | "admin" | "feeds" | "subscribers">;
 
 /** The admin port last: how the rest stops can be watched. */
 function stopInOrder(parts: Parts): { readonly begun: boolean; readonly all: () => Promise<void> } {
   let stopping: Promise<void> | undefined;
   const run = async (): Promise<void> => {
     await parts.gateway.close();
+    await parts.subscribers.stop();
     parts.feeds.close();
     await parts.node.stop();
     await parts.admin?.close();

@@ -56,6 +56,7 @@ export interface ArchiveOptions {
   readonly hooks?: MemorySnapshotHooks;
   readonly report?: (where: string, error: unknown) => void;
   readonly store?: SnapshotStore;
+  readonly held?: () => Offset | undefined;
 }
 
 export function openArchive(log: LogReader, objects: MemoryObjects, options: ArchiveOptions = {}): ShardArchive {
@@ -63,7 +64,9 @@ export function openArchive(log: LogReader, objects: MemoryObjects, options: Arc
   const store = options.store ?? openMemorySnapshots({ objects, hooks });
   const reader = new ShardArchiveReader(shard, { store, clock: systemClock });
   const report = options.report ?? ((where, error) => assert.fail(`${where}: ${String(error)}`));
-  return new ShardArchive({ reader, store, log, clock: systemClock, retention, recordsMin, waitMs: 3_600_000, report });
+  const held = options.held === undefined ? {} : { held: options.held };
+  const parts = { reader, store, log, clock: systemClock, retention, recordsMin, waitMs: 3_600_000, report };
+  return new ShardArchive({ ...parts, ...held });
 }
 
 export function advance(archive: ShardArchive, below: Offset, nowMs = 0): Promise<Offset> {

@@ -5,7 +5,7 @@
  *
  * Invariants:
  * 1. `advance` answers an offset below which every record that the log still had is in objects that this process has read
- *    back, or that retention does not keep. So at any moment a record is in the log, in the archive, or too old.
+ *    back, or that retention does not keep and no subscriber within its cap waits for. So at any moment a record is in the log, in the archive, or too old.
  * 2. What is written is a function of the log's durable beginning: an owner that was deposed writes the same truth as the next.
  * 3. Work between two turns is one block of 128 KiB; an object is written at a time, `objectsMax` at most for one call.
  */
@@ -33,6 +33,8 @@ export interface ShardArchiveOptions {
   readonly log: LogReader;
   readonly clock: Clock;
   readonly retention: Required<Retention>;
+  /** Subscribers have not read what comes from there on; undefined: nobody needs anything. */
+  readonly held?: () => Offset | undefined;
   /** Fewer records than this wait in the log for more. */
   readonly recordsMin: number;
   /** But not longer than this, by recorded time. */
@@ -79,7 +81,7 @@ export class ShardArchive {
    * @throws `invalid-configuration` the archive is of another log
    */
   async advance(order: Advance): Promise<Offset> {
-    if (this.#options.retention.archive === "none") return order.below;
+    if (this.#options.retention.archive === "none") return Math.min(order.below, this.#options.held?.() ?? order.below);
     for (;;) {
       const trimmed = await this.#trimmed();
       try {
@@ -228,7 +230,8 @@ export class ShardArchive {
 
   /** One after the other, the oldest first: whenever this ends, what is left has no gap. */
   async #expire(beforeMs: number, trimmed: Offset, { check }: Pick<Advance, "check">): Promise<void> {
-    for (const range of expired(this.#ranges, beforeMs, trimmed).slice(0, deletesMax)) {
+    const below = Math.min(trimmed, this.#options.held?.() ?? trimmed);
+    for (const range of expired(this.#ranges, beforeMs, below).slice(0, deletesMax)) {
       check();
       await this.#options.store.delete([range.name]);
       this.#ranges = this.#ranges.filter(({ name }) => name !== range.name);

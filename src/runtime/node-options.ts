@@ -1,10 +1,12 @@
 /**
  * What a node is made of, and what it can be asked for.
  *
- * Invariant: of each entity name there is one definition.
+ * Invariant: of each entity name there is one definition; those of Holdfast's own types are always there, since the log may hold them.
  */
+import { ownTypes } from "../core/changefeed/own-types.ts";
 import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
+import type { Offset, ShardId } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import type { Retention } from "../model/retention.ts";
 import type { Clock, Random } from "../ports/clock.ts";
@@ -32,6 +34,11 @@ export interface NodeOptions {
   readonly archive?: SnapshotStore;
   /** How long what is trimmed is kept. Default: for ever. */
   readonly retention?: Retention;
+  /**
+   * Of a shard, the first record that somebody beside the node still needs: from there on nothing is given up that is trimmed or
+   * whose retention is over. Undefined: nobody needs any.
+   */
+  readonly held?: (shard: ShardId) => Offset | undefined;
   /** Where the keys of personal data are. Entity types that declare `personal` need it. The node closes it when it stops. */
   readonly keys?: KeyStore;
   readonly clock: Clock;
@@ -61,8 +68,10 @@ export interface HoldfastNode extends Service {
 }
 
 export function indexDefinitions(entities: readonly AnyEntity[]): Map<string, EntityDefinition> {
-  const definitions = new Map<string, EntityDefinition>();
+  const own = new Map<string, EntityDefinition>(ownTypes.map((type) => [type.name, type]));
+  const definitions = new Map(own);
   for (const entity of entities) {
+    if (own.has(entity.name)) continue;
     if (definitions.has(entity.name))
       throw new HoldfastError("invalid-definition", `Two entities are named "${entity.name}"; rename one.`);
     definitions.set(entity.name, entity);

@@ -153,7 +153,7 @@ class Node implements HoldfastNode {
         state: options.state,
         snapshots: options.snapshots && countedSnapshots(options.snapshots, this.#tally),
         archive: options.archive,
-        retention: options.retention,
+        ...{ retention: options.retention, held: options.held },
         clock,
         heap: options.heap,
         report,

@@ -7,7 +7,7 @@
 import { backoff } from "../core/alarms.ts";
 import type { OwnerOptions } from "../core/owner-state.ts";
 import { HoldfastError } from "../model/errors.ts";
-import type { EntityRef, ShardId } from "../model/ids.ts";
+import type { EntityRef, Offset, ShardId } from "../model/ids.ts";
 import { checkRetention, type Retention } from "../model/retention.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { HeapGauge } from "../ports/heap.ts";
@@ -35,6 +35,8 @@ export interface ShardsOptions {
   /** Where trimmed ranges go, if not to the snapshots. */
   readonly archive: SnapshotStore | undefined;
   readonly retention: Retention | undefined;
+  /** From where on subscribers have not read. */
+  readonly held: ((shard: ShardId) => Offset | undefined) | undefined;
   readonly clock: Clock;
   readonly heap: HeapGauge | undefined;
   readonly report: (where: string, error: unknown) => void;
@@ -93,7 +95,7 @@ export function makeShards(options: ShardsOptions, around: HostSurroundings): Sh
 }
 
 function makeArchive(
-  { log, clock, owner, report }: ShardsOptions,
+  { log, clock, owner, report, held }: ShardsOptions,
   store: SnapshotStore,
   shard: ShardId,
   retention: Required<Retention>,
@@ -107,6 +109,7 @@ function makeArchive(
     log,
     clock,
     retention,
+    held: () => held?.(shard),
     recordsMin: archiveRecordsMin,
     waitMs: archiveWaitMs,
     report,

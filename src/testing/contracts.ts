@@ -11,6 +11,8 @@ export { testKeyStore } from "../ports/key-store.contract.ts";
 export type { LogUnderTest } from "../ports/log.contract.kit.ts";
 export type { LogSuiteOptions, OpenLog } from "../ports/log.contract.ts";
 export { testLog } from "../ports/log.contract.ts";
+export type { Arrived, SinkSuiteOptions, SinkUnderTest } from "../ports/sink.contract.kit.ts";
+export { testSink } from "../ports/sink.contract.ts";
 export type { SnapshotStoreSuiteOptions, SnapshotStoreUnderTest } from "../ports/snapshot-store.contract.ts";
 export { testSnapshotStore } from "../ports/snapshot-store.contract.ts";
 export type { StateStoreUnderTest } from "../ports/state-store.contract.kit.ts";

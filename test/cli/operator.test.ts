@@ -138,7 +138,7 @@ test("who is no operator, a door that is not there, and wrong usage are told apa
   other.close();
   assert.match(stranger.err, /^error unavailable: .*\nWhat answers at .* is not a Holdfast node/);
   const closed = await holdfast("calls", "list", "--url", `http://127.0.0.1:${port}`);
-  assert.match(closed.err, /^error disconnected: .*\nNo node answers at /);
+  assert.match(closed.err, /^error disconnected: .*\nhttp:.* does not answer /);
   const gone = await operator("quarantine", "show", "wallet/none");
   assert.match(gone.err, /^error rejected: .*\nThe entity is not parked/);
   const cases: [string[], RegExp][] = [
