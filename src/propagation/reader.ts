@@ -69,7 +69,9 @@ export class FeedReader implements Feed {
   /** Of `whole`, the shards whose entities were not all handed out; of the first of them, those that were not. */
   #whole: readonly ShardId[];
   #entities: Iterator<EntityRef> | undefined;
+  /** Behind what was handed out. */
   #cursor: string;
+  #gathering: Gathering | undefined;
   /** Recorded time of the record that was read last. */
   #readMs = 0;
   #closed = false;
@@ -84,9 +86,9 @@ export class FeedReader implements Feed {
     this.#cursor = this.#cursorNow();
   }
 
-  /** Not of the places, which run ahead of what was handed out while a batch is being made. */
+  /** While a batch is being made the places run ahead of what was handed out; a feed that waits has passed nobody's news only. */
   get cursor(): string {
-    return this.#cursor;
+    return this.#gathering !== undefined && !isSome(this.#gathering) ? this.#cursorNow() : this.#cursor;
   }
 
   #cursorNow(): string {
@@ -115,6 +117,7 @@ export class FeedReader implements Feed {
       await this.#options.follower.seek(from);
       throw error;
     } finally {
+      this.#gathering = undefined;
       this.#busy = false;
     }
   }
@@ -144,6 +147,7 @@ export class FeedReader implements Feed {
     const { clock } = this.#options.source;
     const startedMs = clock.monotonic();
     const gathering: Gathering = { limits, changes: [], due: new Map(), bytes: 0, scanned: 0 };
+    this.#gathering = gathering;
     let firstMs = 0;
     for (;;) {
       const state = this.#whole.length > 0 ? this.#gatherEntities(gathering) : this.#gather(gathering);
