@@ -3,6 +3,8 @@
  * testing kit `holdfast/testing`.
  */
 
+export { type FilesSinkOptions, filesSink } from "./adapters/files/sink.ts";
+export { type WebhookSinkOptions, webhookSink } from "./adapters/webhook/sink.ts";
 export type { AdminOptions, AdminPort } from "./admin/server.ts";
 export { developmentAuthentication } from "./gateway/auth.ts";
 export { type JwtOptions, jwtAuthentication } from "./gateway/jwt.ts";
@@ -65,7 +67,12 @@ export type {
   SubscriberStatus,
 } from "./model/subscribers.ts";
 export type { KeyStore } from "./ports/key-store.ts";
-export { idOf, type Sink, type SinkBatch, type SinkIdentity } from "./ports/sink.ts";
+export {
+  idOf,
+  type Sink,
+  type SinkBatch,
+  type SinkIdentity,
+} from "./ports/sink.ts";
 export { type BackupRequest, backUpDirectory, type RestoreRequest, restoreDirectory } from "./presets/backup.ts";
 export { type BackupErasure, eraseInBackups } from "./presets/backup-keys.ts";
 export { openBackupPlace } from "./presets/backup-place.ts";
@@ -87,4 +94,5 @@ export type { BackupReport } from "./runtime/backup-verify.ts";
 export { type HoldfastNode, type NodeOptions, startNode } from "./runtime/node.ts";
 export type { Figures, Health, Service } from "./runtime/service.ts";
 export type { Plain } from "./std/plain.ts";
+export { cloudAttributesOf, cloudEventBatchOf, cloudEventOf } from "./wire/cloud-events.ts";
 export { exportWithout } from "./wire/keys.ts";

@@ -27,6 +27,12 @@ const cases: [string, unknown, object, RegExp][] = [
   ["a name in upper case", "Wallet", good, /is not an entity type name; use lower case/],
   ["an empty name", "", good, /is not an entity type name/],
   ["a name with a slash", "a/b", good, /is not an entity type name/],
+  [
+    "a name of Holdfast's own",
+    "holdfast-subscriber",
+    good,
+    /what Holdfast keeps for itself does; give it another name/,
+  ],
   ["no state", "w", { ...good, state: undefined }, /has no `state`; give a function/],
   ["an async state", "w", { ...good, state: async () => ({}) }, /AsyncFunction; make it synchronous/],
   ["no commands", "w", { ...good, commands: undefined }, /write commands: \(command\) =>/],

@@ -72,7 +72,8 @@ export class SubscriberRun {
   }
 
   start(): void {
-    this.#over ??= this.#loop();
+    const { name, report } = this.#parts;
+    this.#over ??= this.#loop().catch((error: unknown) => report(`subscriber ${name}`, error));
   }
 
   hear(orders: SubscriberOrders, version: Offset): void {
@@ -99,8 +100,8 @@ export class SubscriberRun {
   #facts(): Facts {
     const { source, random } = this.#parts;
     const [byte = 0] = random.bytes(1);
-    const place = this.place;
-    const lag = place === undefined ? noLag : lagOf(placesIn(place.cursor, source), place.readMs, source);
+    const { place, placeMs } = this.#run;
+    const lag = place === undefined ? noLag : lagOf(placesIn(place, source), placeMs, source);
     return { nowMs: source.clock.monotonic(), chance: byte / 256, lag };
   }
 
@@ -215,13 +216,14 @@ export class SubscriberRun {
     let own: string | undefined;
     let feed: Feed | undefined;
     try {
-      own = await sink.open({ subscriber: name, epoch: this.#run.epoch, service: feeds.service });
+      const opening = sink.open({ subscriber: name, epoch: this.#run.epoch, service: feeds.service });
+      own = await this.#patiently(opening, () => {});
       const at = rewound || own === undefined ? cursor : cursorOf(own);
       feed = await feeds.open(this.#ask(at === null ? config.start : { cursor: at }));
       if (rewound) await sink.rewind?.(feed.cursor);
     } catch (error) {
       feed?.close();
-      await sink.close();
+      await this.#closeSink(sink);
       throw error;
     }
     this.#opened = { sink, feed, mark: rewound || own === undefined ? feed.cursor : own, isLetGo: false };
@@ -254,23 +256,32 @@ export class SubscriberRun {
     return { kind: "read", batch, records };
   }
 
-  /** What is on its way may arrive, for as long as a stopping node waits for anything. */
   async #deliver(batch: RunBatch): Promise<void> {
-    const { source } = this.#parts;
     const abort = new AbortController();
+    const opened = this.#opened as Opened;
+    const cursor = nextMark(opened.mark, batch.cursor);
+    const delivery = opened.sink.deliver({ items: batch.items, from: opened.mark, cursor }, abort.signal);
+    await this.#patiently(delivery, () => abort.abort());
+    opened.mark = cursor;
+  }
+
+  /**
+   * What is on its way may arrive for as long as a stopping node waits for anything; then it is given up, whether the sink
+   * heeds that or not.
+   */
+  #patiently<Value>(work: Promise<Value>, giveUp: () => void): Promise<Value> {
+    const { clock, limits } = this.#parts.source;
     let cancel = () => {};
-    this.#interrupt = () => {
-      cancel();
-      cancel = source.clock.after(source.limits.drainMs, () => abort.abort());
-    };
-    try {
-      const opened = this.#opened as Opened;
-      const cursor = nextMark(opened.mark, batch.cursor);
-      await opened.sink.deliver({ items: batch.items, from: opened.mark, cursor }, abort.signal);
-      opened.mark = cursor;
-    } finally {
-      cancel();
-    }
+    const givenUp = new Promise<never>((_, reject) => {
+      this.#interrupt = () => {
+        cancel();
+        cancel = clock.after(limits.drainMs, () => {
+          giveUp();
+          reject(new HoldfastError("aborted", "The sink did not answer in time."));
+        });
+      };
+    });
+    return Promise.race([work, givenUp]).finally(() => cancel());
   }
 
   async #replay(id: number, cursor: string): Promise<void> {
@@ -293,8 +304,19 @@ export class SubscriberRun {
     const opened = this.#opened;
     this.#opened = undefined;
     opened?.feed.close();
-    const { name, report } = this.#parts;
-    await opened?.sink.close().catch((error: unknown) => report(`subscriber ${name}: close`, error));
+    if (opened !== undefined) await this.#closeSink(opened.sink);
+  }
+
+  /** It is not waited for longer than a stopping node waits for anything. */
+  async #closeSink(sink: Sink): Promise<void> {
+    const { name, report, source } = this.#parts;
+    let cancel = () => {};
+    const late = new Promise<void>((resolve) => {
+      cancel = source.clock.after(source.limits.drainMs, resolve);
+    });
+    const closing = sink.close().catch((error: unknown) => report(`subscriber ${name}: close`, error));
+    await Promise.race([closing, late]);
+    cancel();
   }
 
   /** Until the orders change, or the time is up. */

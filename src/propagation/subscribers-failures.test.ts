@@ -168,3 +168,52 @@ test("more subscribers than there may be are refused", async (t) => {
     (error: HoldfastError) => error.code === "overloaded",
   );
 });
+
+test("one whose records are gone has failed until it is rewound", async (t) => {
+  const place = await subscribedNode(t);
+  const { subscribers, downstream } = place;
+  await place.pay(10);
+  await subscribers.create("audit", ask, operator);
+  await place.until(() => downstream.ids.length === 10);
+  const rewind = (start: unknown) => subscribers.order({ name: "audit", verb: "rewind", start, principal: operator });
+  await rewind({ offsets: { 1: 1_000_000 } });
+  await place.untilState("audit", "failed");
+  const { trouble, held } = subscribers.show("audit");
+  assert.deepEqual([trouble?.code, held], ["cursor-lost", false]);
+  await assert.rejects(order(place, "resume"), /Its records are gone; rewind it/);
+  await rewind("beginning");
+  await place.until(() => downstream.ids.length === 20);
+  assert.equal(subscribers.show("audit").state, "running");
+});
+
+test("with the policy `conflate` one whose records are gone goes on with the present states", async (t) => {
+  const place = await subscribedNode(t);
+  const { subscribers, downstream } = place;
+  await place.pay(20);
+  await subscribers.create("audit", { ...ask, form: "absolutes", slow: "conflate" }, operator);
+  await place.until(() => downstream.ids.length >= 7);
+  const before = downstream.ids.length;
+  assert.equal(subscribers.show("audit").held, false);
+  const start = { offsets: { 1: 1_000_000 } };
+  await subscribers.order({ name: "audit", verb: "rewind", start, principal: operator });
+  await place.until(() => new Set(downstream.items.slice(before).map(({ entity }) => entity.key)).size === 7);
+  assert.equal(subscribers.show("audit").state, "running");
+});
+
+test("a batch that does not move the feed is another one to a sink that keeps cursors", async (t) => {
+  const place = await subscribedNode(t);
+  const { subscribers, downstream } = place;
+  downstream.keeps = true;
+  downstream.refuse = (batch) => (amounts(batch).includes(3) ? no("rejected", "3") : undefined);
+  await place.pay(5);
+  await subscribers.create("audit", { ...ask, rejected: "aside" }, operator);
+  await place.until(() => subscribers.list()[0]?.aside === 1 && downstream.ids.length === 4);
+  downstream.refuse = () => undefined;
+  const last = downstream.cursor;
+  await order(place, "replay");
+  await place.until(() => downstream.ids.length === 5);
+  assert.notEqual(downstream.cursor, last);
+  await place.restart();
+  await place.pay(5);
+  await place.until(() => downstream.ids.length === 10);
+});

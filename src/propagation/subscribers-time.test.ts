@@ -145,3 +145,14 @@ test("what is held for a subscriber that does not read is bounded in records and
   assert.equal(subscribers.held(shard), undefined, "and not longer than that");
   assert.equal(subscribers.show("audit").held, false);
 });
+
+test("a sink that hangs and heeds nothing does not keep a node from stopping", async (t) => {
+  const { node, create, subscribers, downstream } = await start(t);
+  downstream.hangs = true;
+  await create("audit");
+  await node.execute(purse, "p", "pay", { amount: 1 });
+  await node.advance(5_000);
+  const beforeMs = node.now();
+  await passing(node, subscribers.stop());
+  assert.ok(node.now() - beforeMs < 25_000, "twice what a node waits for anything");
+});

@@ -49,6 +49,8 @@ export class Downstream {
   cursor: string | undefined;
   rewound = 0;
   open = 0;
+  /** Neither a delivery nor the end of the sink ever comes back. */
+  hangs = false;
 
   get items(): readonly FeedItem[] {
     return this.batches.flatMap(({ items }) => items);
@@ -65,6 +67,7 @@ export class Downstream {
       return this.keeps ? this.cursor : undefined;
     },
     deliver: async (batch) => {
+      if (this.hangs) await new Promise<never>(() => {});
       const no = this.refuse(batch);
       if (no !== undefined) throw no;
       this.batches.push(batch);
@@ -76,6 +79,7 @@ export class Downstream {
     },
     close: async () => {
       this.open--;
+      if (this.hangs) await new Promise<never>(() => {});
     },
   });
 }

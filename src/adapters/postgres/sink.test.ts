@@ -56,7 +56,7 @@ describe("PostgreSQL", { skip: skip ?? false }, () => {
           make: () => postgresSink({ connection, form: "changes", json }),
           arrived: async (name) =>
             (await rowsOf(url, name)).map((row) => ({
-              id: `${row["shard"]}-${row["log_offset"]}-${row["event_index"]}`,
+              id: [row["shard"], row["log_offset"], row["event_index"]].join("-"),
               data: row["payload"] as Plain,
             })),
           loseAnswer() {

@@ -26,9 +26,21 @@ import {
 /** Runs one statement inside the batch's transaction; gives its rows. */
 export type PostgresQuery = (text: string, values?: readonly unknown[]) => Promise<readonly Record<string, unknown>[]>;
 
+/** Of what `pg` takes the usual part; whatever else is in the object goes to it too. */
+export interface PostgresConnection {
+  readonly host?: string;
+  readonly port?: number;
+  readonly database?: string;
+  readonly user?: string;
+  /** A function is asked at each connection, for tokens that expire. */
+  readonly password?: string | (() => string | Promise<string>);
+  /** True: with the system's certificates; or options of `node:tls`. */
+  readonly ssl?: boolean | object;
+}
+
 export interface PostgresSinkOptions {
-  /** A URL (`postgres://…`), or what `pg` takes: host, TLS, a password that is fetched. */
-  readonly connection: string | pg.ClientConfig;
+  /** A URL (`postgres://…`), or its parts. */
+  readonly connection: string | PostgresConnection;
   /** `changes`: a row for each event. `absolutes`: a row for each entity, replaced by a newer one. */
   readonly form?: PostgresForm;
   /** Default `holdfast`. */
@@ -348,7 +360,7 @@ function fenced(subscriber: string): HoldfastError {
 }
 
 function moved(subscriber: string): HoldfastError {
-  const text = `The database does not stand where the subscriber ${subscriber} left it: it was restored, failed over, or changed by hand. Open the sink again and go on from the cursor it gives.`;
+  const text = `The database does not stand where the subscriber ${subscriber} left it: it was restored, failed over, or changed by hand. Open the sink again (resume the subscriber): it goes on from the cursor that is there.`;
   return new HoldfastError("unavailable", text, { details: { reopen: true } });
 }
 

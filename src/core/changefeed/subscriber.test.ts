@@ -107,7 +107,7 @@ class World {
   /** What an operator does about a subscriber that is parked. */
   mend(): void {
     const { trouble } = this.orders;
-    if (trouble?.batch == null) return this.change({ trouble: null });
+    if (trouble === null || trouble.batch === null) return this.change({ trouble: null });
     const until = Number(trouble.batch.cursor);
     for (let offset = until - trouble.batch.items; offset < until; offset++) this.skipped.push(offset);
     this.change({ trouble: null, cursor: trouble.batch.cursor, rewinds: this.orders.rewinds + 1 });
