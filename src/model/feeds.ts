@@ -1,7 +1,8 @@
 /**
  * What is said about changefeeds: what somebody asks for, and what comes.
  *
- * Invariant: an item rests on durable records only. Items of one shard come in the order of their offsets; each cursor says
+ * Invariant: an item rests on durable records only. Changes of one shard come in the order of their offsets, states of one entity in
+ * the order of its versions (two entities' may come in either order: newest wins); each cursor says
  * exactly which records were handed out before it, so that whoever resumes from it misses nothing and gets nothing twice.
  */
 import type { PatchOperation } from "../std/patch.ts";

@@ -5,10 +5,19 @@
  * could not be made whole moves nothing: the next call begins where it began. Absolutes are read after the records that made
  * them due, so none is older than the cursor; of deltas, each one's `from` is the version that this feed gave before.
  */
-import { addChanges, changedBy, isOfInterest, type Sieve } from "../core/changefeed/changes.ts";
+import { addChanges, changedBy, isOfInterest, type Sieve, versionAfter } from "../core/changefeed/changes.ts";
 import { HoldfastError } from "../model/errors.ts";
-import type { AbsoluteItem, BatchLimits, ChangeItem, FeedAsk, FeedBatch, FeedItem, FeedLag } from "../model/feeds.ts";
-import { type EntityRef, formatRef, type ShardId, shardOf } from "../model/ids.ts";
+import type {
+  AbsoluteItem,
+  BatchLimits,
+  ChangeItem,
+  FeedAsk,
+  FeedBatch,
+  FeedItem,
+  FeedLag,
+  Place,
+} from "../model/feeds.ts";
+import { type EntityRef, formatRef, type Offset, type ShardId, shardOf } from "../model/ids.ts";
 import type { CallResult } from "../model/records.ts";
 import type { FeedSource } from "../runtime/feed-source.ts";
 import { copyPlain } from "../std/plain.ts";
@@ -44,11 +53,17 @@ export interface ReaderOptions {
   readonly closed: () => void;
 }
 
+/** An entity to be looked at, and the version that the records tell of. */
+interface Due {
+  readonly entity: EntityRef;
+  readonly least: Offset;
+}
+
 /** What one `next` has gathered. */
 interface Gathering {
   readonly limits: Required<BatchLimits>;
   readonly changes: ChangeItem[];
-  readonly due: Map<string, EntityRef>;
+  readonly due: Map<string, Due>;
   bytes: number;
   scanned: number;
 }
@@ -60,6 +75,9 @@ export class FeedReader implements Feed {
   /** Of `whole`, the shards whose entities were not all handed out; of the first of them, those that were not. */
   #whole: readonly ShardId[];
   #entities: Iterator<EntityRef> | undefined;
+  /** Behind what was handed out. */
+  #cursor: string;
+  #gathering: Gathering | undefined;
   /** Recorded time of the record that was read last. */
   #readMs = 0;
   /** Of a state or view, about. */
@@ -73,9 +91,15 @@ export class FeedReader implements Feed {
     this.#whole = options.whole;
     const { ask, source } = options;
     this.#held = ask.form === "deltas" ? new HeldValues(source.limits.feedHeldBytesMax) : undefined;
+    this.#cursor = this.#cursorNow();
   }
 
+  /** While a batch is being made the places run ahead of what was handed out; a feed that waits has passed nobody's news only. */
   get cursor(): string {
+    return this.#gathering !== undefined && !isSome(this.#gathering) ? this.#cursorNow() : this.#cursor;
+  }
+
+  #cursorNow(): string {
     const { follower, source, sinceMs } = this.#options;
     if (this.#whole.length === 0) return writeCursor(follower.places, source.shardCount, sinceMs);
     const places = new Map(follower.places);
@@ -101,6 +125,7 @@ export class FeedReader implements Feed {
       await this.#options.follower.seek(from);
       throw error;
     } finally {
+      this.#gathering = undefined;
       this.#busy = false;
     }
   }
@@ -130,6 +155,7 @@ export class FeedReader implements Feed {
     const { clock } = this.#options.source;
     const startedMs = clock.monotonic();
     const gathering: Gathering = { limits, changes: [], due: new Map(), bytes: 0, scanned: 0 };
+    this.#gathering = gathering;
     let firstMs = 0;
     for (;;) {
       const state = this.#whole.length > 0 ? this.#gatherEntities(gathering) : this.#gather(gathering);
@@ -144,7 +170,8 @@ export class FeedReader implements Feed {
       await this.#news(leftMs);
     }
     const items = this.#options.ask.form === "changes" ? gathering.changes : await this.#absolutes(gathering);
-    return { items, cursor: this.cursor, lag: this.lag };
+    this.#cursor = this.#cursorNow();
+    return { items, cursor: this.#cursor, lag: this.lag };
   }
 
   #gatherEntities(gathering: Gathering): "full" | "turn" {
@@ -152,12 +179,14 @@ export class FeedReader implements Feed {
     for (let looked = 0; this.#whole.length > 0 && looked < turnRecords; looked++) {
       if (this.#isFull(gathering)) return "full";
       const [shard, ...rest] = this.#whole as [ShardId, ...ShardId[]];
-      this.#entities ??= source.entities(shard)?.[Symbol.iterator]();
+      const { offset } = this.#options.follower.places.get(shard) as Place;
+      this.#entities ??= source.entities(shard, offset)?.[Symbol.iterator]();
       const next = this.#entities?.next();
       if (next === undefined || next.done === true) {
         this.#whole = rest;
         this.#entities = undefined;
-      } else if (isOfInterest(sieve, next.value)) gathering.due.set(formatRef(next.value), next.value);
+      } else if (isOfInterest(sieve, next.value))
+        gathering.due.set(formatRef(next.value), { entity: next.value, least: 0 });
     }
     return "turn";
   }
@@ -192,7 +221,7 @@ export class FeedReader implements Feed {
         if (gathering.changes.length > length) gathering.bytes += stretch.recordBytes;
       } else {
         const entity = changedBy(record, sieve);
-        if (entity !== undefined) gathering.due.set(formatRef(entity), entity);
+        if (entity !== undefined) addDue(gathering.due, entity, versionAfter(record, offset));
       }
     }
     follower.advance(stretch, index);
@@ -203,7 +232,7 @@ export class FeedReader implements Feed {
     const absolutes: AbsoluteItem[] = [];
     const entities = [...due.values()];
     for (let from = 0; from < entities.length; from += looksMax) {
-      const found = await Promise.all(entities.slice(from, from + looksMax).map((entity) => this.#look(entity)));
+      const found = await Promise.all(entities.slice(from, from + looksMax).map((due) => this.#look(due)));
       for (const absolute of found) if (absolute !== undefined) absolutes.push(absolute);
     }
     this.#measure(absolutes);
@@ -227,9 +256,9 @@ export class FeedReader implements Feed {
     if (count > 0) this.#valueBytes = bytes / count;
   }
 
-  async #look(entity: EntityRef): Promise<AbsoluteItem | undefined> {
+  async #look({ entity, least }: Due): Promise<AbsoluteItem | undefined> {
     const { source, ask } = this.#options;
-    const call = { entity, view: ask.view, principal: ask.principal };
+    const call = { entity, least, view: ask.view, principal: ask.principal };
     for (let tries = 1; ; tries++) {
       const result = await new Promise<CallResult>((done) => source.look(call, done));
       if (result.ok) {
@@ -274,6 +303,12 @@ export class FeedReader implements Feed {
   #checkOpen(): void {
     if (this.#closed) throw new HoldfastError("unavailable", "The feed was closed; open another from its cursor.");
   }
+}
+
+function addDue(due: Map<string, Due>, entity: EntityRef, version: Offset): void {
+  const name = formatRef(entity);
+  const before = due.get(name);
+  if (before === undefined || version > before.least) due.set(name, { entity, least: version });
 }
 
 function isSome({ changes, due }: Gathering): boolean {

@@ -353,8 +353,8 @@ class Node implements HoldfastNode {
       this.#take(call.entity, { answer: done }, (caller) => ({ kind: "look", call, caller }));
     const { definitions, limits } = this;
     const [{ clock }, past, recent, shardCount] = [this.#options, this.#past, this.#recent, this.#hosts.length];
-    const [keeps, { openDoor }] = [this.#keeps, this.#personal];
-    const entities = (shard: ShardId) => (keeps.length === 0 ? undefined : entitiesOf(keeps[shard] as Keep));
+    const { openDoor } = this.#personal;
+    const entities: FeedSource["entities"] = (shard, below) => entitiesOf(this.#keeps[shard], below);
     return { definitions, limits, clock, now, past, shardCount, recent, entities, look, openDoor };
   }
 

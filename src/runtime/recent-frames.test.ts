@@ -62,6 +62,16 @@ test("a gap, where another way led to the log, makes a shard begin anew behind i
   assert.equal(recent.find(0, 5), undefined, "what is below the tail is not added again");
 });
 
+test("frames that left with their shard count until they are let go of", () => {
+  const recent = new RecentFrames(3 * size, systemClock);
+  for (let at = 1; at <= 400; at += 2) {
+    recent.add(frameOf(0, at, 1));
+    assert.ok(recent.bytes <= 3 * size);
+  }
+  assert.ok(recent.bytes > 2 * frameOf(0, 1, 1).frame.length, "all but the last few were let go of, and no more");
+  assert.equal(recent.find(0, 399)?.at, 399);
+});
+
 test("who waits is woken once, together with others, and not when it took that back", async () => {
   const recent = new RecentFrames(1_000_000, systemClock);
   const woken: string[] = [];

@@ -49,7 +49,7 @@ export class RecentFrames {
   readonly #bytesMax: number;
   readonly #clock: Clock;
   readonly #shards = new Map<ShardId, Stretch>();
-  /** All frames in the order they came; those that left early with their shard are still in it. */
+  /** All frames in the order they came. Those that left early with their shard are still in it, and in `#bytes`. */
   readonly #order = new Queue<RecentFrame>();
   readonly #decoded = new Queue<RecentFrame>();
   #decodedBytes = 0;
@@ -166,8 +166,6 @@ export class RecentFrames {
   }
 
   #drop(stretch: Stretch): void {
-    for (let index = stretch.gone; index < stretch.frames.length; index++)
-      this.#bytes -= costOf(stretch.frames[index] as RecentFrame);
     stretch.frames = [];
     stretch.gone = 0;
   }
@@ -175,10 +173,10 @@ export class RecentFrames {
   #dropOldest(): void {
     const frame = this.#order.shift() as RecentFrame;
     const stretch = this.#shards.get(frame.shard) as Stretch;
+    this.#bytes -= costOf(frame);
     // it left with its shard's stretch before
     if (stretch.frames[stretch.gone] !== frame) return;
     stretch.frames[stretch.gone++] = undefined;
-    this.#bytes -= costOf(frame);
     if (stretch.gone < 64 || stretch.gone * 2 < stretch.frames.length) return;
     stretch.frames = stretch.frames.slice(stretch.gone);
     stretch.gone = 0;
