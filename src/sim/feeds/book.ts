@@ -66,27 +66,6 @@ export class Book {
     return this.#places;
   }
 
-  /** As it is, to be tried on. */
-  fork(): Book {
-    const other = new Book(this.#facts, this.keep());
-    other.#held = new Map(this.#held);
-    return other;
-  }
-
-  /** Stands behind a record whose items nobody took. */
-  pass(cursor: string, record: { readonly shard: ShardId; readonly offset: Offset }): void {
-    const { truth, ask } = this.#facts;
-    const { places, sinceMs } = this.#read(cursor);
-    this.#checkPlaces(this.#places, places, sinceMs);
-    for (const [shard, { offset }] of ask.form === "changes" ? places : []) {
-      const passed = truth.changes(ask.filter, sinceMs, shard, [offsetIn(this.#places, shard), offset]);
-      const other = passed.find((change) => shard !== record.shard || change.offset !== record.offset);
-      if (other !== undefined)
-        this.#violated("what is set aside is one record", `${other.offset} of shard ${shard} too`);
-    }
-    this.#move(cursor);
-  }
-
   keep(): Kept {
     return { cursor: this.#cursor, given: new Map(this.#given), owed: new Map(this.#owed) };
   }

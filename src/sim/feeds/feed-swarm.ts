@@ -5,7 +5,6 @@
  */
 import { type FeedFilter, type FeedForm, feedForms } from "../../model/feeds.ts";
 import type { Limits } from "../../model/limits.ts";
-import { rejectedPolicies, type SubscriberAsk, slowPolicies } from "../../model/subscribers.ts";
 import { Prng } from "../../std/prng.ts";
 import { viewOf } from "../entities.ts";
 import type { Swarm } from "../swarm.ts";
@@ -52,63 +51,6 @@ export function feedLimits(seed: number): Partial<Limits> {
     feedIdleMs: prng.pick([1, 20, 1_000]),
     feedScanRecordsMax: prng.pick([1, 5, 65_536]),
     feedHeldBytesMax: prng.pick([40, 200, 100_000]),
-    subscriberCommitMs: prng.pick([1, 100, 1_000]),
-    subscribersMax: 8,
-    subscriberIdleRecords: prng.pick([9, 1_024]),
-  };
-}
-
-/** A durable subscriber, as an operator makes it. */
-export interface SubscriberFacts {
-  readonly name: string;
-  readonly ask: SubscriberAsk;
-}
-
-export interface SubscriberSwarm {
-  readonly subscribers: readonly SubscriberFacts[];
-  /** Share of deliveries that fail, half of them after they arrived. */
-  readonly failing: number;
-  /** Share of records that no sink ever takes. */
-  readonly bad: number;
-  readonly slowMs: number;
-  /** Second runners that come and stay until the process ends. */
-  readonly rivals: number;
-  /** Between two orders of an operator, about; 0: none. */
-  readonly ordersMs: number;
-}
-
-export function drawSubscribers(seed: number, swarm: Pick<Swarm, "shardCount" | "wallets">): SubscriberSwarm {
-  const prng = feedPrng(seed, 2);
-  const none = drawFeedSwarm(seed, false).followers === 0 || !prng.chance(0.6);
-  const subscribers = Array.from({ length: none ? 0 : prng.between(1, 3) }, (_, index) => ({
-    name: `sub-${index}`,
-    ask: drawSubscriber(prng, swarm),
-  }));
-  return {
-    subscribers,
-    failing: prng.pick([0, 0.1, 0.4]),
-    bad: prng.pick([0, 0, 0.05, 0.3]),
-    slowMs: prng.pick([0, 10, 300]),
-    rivals: prng.chance(0.3) ? prng.between(1, 3) : 0,
-    ordersMs: prng.pick([0, 300, 1_000]),
-  };
-}
-
-function drawSubscriber(prng: Prng, swarm: Pick<Swarm, "shardCount" | "wallets">): SubscriberAsk {
-  const { form, filter, view } = drawAsk(prng, swarm);
-  const slow = form === "changes" ? prng.pick(["archive", "archive", "park"] as const) : prng.pick(slowPolicies);
-  return {
-    form,
-    filter,
-    ...(view === undefined ? {} : { view }),
-    start: prng.pick(["beginning", "beginning", "now"] as const),
-    sink: prng.pick(["loose", "exact"] as const),
-    slow,
-    rejected: prng.pick(rejectedPolicies),
-    ...(prng.chance(0.3) ? { lagRecords: prng.pick([1, 10]) } : {}),
-    batchItems: prng.pick([1, 3, 100]),
-    batchLingerMs: prng.pick([0, 0, 30]),
-    tries: prng.pick([2, 10, 1_500]),
   };
 }
 
@@ -116,7 +58,7 @@ export function followerPrng(seed: number, index: number): Prng {
   return feedPrng(seed, 16 + index);
 }
 
-export function drawAsk(prng: Prng, swarm: Pick<Swarm, "shardCount" | "wallets">): FollowerAsk {
+export function drawAsk(prng: Prng, swarm: Swarm): FollowerAsk {
   const form = prng.pick(feedForms);
   const one = prng.pick(types);
   const viewed = viewOf[one];

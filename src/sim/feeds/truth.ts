@@ -17,7 +17,6 @@ import type { World } from "../world.ts";
 export interface ToldChange {
   readonly shard: ShardId;
   readonly offset: Offset;
-  readonly index: number;
   readonly text: string;
 }
 
@@ -63,7 +62,6 @@ export class FeedTruth {
         told.push({
           shard,
           offset,
-          index,
           text: textOf([offset, index, time, formatRef(entity), event, version, payload, by]),
         });
       };
