@@ -37,6 +37,7 @@ export class SinkStore {
       this.taken.clear();
       this.latest.clear();
     };
+    record.onAside = (cursor, aside) => this.book?.pass(cursor, aside);
   }
 
   take(items: readonly FeedItem[]): void {

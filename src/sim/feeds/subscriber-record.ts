@@ -38,6 +38,8 @@ export class SubscriberRecord {
   opening: Opening | undefined;
   /** Rewound: what was taken before says nothing of what comes. */
   onRewound: () => void = () => {};
+  /** A record was set aside: the cursor stands behind it. */
+  onAside: (cursor: string, record: AsideRecord) => void = () => {};
   readonly #world: World;
   readonly #truth: FeedTruth;
   #events = 0;
@@ -139,6 +141,7 @@ export class SubscriberRecord {
     const base = this.opening?.from ?? this.cursor;
     const book = this.opening?.book ?? (base === null ? undefined : this.bookAt(base));
     book?.pass(cursor, record);
+    this.onAside(cursor, record);
     if (this.opening !== undefined) this.opening.book = book;
     this.cursor = cursor;
   }
