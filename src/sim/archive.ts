@@ -154,7 +154,6 @@ export class ArchiveWitness {
       }
     }
     for (const [shard, at] of next)
-      if (at < (ends[shard] ?? 1))
-        this.#world.violated("the past can be read", `shard ${shard} ends at ${at}`);
+      if (at < (ends[shard] ?? 1)) this.#world.violated("the past can be read", `shard ${shard} ends at ${at}`);
   }
 }

@@ -145,10 +145,9 @@ export class SimSink implements Sink {
     if (record.opening !== this.#opening) return undefined;
     if (this.#isReplay(store, batch)) return undefined;
     const base = this.#opening.from ?? record.cursor;
-    if (this.#opening.book === undefined && base === null)
-      this.#facts.world.violated("a running records where it begins", `${record.name}: nothing was committed`);
-    if (this.#facts.world.violations.length > 0) return undefined;
-    const book = this.#opening.book?.fork() ?? record.bookAt(base as string);
+    // It was rewound since this running heard its orders: what is delivered until then moves nothing.
+    if (base === null || this.#facts.world.violations.length > 0) return undefined;
+    const book = this.#opening.book?.fork() ?? record.bookAt(base);
     if (this.#exact && store.book === undefined) store.book = book.fork();
     const lag = { records: 0, bytes: 0, seconds: 0 };
     book.take({ items: batch.items, cursor: stripped(batch.cursor), lag }, Number.POSITIVE_INFINITY);
