@@ -30,6 +30,8 @@ export class SinkStore {
   epoch = 0;
   /** Of the transactional one. */
   book: Book | undefined;
+  /** The book stands behind what was set aside, of which the mark knows nothing: the next opening reads it again. */
+  isPassed = false;
 
   constructor(record: SubscriberRecord) {
     this.record = record;
@@ -37,7 +39,10 @@ export class SinkStore {
       this.taken.clear();
       this.latest.clear();
     };
-    record.onAside = (cursor, aside) => this.book?.pass(cursor, aside);
+    record.onAside = (cursor, aside) => {
+      this.book?.pass(cursor, aside);
+      this.isPassed = true;
+    };
   }
 
   take(items: readonly FeedItem[]): void {
@@ -84,6 +89,8 @@ export class SimSink implements Sink {
     if (epoch < store.epoch) throw new HoldfastError("fenced", "A later running was here.");
     store.epoch = epoch;
     this.#mark = store.mark;
+    if (from !== undefined && store.isPassed && store.record.config !== null) store.book = store.record.bookAt(from);
+    store.isPassed = false;
     return store.mark;
   }
 
