@@ -189,6 +189,9 @@ function committed(run: Run, { nowMs }: Facts): void {
 function fail(run: Run, last: Next, failure: Extract<Outcome, { kind: "failed" }>): void {
   run.lastError = `${failure.code}: ${failure.detail}`;
   run.waitMs = failure.retryAfterMs ?? 0;
+  // It was deleted meanwhile: there is no policy any more, and nothing to try again.
+  const isWork = ["open", "read", "seek", "deliver", "replay"].includes(last.kind);
+  if (isWork && run.orders.config === null) return;
   switch (last.kind) {
     case "open":
       return afterOpenFailed(run, failure);
