@@ -4,7 +4,7 @@
  * Invariant: an entity whose first record was durable when the list was begun is in it, once; later ones may be. The owner has every
  * record below the offset that is asked for, and a list that outlives its incarnation ends with `unavailable`.
  */
-import { HoldfastError } from "../model/errors.ts";
+import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import { type EntityRef, formatRef, type Offset, parseRef } from "../model/ids.ts";
 import type { Keep } from "./keep.ts";
 
@@ -14,6 +14,17 @@ import type { Keep } from "./keep.ts";
  */
 export function entitiesOf(keep: Keep | undefined, below: Offset): Iterable<EntityRef> | undefined {
   return keep && listOf(keep, below);
+}
+
+/** An image that cannot be read ends the incarnation, as when its entity is asked for. */
+function* namesOf({ images, host }: Keep): Generator<string> {
+  try {
+    yield* images.names();
+  } catch (error) {
+    if (!isHoldfastError(error) || error.code !== "state-damaged") throw error;
+    host.abandon(error);
+    throw new HoldfastError("unavailable", `The state store of shard ${host.shard} is damaged; ask again.`);
+  }
 }
 
 function* listOf(keep: Keep, below: Offset): Generator<EntityRef> {
@@ -29,7 +40,7 @@ function* listOf(keep: Keep, below: Offset): Generator<EntityRef> {
     yield ref;
     check();
   }
-  for (const name of keep.images.names()) {
+  for (const name of namesOf(keep)) {
     // Images of an incarnation that has ended may have gone meanwhile.
     check();
     if (!hot.has(name)) yield parseRef(name);

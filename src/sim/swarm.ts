@@ -9,7 +9,13 @@
 import type { Limits } from "../model/limits.ts";
 import { Prng } from "../std/prng.ts";
 import { archiveLimits } from "./archive.ts";
-import { drawFeedSwarm, type FeedSwarm, feedLimits } from "./feeds/feed-swarm.ts";
+import {
+  drawFeedSwarm,
+  drawSubscribers,
+  type FeedSwarm,
+  feedLimits,
+  type SubscriberSwarm,
+} from "./feeds/feed-swarm.ts";
 import { newestGeneration } from "./sapling.ts";
 
 export interface Network {
@@ -101,6 +107,7 @@ export interface Swarm {
   readonly kept: KeptFaults;
   readonly evolution: Evolution;
   readonly feeds: FeedSwarm;
+  readonly downstream: SubscriberSwarm;
 }
 
 export interface SwarmOptions {
@@ -108,15 +115,16 @@ export interface SwarmOptions {
 }
 
 export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
-  const swarm = drawSwarm(seed, options);
-  return swarm.engine === "log" ? { ...swarm, ...crowd(seed, swarm) } : swarm;
+  const drawn = drawSwarm(seed, options);
+  const swarm = drawn.engine === "log" ? { ...drawn, ...crowd(seed, drawn) } : drawn;
+  return { ...swarm, downstream: drawSubscribers(seed, swarm) };
 }
 
 /**
  * A few seeds are a crowd: hardly any room in memory, a slow log, and shards that are claimed elsewhere all the time, so that
  * one shard recovers, and makes room, while images of others wait for their records.
  */
-function crowd(seed: number, { log, kept, limits }: Swarm): Partial<Swarm> {
+function crowd(seed: number, { log, kept, limits }: Pick<Swarm, "log" | "kept" | "limits">): Partial<Swarm> {
   const prng = new Prng(seed ^ 0x63726f77);
   if (!prng.chance(0.04)) return {};
   return {
@@ -136,7 +144,7 @@ function crowd(seed: number, { log, kept, limits }: Swarm): Partial<Swarm> {
   };
 }
 
-function drawSwarm(seed: number, options: SwarmOptions): Swarm {
+function drawSwarm(seed: number, options: SwarmOptions): Omit<Swarm, "downstream"> {
   const prng = new Prng(seed);
   const some = (probability: number, value: () => number) => (prng.chance(probability) ? value() : 0);
   const drawn = prng.chance(0.15) ? "disk" : "log";

@@ -5,7 +5,7 @@
  * that was read). What it has seen may never change or go away.
  */
 import { isHoldfastError } from "../model/errors.ts";
-import { formatRef, type Offset, type ShardId } from "../model/ids.ts";
+import { formatRef, isOwnType, type Offset, type ShardId } from "../model/ids.ts";
 import type { MarkRecord } from "../model/marks.ts";
 import type { LogRecord, Outcome, StepRecord } from "../model/records.ts";
 import type { Append, AppendResult, LogFrame, ShardLog } from "../ports/log.ts";
@@ -150,8 +150,15 @@ export class Witness {
     if (problem !== undefined) this.#world.violated("a skip leaves out what it says", `${name} at ${at}: ${problem}`);
   }
 
+  /** What Holdfast keeps for itself is told to whoever watches it. */
+  onOwn: (record: StepRecord) => void = () => {};
+
   #apply(record: StepRecord, at: Offset): void {
     const name = formatRef(record.entity);
+    if (isOwnType(record.entity.type)) {
+      this.ledger.apply(record, at);
+      return this.onOwn(record);
+    }
     const entity = this.entity(name);
     if (this.parked.has(name))
       this.#world.violated("a parked entity takes no commands", `"${record.command}" on ${name} at ${at}`);

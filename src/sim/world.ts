@@ -21,7 +21,7 @@ export interface Violation {
 /**
  * `early`: answers before their record was durable; `lost`: those of them that a crash took back; `trims`: beginnings of a
  * log that were seen to be gone; `refusals`: starts of code that does not know what there is; `feedItems`: given to followers;
- * `cursorsLost`: followers whose records were gone.
+ * `cursorsLost`: followers whose records were gone; `sinkItems`: taken by sinks.
  */
 export interface Counts {
   calls: number;
@@ -35,6 +35,7 @@ export interface Counts {
   refusals: number;
   feedItems: number;
   cursorsLost: number;
+  sinkItems: number;
 }
 
 export function noCounts(): Counts {
@@ -50,6 +51,7 @@ export function noCounts(): Counts {
     refusals: 0,
     feedItems: 0,
     cursorsLost: 0,
+    sinkItems: 0,
   };
 }
 

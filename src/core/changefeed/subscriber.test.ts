@@ -220,3 +220,23 @@ test("what the entity refuses as past is not tried again, and nothing is done un
   const { config } = world.orders;
   assert.deepEqual(opened, { kind: "open", cursor: null, rewound: true, config, rewinds: 1 });
 });
+
+test("a rewind that comes while the sink is being opened is not taken for the one it was opened by", () => {
+  const world = new World(new Set(), "park", 3);
+  const run = makeRun(world.orders, world.version, limits);
+  const facts = { nowMs: 0, chance: 0, lag: noLag };
+  let next = nextOf(run, { kind: "done" }, facts);
+  while (next.kind !== "open") next = nextOf(run, world.perform(next, run, false), facts);
+  const outcome = world.perform(next, run, false);
+  world.change({ rewinds: 1, cursor: null });
+  hear(run, world.orders, world.version);
+  assert.equal(nextOf(run, outcome, facts).kind, "close");
+  const { config } = world.orders;
+  assert.deepEqual(nextOf(run, { kind: "done" }, facts), {
+    kind: "open",
+    cursor: null,
+    rewound: true,
+    config,
+    rewinds: 1,
+  });
+});

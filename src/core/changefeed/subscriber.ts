@@ -130,6 +130,9 @@ function recorded(run: Run, last: Next, version: Offset, facts: Facts): void {
     pass(run, last.batch);
     committed(run, facts);
     run.orders = { ...orders, cursor: last.batch.cursor, cursorMs: last.batch.readMs };
+    // A delta would lead from what the sink does not hold. (A list of present states would begin again.)
+    const isDeltas = orders.config?.form === "deltas" && !last.batch.whole;
+    if (isDeltas) run.urgent = { kind: "seek", cursor: last.batch.cursor };
   }
   if (last.kind !== "begin-again") run.heard = Math.max(run.heard, version);
   if (run.batch === undefined) succeeded(run);
@@ -186,6 +189,9 @@ function committed(run: Run, { nowMs }: Facts): void {
 function fail(run: Run, last: Next, failure: Extract<Outcome, { kind: "failed" }>): void {
   run.lastError = `${failure.code}: ${failure.detail}`;
   run.waitMs = failure.retryAfterMs ?? 0;
+  // It was deleted meanwhile: there is no policy any more, and nothing to try again.
+  const isWork = ["open", "read", "seek", "deliver", "replay"].includes(last.kind);
+  if (isWork && run.orders.config === null) return;
   switch (last.kind) {
     case "open":
       return afterOpenFailed(run, failure);

@@ -7,6 +7,7 @@
  */
 import type { ChangeItem, Cursor, FeedBatch, FeedItem, FeedStart, Place } from "../../model/feeds.ts";
 import { formatRef, type Offset, type ShardId } from "../../model/ids.ts";
+import type { AsideRecord } from "../../model/subscribers.ts";
 import { applyPatch } from "../../std/patch.ts";
 import type { Plain } from "../../std/plain.ts";
 import { readCursorSince } from "../../wire/cursor.ts";
@@ -36,6 +37,9 @@ export interface BookFacts {
   readonly who: string;
 }
 
+/** A value that was set aside. */
+const unknown: Plain = "set aside";
+
 /** The node may know of records that the witness has not seen: those of an append without an answer. */
 const unseenMax = 1_000;
 
@@ -64,6 +68,31 @@ export class Book {
 
   get places(): Cursor {
     return this.#places;
+  }
+
+  /** As it is, to be tried on. */
+  fork(): Book {
+    const other = new Book(this.#facts, this.keep());
+    other.#held = new Map(this.#held);
+    return other;
+  }
+
+  /** Stands behind a record whose items nobody took. */
+  pass(cursor: string, record: Pick<AsideRecord, "shard" | "offset" | "entity">): void {
+    const { truth, ask } = this.#facts;
+    const { places, sinceMs } = this.#read(cursor);
+    this.#checkPlaces(this.#places, places, sinceMs);
+    for (const [shard, { offset }] of ask.form === "changes" ? places : []) {
+      const passed = truth.changes(ask.filter, sinceMs, shard, [offsetIn(this.#places, shard), offset]);
+      const other = passed.find((change) => shard !== record.shard || change.offset !== record.offset);
+      if (other !== undefined)
+        this.#violated("what is set aside is one record", `${other.offset} of shard ${shard} too`);
+    }
+    // The feed was opened again; or it goes on with its list, and from a value that is not known here.
+    if (offsetIn(this.#places, record.shard) === 0)
+      this.#held.set(record.entity, { version: record.offset, value: unknown });
+    else this.#held = new Map();
+    this.#move(cursor);
   }
 
   keep(): Kept {
@@ -211,7 +240,7 @@ export class Book {
     if (item.kind === "change") return this.#violated("a feed keeps its form", `${name}: a change`);
     const value = item.kind === "absolute" ? item.value : this.#patched(name, item);
     if (value === undefined) return;
-    if (!truth.isShown(item.entity, item.offset, value, { name: ask.view, viewer }))
+    if (value !== unknown && !truth.isShown(item.entity, item.offset, value, { name: ask.view, viewer }))
       this.#violated("feeds give durable states", `${name} at ${item.offset} is given as ${JSON.stringify(value)}`);
     const given = { version: item.offset, value };
     this.#held.set(name, given);
@@ -225,7 +254,7 @@ export class Book {
 
   #patched(name: string, item: Extract<FeedItem, { kind: "delta" }>): Plain | undefined {
     const held = this.#held.get(name);
-    if (held?.version === item.from) return applyPatch(held.value, item.patch);
+    if (held?.version === item.from) return held.value === unknown ? unknown : applyPatch(held.value, item.patch);
     this.#violated("a delta leads from what was given", `${name}: from ${item.from}, given was ${held?.version}`);
     return undefined;
   }

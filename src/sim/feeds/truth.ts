@@ -17,6 +17,7 @@ import type { World } from "../world.ts";
 export interface ToldChange {
   readonly shard: ShardId;
   readonly offset: Offset;
+  readonly index: number;
   readonly text: string;
 }
 
@@ -62,6 +63,7 @@ export class FeedTruth {
         told.push({
           shard,
           offset,
+          index,
           text: textOf([offset, index, time, formatRef(entity), event, version, payload, by]),
         });
       };
