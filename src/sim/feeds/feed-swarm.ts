@@ -127,7 +127,7 @@ export function drawAsk(prng: Prng, swarm: Pick<Swarm, "shardCount" | "wallets">
   if (view !== undefined) filter.types = [one];
   else if (prng.chance(0.3)) filter.types = some.length > 0 ? some : [one];
   else if (prng.chance(0.15)) [filter.types, filter.key] = [["wallet"], `w${prng.integer(swarm.wallets)}`];
-  else if (prng.chance(0.15)) filter.keyPrefix = prng.pick(["w", "c", "a", "till"]);
+  else if (prng.chance(3 / 20)) filter.keyPrefix = prng.pick(["w", "c", "a", "till"]);
   if (prng.chance(0.15)) filter.events = prng.pick([["credited", "added"], ["debited"], ["rang", "granted"], ["done"]]);
   const shards = Array.from({ length: swarm.shardCount }, (_, shard) => shard).filter(() => prng.chance(0.6));
   if (prng.chance(0.2) && shards.length > 0) filter.shards = shards;

@@ -130,7 +130,7 @@ export class SimSubscribers {
     if (config === null) return this.#create(name);
     if (!this.#world.faulty) {
       if (trouble?.kind === "failed") this.#order({ name, verb: "rewind", start: "beginning" });
-      else if (trouble?.batch != null) this.#order({ name, verb: "skip" });
+      else if ((trouble?.batch ?? null) !== null) this.#order({ name, verb: "skip" });
       else if (paused || trouble !== null) this.#order({ name, verb: "resume" });
       else if (trouble === null && record.aside.length > 0) this.#order({ name, verb: "drop" });
       return;
