@@ -3,6 +3,7 @@
  *
  * Invariant: as in `bugs.ts`, which lists these with the others.
  */
+import { subscribersFrom } from "../feeds/feed-swarm.ts";
 import { bug, edit, type PlantedBug } from "./planted-bug.ts";
 
 const feeds: readonly PlantedBug[] = [
@@ -98,7 +99,11 @@ const feeds: readonly PlantedBug[] = [
   bug(
     "batch-over-limit",
     "a batch of states has more items than were asked for",
-    edit("propagation/reader.ts", "due.size >= limits.itemsMax || bytes", "due.size > limits.itemsMax || bytes"),
+    edit(
+      "propagation/reader.ts",
+      "limits.itemsMax || due.size >= limits.itemsMax",
+      "limits.itemsMax || due.size > limits.itemsMax",
+    ),
   ),
   bug(
     "feed-cursor-runs-ahead",
@@ -178,4 +183,7 @@ const subscribers: readonly PlantedBug[] = [
   ),
 ];
 
-export const feedBugs: readonly PlantedBug[] = [...feeds, ...subscribers];
+export const feedBugs: readonly PlantedBug[] = [
+  ...feeds,
+  ...subscribers.map((planted) => ({ ...planted, from: subscribersFrom })),
+];
