@@ -13,6 +13,7 @@ import { isUuidV7 } from "../std/uuid.ts";
 import { decodePlain, type Encoding, type FrameData } from "./codec.ts";
 import { areFeedItems, followFault, isCredit } from "./feed-messages.ts";
 import { frameLimits, type GuardLimits, refuseFrame, refuseLarge, serverFrameLimits } from "./guard.ts";
+import { patchFromRows } from "./patch-rows.ts";
 import type { ClientMessage, ServerMessage } from "./protocol.ts";
 
 /** One message that cannot be carried out. */
@@ -196,7 +197,7 @@ export function parseServerFrame(
     if (!isFields(message)) refuseFrame("has a message that is not an object");
     const right = serverShape(message);
     if (right === false) refuseFrame("has a malformed message");
-    if (right) messages.push(message as unknown as ServerMessage);
+    if (right) messages.push(withOperations(message) as unknown as ServerMessage);
   }
   return messages;
 }
@@ -239,8 +240,16 @@ function serverShape(message: Fields): boolean | undefined {
   }
 }
 
+/** A patch in rows, as msgpack has it, is the same patch. */
+function withOperations(message: Fields): Fields {
+  const { patch } = message;
+  const rows = message["t"] === "delta" && Array.isArray(patch) ? patchFromRows(patch) : undefined;
+  return rows === undefined ? message : { ...message, patch: rows };
+}
+
 function isPatch(value: unknown): boolean {
   if (!Array.isArray(value)) return false;
+  if (patchFromRows(value) !== undefined) return true;
   for (const operation of value as readonly unknown[]) {
     if (!isFields(operation) || typeof operation["path"] !== "string") return false;
     const { op } = operation;

@@ -124,7 +124,7 @@ export type ServerMessage =
       readonly retryAfterMs?: number;
     }
   | { readonly t: "absolute"; readonly id: number; readonly version: Offset; readonly value: Plain }
-  /** Changes the view at version `from` into that at `version`; RFC 6902 operations. */
+  /** Changes the view at version `from` into that at `version`; RFC 6902 operations, in msgpack as rows (`patch-rows.ts`). */
   | {
       readonly t: "delta";
       readonly id: number;

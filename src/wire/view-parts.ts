@@ -2,9 +2,10 @@
  * The messages `absolute` and `delta` in two parts: the tail that all who follow a view have in common, and the head with the id
  * of one subscription.
  *
- * Invariant: head and tail together are what encoding the whole message gives.
+ * Invariant: head and tail together are what encoding the whole message gives; in msgpack with the patch in rows.
  */
 import { type Encoding, encodePlain, type FrameData } from "./codec.ts";
+import { patchToRows } from "./patch-rows.ts";
 import type { ServerMessage } from "./protocol.ts";
 
 type Of<Kind extends ServerMessage["t"]> = Extract<ServerMessage, { readonly t: Kind }>;
@@ -17,10 +18,11 @@ const mapOf = 0x80;
 export function encodeViewTail(body: ViewBody, encoding: "msgpack"): Uint8Array;
 export function encodeViewTail(body: ViewBody, encoding: "json"): string;
 export function encodeViewTail(body: ViewBody, encoding: Encoding): FrameData {
+  const patch = body.t === "delta" && (encoding === "json" ? body.patch : patchToRows(body.patch));
   const fields =
     body.t === "absolute"
       ? { version: body.version, value: body.value }
-      : { from: body.from, version: body.version, patch: body.patch };
+      : { from: body.from, version: body.version, patch };
   if (encoding === "json") return encodePlain(fields, "json").slice(1);
   // A copy: the tail is kept for long, and would keep the buffer that it shares with other messages.
   return new Uint8Array(encodePlain(fields, "msgpack").subarray(1));
