@@ -6,7 +6,7 @@
  * touches its own row alone.
  */
 import type pg from "pg";
-import { HoldfastError, isHoldfastError } from "../../model/errors.ts";
+import { assert, HoldfastError, isHoldfastError } from "../../model/errors.ts";
 import type {
   Assignment,
   Change,
@@ -125,14 +125,15 @@ class PostgresCoordination implements Coordination {
 
   async look(): Promise<Picture> {
     const [row] = await this.#run("look", []);
+    assert(row !== undefined, "a look gives one row, also of nothing");
     return {
-      version: Number(row?.["version"]),
-      members: row?.["members"] as readonly Member[],
-      leases: (row?.["leases"] as readonly (Omit<Lease, "node"> & { node: string | null })[]).map((lease) => ({
+      version: Number(row["version"]),
+      members: row["members"] as readonly Member[],
+      leases: (row["leases"] as readonly (Omit<Lease, "node"> & { node: string | null })[]).map((lease) => ({
         ...lease,
         node: lease.node ?? undefined,
       })),
-      assignments: row?.["assignments"] as readonly Assignment[],
+      assignments: row["assignments"] as readonly Assignment[],
     };
   }
 
