@@ -11,10 +11,10 @@ import type { Coordination, Picture } from "./coordination.ts";
 export interface CoordinationUnderTest {
   readonly coordination: Coordination;
   /** Another client of the same store, as another node has. Disposed of with this one. */
-  client(): Promise<Coordination>;
+  readonly client: () => Promise<Coordination>;
   /** Lets so much time pass by the store's clock, or a little more. */
-  pass(ms: number): Promise<void>;
-  dispose(): Promise<void>;
+  readonly pass: (ms: number) => Promise<void>;
+  readonly dispose: () => Promise<void>;
 }
 
 export interface CoordinationSuiteOptions {
