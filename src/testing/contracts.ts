@@ -6,6 +6,8 @@
  */
 export type { ClockUnderTest } from "../ports/clock.contract.ts";
 export { testClock } from "../ports/clock.contract.ts";
+export type { CoordinationSuiteOptions, CoordinationUnderTest } from "../ports/coordination.contract.ts";
+export { testCoordination } from "../ports/coordination.contract.ts";
 export type { KeyStoreUnderTest } from "../ports/key-store.contract.ts";
 export { testKeyStore } from "../ports/key-store.contract.ts";
 export type { LogUnderTest } from "../ports/log.contract.kit.ts";

