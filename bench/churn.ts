@@ -46,7 +46,8 @@ const population = 4_000;
 /** The shard that is silent after the first half hour. */
 const silentShard = shardCount - 1;
 const silentAfterMs = 30 * 60_000;
-const limits = { residentEntitiesMax: 500, checkpointMs: 60_000 };
+// The log waits for the archive no longer than a checkpoint or two.
+const limits = { residentEntitiesMax: 500, checkpointMs: 60_000, archiveRecordsMin: 256 };
 
 const player = defineEntity("player", {
   state: () => ({ score: 0, woken: 0, got: 0, note: "" }),
@@ -122,7 +123,7 @@ const faults = new Map<string, number>();
 // a start waits for real files, so virtual time must go on by itself meanwhile
 let started = false;
 const starting = (async () => {
-  const log = await openSegmentLog({ directory: places.log, shardCount, segmentBytes: 1024 * 1024 });
+  const log = await openSegmentLog({ directory: places.log, shardCount, segmentBytes: 256 * 1024 });
   const node = await startNode({
     entities: [player],
     log,
