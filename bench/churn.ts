@@ -46,7 +46,8 @@ const population = 4_000;
 /** The shard that is silent after the first half hour. */
 const silentShard = shardCount - 1;
 const silentAfterMs = 30 * 60_000;
-const limits = { residentEntitiesMax: 500, checkpointMs: 60_000 };
+// The log waits for the archive no longer than a checkpoint or two.
+const limits = { residentEntitiesMax: 500, checkpointMs: 60_000, archiveRecordsMin: 256 };
 
 const player = defineEntity("player", {
   state: () => ({ score: 0, woken: 0, got: 0, note: "" }),
@@ -108,7 +109,12 @@ function anonymousBytes(): number | undefined {
 
 using temporary = temporaryDirectory();
 const root = values.directory ?? temporary.path;
-const places = { log: join(root, "log"), state: join(root, "state"), snapshots: join(root, "snapshots") };
+const places = {
+  log: join(root, "log"),
+  state: join(root, "state"),
+  snapshots: join(root, "snapshots"),
+  archive: join(root, "archive"),
+};
 for (const place of Object.values(places)) mkdirSync(place, { recursive: true });
 
 const timeline = new Timeline();
@@ -117,12 +123,15 @@ const faults = new Map<string, number>();
 // a start waits for real files, so virtual time must go on by itself meanwhile
 let started = false;
 const starting = (async () => {
-  const log = await openSegmentLog({ directory: places.log, shardCount, segmentBytes: 1024 * 1024 });
+  const log = await openSegmentLog({ directory: places.log, shardCount, segmentBytes: 256 * 1024 });
   const node = await startNode({
     entities: [player],
     log,
     state: await openLmdbStateStore({ directory: places.state }),
     snapshots: await openFileSnapshots({ disk: openDirectory(places.snapshots), clock, random: systemRandom }),
+    // As a service has it, in a place of its own. What is kept for ever grows for ever; an hour of it does not.
+    archive: await openFileSnapshots({ disk: openDirectory(places.archive), clock, random: systemRandom }),
+    retention: { archive: { keepMs: 3_600_000 } },
     clock,
     random: systemRandom,
     shardCount,
@@ -200,15 +209,16 @@ async function sample(): Promise<void> {
     log: bytesBelow(places.log),
     state: bytesBelow(places.state),
     snapshots: bytesBelow(places.snapshots),
+    archive: bytesBelow(places.archive),
     hot: health.hot,
     stored: health.stored,
   });
   const last = samples.at(-1) as Sample;
   const mb = (bytes: number) => (bytes / 1_048_576).toFixed(1);
-  const { own, heap, log, state, snapshots, hot, stored } = last;
+  const { own, heap, log, state, snapshots, archive, hot, stored } = last;
   const row = [
     last.hour.toFixed(1),
-    ...[rss, own, heap, external, log, state, snapshots].map(mb),
+    ...[rss, own, heap, external, log, state, snapshots, archive].map(mb),
     hot,
     stored,
     answered,
@@ -217,8 +227,8 @@ async function sample(): Promise<void> {
 }
 
 const startedMs = systemClock.monotonic();
-console.log("| hour | RSS | own | heap | external | log | state | snapshots | hot | stored | commands |");
-console.log("|---|---|---|---|---|---|---|---|---|---|---|");
+console.log("| hour | RSS | own | heap | external | log | state | snapshots | archive | hot | stored | commands |");
+console.log("|---|---|---|---|---|---|---|---|---|---|---|---|");
 for (let minute = 0; minute < hours * 60; minute += everyMinutes) {
   const untilMs = (minute + everyMinutes) * 60_000;
   while (timeline.nowMs < untilMs) await step();
@@ -236,7 +246,7 @@ console.log(
   `\nMB; ${hours} simulated hours in ${(tookMs / 60_000).toFixed(1)} min, ${answered} commands answered, ${refused} refused.`,
 );
 for (const [where, count] of faults) console.log(`told ${count} times: ${where}`);
-for (const name of ["rss", "own", "heap", "external", "log", "state", "snapshots"] as const)
+for (const name of ["rss", "own", "heap", "external", "log", "state", "snapshots", "archive"] as const)
   console.log(`slope of ${name} in the second half: ${(slopePerHour(samples, name) / 1_048_576).toFixed(3)} MB/h`);
 const problems = judge(samples);
 for (const problem of problems) console.error(problem);

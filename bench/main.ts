@@ -1,14 +1,17 @@
 /**
  * `npm run bench`: the figures of the README. Every ratio compares measurements of the same run, taken in turns, because
- * these machines are noisy. `--quick` shortens it, `--only door|process|recovery|state|quarantine|feeds|postgres` runs a part,
- * `--report <file>` writes the tables there too.
+ * these machines are noisy. `--quick` shortens it, `--only door|process|recovery|state|quarantine|feeds|feeds-http|fanout|deltas|
+ * postgres` runs a part, `--report <file>` writes the tables there too.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { measureDeltas } from "./deltas.ts";
+import { measureFanout } from "./fanout.ts";
 import { measureFeeds } from "./feeds.ts";
+import { measureFeedsHttp } from "./feeds-http.ts";
 import { measurePostgres } from "./postgres.ts";
 import { endProcess, firstMessage, startProcess } from "./process.ts";
 import { measureQuarantine } from "./quarantine.ts";
@@ -263,7 +266,6 @@ function describeMachine(): void {
   print();
 }
 
-const feeds = () => measureFeeds(print, options.quick === true);
 const postgres = () => measurePostgres(print, options.quick === true);
 const parts = {
   door: commandsThroughTheDoor,
@@ -271,7 +273,10 @@ const parts = {
   recovery,
   state: stateStore,
   quarantine,
-  feeds,
+  feeds: () => measureFeeds(print, options.quick === true),
+  "feeds-http": () => measureFeedsHttp(print, options.quick === true),
+  fanout: () => measureFanout(print, options.quick === true),
+  deltas: () => measureDeltas(print, options.quick === true),
   postgres,
 };
 describeMachine();

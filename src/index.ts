@@ -52,6 +52,15 @@ export type {
 export { type EntityRef, shardOf } from "./model/ids.ts";
 export { type Limits, limitsDefault } from "./model/limits.ts";
 export type { Captured, OperatorCall, OperatorVerb, ParkedEntry, ParkWhy } from "./model/marks.ts";
+export {
+  type ChangeOf,
+  defineProjection,
+  type ProjectionDefinition,
+  type ProjectionOptions,
+  type ProjectionVerb,
+  type TypedProjection,
+} from "./model/projection.ts";
+export type { ProjectionStatus } from "./model/projection-status.ts";
 export type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "./model/records.ts";
 export type { Retention } from "./model/retention.ts";
 export { isSealed, type Opened, personal, type Sealed } from "./model/sealed.ts";
@@ -80,6 +89,7 @@ export { type EmbeddedOptions, type EmbeddedService, embedded } from "./presets/
 export { type History, openHistory } from "./presets/history.ts";
 export type { Feed, Feeds } from "./propagation/feed.ts";
 export { type OpenFeeds, openFeeds } from "./propagation/feeds.ts";
+export type { ProjectedDocument, ProjectedList, Projections } from "./propagation/projections.ts";
 export type { SinkMaker } from "./propagation/subscriber-run.ts";
 export {
   type SubscriberOrder,

@@ -3,6 +3,7 @@
  *
  * Invariant: names end in their unit; what only grows ends in `_total`. A label's values are few and known to the code.
  */
+import type { ProjectionStatus } from "../model/projection-status.ts";
 import type { Figures, Phase } from "../runtime/service.ts";
 
 export interface MetricRow {
@@ -161,4 +162,46 @@ const kept: readonly MetricRow[] = [
   },
 ];
 
-export const metricRows: readonly MetricRow[] = [...work, ...lifecycle, ...memory, ...kept];
+const ofEach = (at: Figures, value: (status: ProjectionStatus) => number) =>
+  at.projections && Object.fromEntries(at.projections.map((status) => [status.name, value(status)]));
+
+/** The label is a projection's name: the author's, of which there are few. */
+const projections: readonly MetricRow[] = [
+  {
+    kind: "gauge",
+    name: "holdfast_projection_lag_records",
+    help: "Records that are durable and that the projection has not looked at.",
+    label: "projection",
+    of: (at) => ofEach(at, ({ lag }) => lag?.records ?? 0),
+  },
+  {
+    kind: "gauge",
+    name: "holdfast_projection_lag_seconds",
+    help: "Age of the oldest of those records.",
+    label: "projection",
+    of: (at) => ofEach(at, ({ lag }) => lag?.seconds ?? 0),
+  },
+  {
+    kind: "gauge",
+    name: "holdfast_projection_current",
+    help: "1 while readers get what this code folded; 0 while it is built, and where it failed.",
+    label: "projection",
+    of: (at) => ofEach(at, ({ phase, served, version }) => Number(phase === "serving" && served === version)),
+  },
+  {
+    kind: "gauge",
+    name: "holdfast_projection_documents",
+    help: "Documents of the projection.",
+    label: "projection",
+    of: (at) => ofEach(at, ({ documents }) => documents),
+  },
+  {
+    kind: "gauge",
+    name: "holdfast_projection_bytes",
+    help: "Bytes of its documents.",
+    label: "projection",
+    of: (at) => ofEach(at, ({ bytes }) => bytes),
+  },
+];
+
+export const metricRows: readonly MetricRow[] = [...work, ...lifecycle, ...memory, ...kept, ...projections];

@@ -54,9 +54,11 @@ export class Metrics {
     if (kind === "gauge") {
       const gauge = new Gauge({ name, help, labelNames, registers, collect: () => set(read()) });
       const set = (value: ReturnType<typeof read>): void => {
-        if (value === undefined) gauge.remove();
-        else if (typeof value === "number") gauge.set(value);
-        else for (const [key, each] of Object.entries(value)) gauge.set({ [label as string]: key }, each);
+        // What is not there is not shown; a label that is gone is not shown any more.
+        if (label !== undefined) gauge.reset();
+        else if (value === undefined) gauge.remove();
+        if (typeof value === "number") gauge.set(value);
+        else for (const [key, each] of Object.entries(value ?? {})) gauge.set({ [label as string]: key }, each);
       };
       return;
     }

@@ -40,9 +40,12 @@ const tokenCharsMin = 16;
 /** A monitoring system or two, and a person. */
 const connectionsMax = 32;
 
+/** What the port shows. */
+export type AdminSource = Pick<HoldfastNode, "limits" | "health" | "figures" | "onCommit">;
+
 /** @throws `invalid-configuration` the port is taken, or anybody could read it */
 export async function startAdmin(
-  node: HoldfastNode,
+  node: AdminSource,
   options: AdminOptions,
   subscribers?: Pick<Subscribers, "list">,
 ): Promise<AdminPort> {
@@ -64,7 +67,7 @@ export async function startAdmin(
 }
 
 interface AdminParts {
-  readonly node: HoldfastNode;
+  readonly node: AdminSource;
   readonly subscribers: Pick<Subscribers, "list"> | undefined;
   readonly server: Server;
   readonly port: number;

@@ -1,6 +1,7 @@
 /** `holdfast status --url …`: how a running node is. Exit code 1 unless it serves. */
 import type { Command } from "commander";
 import { statusPath } from "../gateway/http-operator.ts";
+import type { ProjectionStatus } from "../model/projection-status.ts";
 import type { Behind, Figures } from "../runtime/service.ts";
 import { duration, grouped, progressLine } from "../std/progress.ts";
 import { print, printJson, safe } from "./print.ts";
@@ -47,6 +48,7 @@ export function statusLines(figures: Figures): string[] {
     ["quarantine", `${grouped(figures.quarantined)} parked${heldBack(figures)}`],
     ["calls", `${grouped(figures.calls)} not settled, ${grouped(figures.callsParked)} parked`],
   );
+  for (const each of figures.projections ?? []) rows.push(["projection", projection(each)]);
   if (figures.overBudget > 0) rows.push(["over budget", `${grouped(figures.overBudget)} decides`]);
   return rows.map(([name, text]) => `${name.padEnd(12)}${text}`);
 }
@@ -59,6 +61,13 @@ function answers({ replies }: Figures): string {
 function behind({ lagRecords, ageMs }: Behind): string {
   if (lagRecords === 0) return "up to date";
   return `${grouped(lagRecords)} records behind, ${duration(ageMs)} old (the worst shard)`;
+}
+
+function projection({ name, phase, served, version, documents, lag, error }: ProjectionStatus): string {
+  const behind = lag === undefined ? "" : `, ${grouped(lag.records)} records behind`;
+  const old = served === undefined ? ", nothing served yet" : served === version ? "" : ", an older version is served";
+  const why = error === undefined ? "" : `: ${safe(error.code)} ${safe(error.detail)}`;
+  return `${safe(name)} ${safe(phase)}, ${grouped(documents)} documents${behind}${old}${why}`;
 }
 
 function heldBack({ checkpoint: { withheld } }: Figures): string {

@@ -5,6 +5,7 @@
  * nothing is given to a socket before the server's welcome.
  */
 import { HoldfastError } from "../model/errors.ts";
+import type { FeedForm } from "../model/feeds.ts";
 import { limitsDefault } from "../model/limits.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import { copyPlain, type Plain, PlainError } from "../std/plain.ts";
@@ -13,6 +14,8 @@ import type { Encoding } from "../wire/codec.ts";
 import type { Request } from "./call.ts";
 import { Calls } from "./calls.ts";
 import { type Answer, Connection, type Welcome } from "./connection.ts";
+import type { BatchOf, FollowAsk, FollowOptions, ItemOf, TypedAsk } from "./feed-types.ts";
+import { ClientFeeds } from "./feeds.ts";
 import { FramePacker } from "./frames.ts";
 import { clientLimits } from "./limits.ts";
 import {
@@ -79,6 +82,7 @@ class ConnectedClient implements Client<Untyped> {
   readonly #connection: Connection;
   readonly #calls: Calls;
   readonly #subscriptions: Subscriptions;
+  readonly #feeds: ClientFeeds;
   readonly #listeners = new Set<(change: StateChange) => void>();
   readonly #stopListening: () => void;
   #principal: Welcome["principal"] | undefined;
@@ -107,6 +111,7 @@ class ConnectedClient implements Client<Untyped> {
       askTime: () => this.#connection.ping(),
     });
     this.#subscriptions = new Subscriptions({ ...shared, uncaught: reportUncaught });
+    this.#feeds = new ClientFeeds(shared);
     this.#connection = new Connection(
       { url, token, encoding, transport, clock, random, serverClock },
       {
@@ -151,6 +156,14 @@ class ConnectedClient implements Client<Untyped> {
         updatesOf((listener, rest) => subscriptions.watch({ type, key, view }, listener, rest), options?.signal),
     };
     return entity as EntityClient<Untyped[Type]>;
+  }
+
+  feed<Type extends string, const Form extends FeedForm, const View = undefined>(
+    ask: TypedAsk<Type, Form, View>,
+    options: FollowOptions = {},
+  ): AsyncIterableIterator<BatchOf<ItemOf<Untyped, Type, Form, View>>> {
+    // What it brings is what was asked for, which only the compiler cares about.
+    return this.#feeds.follow(ask as FollowAsk, options) as never;
   }
 
   async #call(name: Omit<Request, "input" | "inputBytes" | "ifVersion">, input: unknown, options: ExecuteOptions) {
@@ -221,6 +234,7 @@ class ConnectedClient implements Client<Untyped> {
       this.#cancelPoll?.();
       this.#calls.close(change.error);
       this.#subscriptions.close(change.error);
+      this.#feeds.close(change.error);
     }
     for (const listener of [...this.#listeners]) {
       try {
@@ -236,11 +250,12 @@ class ConnectedClient implements Client<Untyped> {
     this.#principal = welcome.principal;
     this.#packer = new FramePacker(this.#encoding, limits, (frame) => this.#connection.send(frame));
     this.#subscriptions.opened(welcome.run);
+    this.#feeds.opened();
     this.#calls.opened(limits.inflightPerConnectionMax);
   }
 
   #received(answer: Answer): void {
-    if (!this.#calls.answered(answer)) this.#subscriptions.received(answer);
+    if (!this.#calls.answered(answer) && !this.#subscriptions.received(answer)) this.#feeds.received(answer);
   }
 
   #down(): void {
@@ -249,6 +264,7 @@ class ConnectedClient implements Client<Untyped> {
     this.#cancelPoll = undefined;
     this.#calls.down();
     this.#subscriptions.down();
+    this.#feeds.down();
   }
 
   /** There is something to send: at the end of the turn, with whatever else comes in it. */
@@ -267,13 +283,15 @@ class ConnectedClient implements Client<Untyped> {
   #flush(): void {
     const packer = this.#packer;
     if (packer === undefined || this.#cancelPoll !== undefined) return;
-    for (const part of [this.#subscriptions, this.#calls]) {
+    for (const part of [this.#subscriptions, this.#feeds, this.#calls]) {
       const messages = part.take();
       for (;;) {
         if (this.#connection.bufferedBytes > clientLimits.bufferedBytesMax) return this.#poll();
         const { done, value: message } = messages.next();
         if (done) break;
-        if (!packer.add(message) && "id" in message) this.#calls.tooLarge(message.id);
+        if (packer.add(message) || !("id" in message)) continue;
+        this.#calls.tooLarge(message.id);
+        this.#feeds.tooLarge(message.id);
       }
     }
     packer.flush();

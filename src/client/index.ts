@@ -15,8 +15,11 @@ import { openClient } from "./client.ts";
 import type { Client, ConnectOptions, EntityMap, RejectionInfo, Untyped } from "./types.ts";
 
 export type { ErrorCode, Recovery } from "../model/errors.ts";
-export type { PatchOperation } from "../std/patch.ts";
+export type { FeedForm, FeedItem, FeedLag } from "../model/feeds.ts";
+/** For who reads server-sent events: the value that a delta makes of the one before. */
+export { applyPatch, type PatchOperation } from "../std/patch.ts";
 export type { Plain } from "../std/plain.ts";
+export type { AbsoluteOf, BatchOf, ChangeOf, DeltaOf, FollowAsk, FollowOptions } from "./feed-types.ts";
 export type {
   Client,
   ConnectionState,

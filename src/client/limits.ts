@@ -23,6 +23,9 @@ export const clientLimits = {
   /** Messages that may wait for their turn; over that they are handed over at once. */
   inboxMax: 1024,
 
+  /** Items of one feed that wait to be read or are allowed to come, if its reader says nothing else: 2 MB of small ones. */
+  feedItemsAhead: 4_096,
+
   /** Share of the calls that may be asked again because the server refused them for now (see `RetryBudget`). */
   retryShare: 0.1,
   /** Retries per second that are granted to a client with few calls. */

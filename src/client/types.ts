@@ -6,10 +6,12 @@
  */
 import type { AnyEntity } from "../model/entity.ts";
 import type { HoldfastError } from "../model/errors.ts";
+import type { FeedForm } from "../model/feeds.ts";
 import type { Offset } from "../model/ids.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { PatchOperation } from "../std/patch.ts";
 import type { Plain } from "../std/plain.ts";
+import type { BatchOf, FollowOptions, ItemOf, TypedAsk } from "./feed-types.ts";
 
 /** Entity types by name: `{ wallet: typeof wallet; table: typeof table }`. Each stands under its own name. */
 export type EntityMap<Entities> = { readonly [Name in keyof Entities]: AnyEntity & { readonly name: Name } };
@@ -21,6 +23,8 @@ export interface Untyped {
       readonly commands: { readonly [name: string]: { readonly input: unknown; readonly reply: unknown } };
       readonly queries: { readonly [name: string]: { readonly input: unknown; readonly reply: unknown } };
       readonly views: { readonly [name: string]: unknown };
+      readonly state: unknown;
+      readonly events: { readonly [name: string]: unknown };
     };
   };
 }
@@ -152,6 +156,15 @@ export interface Client<Entities> extends AsyncDisposable {
   /** Who the server takes us for; undefined before the first greeting. */
   readonly principal: { readonly kind: string; readonly id: string } | undefined;
   entity<Type extends keyof Entities & string>(type: Type, key: string): EntityClient<Entities[Type]>;
+  /**
+   * Follows what happens in the service, batch by batch, in the order of each shard, across reconnections: nothing is missed and
+   * nothing comes twice. Who reads slowly slows down nobody: the server sends as much as is read.
+   * @throws (in the iteration) `forbidden`, `cursor-lost`, `invalid-cursor`, `unknown-type`, …, or what closed the client
+   */
+  feed<Type extends keyof Entities & string, const Form extends FeedForm, const View = undefined>(
+    ask: TypedAsk<Type, Form, View>,
+    options?: FollowOptions,
+  ): AsyncIterableIterator<BatchOf<ItemOf<Entities, Type, Form, View>>>;
   /** Calls back on every change of `state`. Returns a function that stops it. */
   onState(listener: (change: StateChange) => void): () => void;
   /** Resolves when the connection is open. @throws the error that closed it for good, or `aborted` */

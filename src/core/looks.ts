@@ -2,8 +2,8 @@
  * Looks: a read of an entity's whole state, or of a view, for a feed. Answered like a query, when everything it rests on is
  * durable.
  *
- * Invariant: a look changes nothing, and its answer's version is not below any record of the entity that is durable by then.
- * Sealed values stay sealed.
+ * Invariant: a look changes nothing, and its answer's version is not below `least`, which whoever asks has read in the log: an owner
+ * that has not heard of its successor yet has nothing to show. Sealed values stay sealed.
  */
 import { formatRef } from "../model/ids.ts";
 import type { CallResult, LookCall } from "../model/records.ts";
@@ -11,8 +11,10 @@ import { copyPlain, type Plain } from "../std/plain.ts";
 import type { Effect, Input } from "./effects.ts";
 import { holdUntilDurable } from "./gate.ts";
 import { failure, type Owner, slotOrFresh } from "./owner-state.ts";
-import { unreadable } from "./quarantine.ts";
+import { quarantined, unreadable } from "./quarantine.ts";
 import type { Slot } from "./slot.ts";
+
+const behind = failure("unavailable", "Another owner has taken the shard over; ask again.");
 
 export function takeLook(owner: Owner, { call, caller }: Extract<Input, { kind: "look" }>, effects: Effect[]): void {
   const reply = (at: number, result: CallResult) =>
@@ -23,7 +25,10 @@ export function takeLook(owner: Owner, { call, caller }: Extract<Input, { kind: 
   if (definition === undefined) return reply(0, failure("unknown-type", `No entity type "${call.entity.type}".`));
   const slot = slotOrFresh(owner, call.entity, definition);
   const hidden = unreadable(slot);
-  if (hidden !== undefined) return reply(0, hidden);
+  // Not before it is durable that the entity is parked: then it comes again, when somebody has dealt with it.
+  if (hidden !== undefined) return reply(slot.touched, hidden);
+  if (slot.version < call.least)
+    return slot.parked === undefined ? reply(0, behind) : reply(slot.touched, quarantined(slot));
   try {
     const value = valueOf(owner, slot, call);
     if (value === undefined) return reply(0, failure("unknown-view", `${definition.name} has no view "${call.view}".`));

@@ -16,7 +16,7 @@ import { type Owner, slotOrFresh } from "./owner-state.ts";
 import { unreadable } from "./quarantine.ts";
 import type { Slot } from "./slot.ts";
 import { mayDo } from "./user-code.ts";
-import { addWatcher, unwatch, type Watcher } from "./watchers.ts";
+import { addWatcher, asShown, type Shown, shownOf, unwatch, type Watched, type Watcher } from "./watchers.ts";
 
 export function takeWatch(owner: Owner, call: WatchCall, token: WatcherToken, effects: Effect[]): void {
   const definition = owner.definitions.get(call.entity.type);
@@ -39,8 +39,9 @@ export function takeWatch(owner: Owner, call: WatchCall, token: WatcherToken, ef
   };
   const slot = slotOrFresh(owner, call.entity, definition);
   watcher.told = slot.version;
-  const news = newsFor(owner, watcher, slot, undefined, effects);
-  if (news.ok) addWatcher(owner.views, watcher);
+  const shown = shownOf(owner.views, watcher.entity, slot);
+  const news = newsFor(owner, watcher, slot, shown, effects);
+  if (news.ok) addWatcher(owner.views, watcher, shown);
   holdUntilDurable(
     owner.gate,
     news.ok ? slot.touched : 0,
@@ -55,8 +56,8 @@ export function publishViews(owner: Owner, effects: Effect[]): void {
   const { views } = owner;
   if (views.byEntity.size > 0) {
     for (const slot of views.dirty) {
-      const watchers = views.byEntity.get(formatRef(slot.ref));
-      if (watchers !== undefined) publishSlot(owner, slot, watchers, effects);
+      const watched = views.byEntity.get(formatRef(slot.ref));
+      if (watched !== undefined) publishSlot(owner, slot, watched, effects);
     }
   }
   views.dirty.clear();
@@ -64,19 +65,20 @@ export function publishViews(owner: Owner, effects: Effect[]): void {
 
 /** A state is whole again: those who watched are told. */
 export function publishNow(owner: Owner, slot: Slot, effects: Effect[]): void {
-  const watchers = owner.views.byEntity.get(formatRef(slot.ref));
-  if (watchers !== undefined) publishSlot(owner, slot, watchers, effects);
+  const watched = owner.views.byEntity.get(formatRef(slot.ref));
+  if (watched !== undefined) publishSlot(owner, slot, watched, effects);
 }
 
-function publishSlot(owner: Owner, slot: Slot, watchers: ReadonlySet<Watcher>, effects: Effect[]): void {
+function publishSlot(owner: Owner, slot: Slot, watched: Watched, effects: Effect[]): void {
   // half a state is shown to nobody; they hear of the versions in between when it is whole again
   if (slot.parked?.good === false) return;
-  const shared = new Map<string, Plain>();
-  for (const watcher of [...watchers]) {
+  const shown = shownOf(owner.views, formatRef(slot.ref), slot);
+  watched.shown = shown;
+  for (const watcher of [...watched.watchers]) {
     // one that began after the change, before this cut, saw it already
     if (watcher.told === slot.version) continue;
     watcher.told = slot.version;
-    const news = newsFor(owner, watcher, slot, shared, effects);
+    const news = newsFor(owner, watcher, slot, shown, effects);
     if (!news.ok) unwatch(owner.views, watcher.token);
     holdUntilDurable(
       owner.gate,
@@ -88,20 +90,14 @@ function publishSlot(owner: Owner, slot: Slot, watchers: ReadonlySet<Watcher>, e
   }
 }
 
-/** @param shared values of views that are the same for everybody, computed once per cut */
-function newsFor(
-  owner: Owner,
-  watcher: Watcher,
-  slot: Slot,
-  shared: Map<string, Plain> | undefined,
-  effects: Effect[],
-): WatchNews {
+/** @param shown what the same state shows others: a view that is the same for everybody is computed once */
+function newsFor(owner: Owner, watcher: Watcher, slot: Slot, shown: Shown, effects: Effect[]): WatchNews {
   if (!mayDo(watcher.definition, watcher.principal, { kind: "view", name: watcher.name }, slot.ref.key)) {
     return { ok: false, code: "forbidden", detail: "This principal may not do this here." };
   }
   const hidden = unreadable(slot);
   if (hidden !== undefined) return { ok: false, code: hidden.code, detail: hidden.detail };
-  const known = watcher.view.shared ? shared?.get(watcher.name) : undefined;
+  const known = watcher.view.shared ? shown.values.get(watcher.name)?.[0] : undefined;
   if (known !== undefined) return { ok: true, version: slot.version, value: known };
   try {
     const { depthMax, viewBytesMax } = owner.limits;
@@ -111,8 +107,7 @@ function newsFor(
       bytesMax: viewBytesMax,
       sealed: watcher.definition.personal,
     });
-    if (watcher.view.shared) shared?.set(watcher.name, value);
-    return { ok: true, version: slot.version, value };
+    return { ok: true, version: slot.version, value: asShown(shown, watcher.name, value) };
   } catch (error) {
     effects.push({ kind: "fault", where: `view "${watcher.name}" on ${formatRef(slot.ref)}`, error });
     return {

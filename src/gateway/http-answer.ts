@@ -8,6 +8,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { catalogue, HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { CallFailure, CallResult } from "../model/records.ts";
+import type { Plain } from "../std/plain.ts";
 import { early } from "./answers.ts";
 import type { GatewayContext } from "./options.ts";
 import { retryAfterMs } from "./retry.ts";
@@ -80,7 +81,9 @@ export function sendThrown(context: GatewayContext, response: ServerResponse, er
     context.report({ where: "http", code: "internal", thrown: error instanceof Error ? error.name : typeof error });
     return sendProblem(response, { ok: false, code: "internal", detail: "Something went wrong here." });
   }
-  sendProblem(response, { ok: false, code: error.code, detail: error.message });
+  // Which shard, and where it begins: for the program that has to go on from there.
+  const details = error.code === "cursor-lost" ? { details: error.details as Plain } : undefined;
+  sendProblem(response, { ok: false, code: error.code, detail: error.message, ...details });
 }
 
 /** A refusal as a whole HTTP answer, for sockets that have no response object. */

@@ -59,7 +59,7 @@ export async function serveOperator(
   if (principal.kind !== "operator") refuse("forbidden", "Only an operator may do this.");
   if (search !== "") refuse("invalid-frame", "This takes no parameters.");
   const { service } = context;
-  if (route.kind === "status") return sendJson(response, 200, await service.figures());
+  if (route.kind === "status") return sendJson(response, 200, await context.figures());
   if (route.kind === "list") return sendJson(response, 200, { parked: service.quarantined(principal) });
   if (context.draining) refuse("unavailable", "This node is stopping; ask again.");
   const { type, key, verb } = route;

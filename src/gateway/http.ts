@@ -5,11 +5,14 @@
  * that nobody serves costs nothing.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { asyncApiPath } from "./asyncapi.ts";
 import { refuse, sendJson, sendThrown, setCommonHeaders } from "./http-answer.ts";
 import { matchCallsRoute, serveCalls } from "./http-calls.ts";
 import { entityMethods, matchEntityRoute, serveEntity } from "./http-entities.ts";
 import { erasureMethods, matchErasureRoute, serveErasure } from "./http-erasure.ts";
+import { type FeedDoor, feedMethods, matchFeedRoute } from "./http-feeds.ts";
 import { matchOperatorRoute, operatorMethods, serveOperator } from "./http-operator.ts";
+import { matchProjectionRoute, serveProjection } from "./http-projections.ts";
 import { matchPullRoute, pullMethods, servePull } from "./http-pull.ts";
 import { matchSubscribersRoute, serveSubscribers, subscribersMethods } from "./http-subscribers.ts";
 import type { GatewayContext } from "./options.ts";
@@ -21,9 +24,13 @@ export interface HttpParts {
   readonly context: GatewayContext;
   readonly origins: Origins;
   readonly streams: EventStreams;
+  /** Absent where there are none. */
+  readonly feeds: FeedDoor | undefined;
   readonly files: StaticFiles | undefined;
   /** The OpenAPI document. */
   readonly api: unknown;
+  /** The AsyncAPI document, where there are feeds. */
+  readonly feedsApi: unknown;
 }
 
 export const socketPath = "/v1/socket";
@@ -91,6 +98,16 @@ async function route(parts: HttpParts, exchange: Exchange, origin: string | unde
     if (!takes(exchange, erasureMethods, origin)) return;
     return serveErasure(parts.context, erasure, exchange);
   }
+  const form = parts.feeds === undefined ? undefined : matchFeedRoute(path);
+  if (form !== undefined) {
+    if (!takes(exchange, feedMethods, origin)) return;
+    return parts.feeds?.serve(form, exchange);
+  }
+  const projection = matchProjectionRoute(path);
+  if (projection !== undefined) {
+    if (!takes(exchange, reading, origin)) return;
+    return serveProjection(parts.context, parts.streams, projection, exchange);
+  }
   if (path === "/livez")
     return takes(exchange, reading, origin)
       ? sendJson(response, 200, { phase: parts.context.service.health().phase })
@@ -98,6 +115,8 @@ async function route(parts: HttpParts, exchange: Exchange, origin: string | unde
   if (path === "/readyz") return takes(exchange, reading, origin) ? sendReadiness(parts.context, response) : undefined;
   if (path === "/openapi.json")
     return takes(exchange, reading, origin) ? sendJson(response, 200, parts.api) : undefined;
+  if (path === asyncApiPath && parts.feedsApi !== undefined)
+    return takes(exchange, reading, origin) ? sendJson(response, 200, parts.feedsApi) : undefined;
   if (path === socketPath) refuse("not-found", "This path is for WebSockets.");
   if (parts.files === undefined || path.startsWith("/v1/")) refuse("not-found", "There is nothing at this path.");
   if (!takes(exchange, reading, origin)) return;

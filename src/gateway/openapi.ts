@@ -5,15 +5,20 @@
  * the definitions where their library can say them as JSON Schema (the `jsonSchema` of Standard JSON Schema); where it
  * cannot, any JSON is described, never a guess.
  */
-import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/spec";
+import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { EntityDefinition } from "../model/entity.ts";
 import { catalogue, type ErrorCode } from "../model/errors.ts";
 import { isOwnType } from "../model/ids.ts";
 import { type OperatorVerb, operatorVerbs } from "../model/marks.ts";
+import type { ProjectionDefinition } from "../model/projection.ts";
 import { problemType } from "./http-answer.ts";
 import { erasurePath } from "./http-erasure.ts";
 import { operatorPath, statusPath } from "./http-operator.ts";
+import { jsonSchemaOf } from "./json-schema.ts";
 import { callsPaths, callsSchema, ofCallVerbs } from "./openapi-calls.ts";
+import { feedPaths, feedSchemas, ofFeeds } from "./openapi-feeds.ts";
+import { healthPaths } from "./openapi-health.ts";
+import { ofProjections, projectionPaths } from "./openapi-projections.ts";
 import { ofSubscribers, subscriberSchemas, subscribersPaths } from "./openapi-subscribers.ts";
 
 type Json = Record<string, unknown>;
@@ -66,12 +71,23 @@ const ofOperators: readonly ErrorCode[] = [
 export interface ApiTitle {
   readonly title: string;
   readonly version: string;
+  /** Whether the service has feeds. */
+  readonly feeds?: boolean;
+  readonly projections?: readonly ProjectionDefinition[];
 }
 
 /** The document. Same definitions, same document. */
-export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, { title, version }: ApiTitle): Json {
+export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, about: ApiTitle): Json {
+  const { title, version, feeds = false, projections = [] } = about;
   const parts = { keyParameter, common, problems, success };
-  const paths: Json = { ...healthPaths(), ...operatorPaths(), ...callsPaths(parts), ...subscribersPaths(parts) };
+  const paths: Json = {
+    ...healthPaths(),
+    ...operatorPaths(),
+    ...callsPaths(parts),
+    ...subscribersPaths(parts),
+    ...(feeds ? feedPaths(parts) : {}),
+  };
+  for (const projection of projections) Object.assign(paths, projectionPaths(projection, parts));
   for (const definition of [...definitions.values()].filter(({ name }) => !isOwnType(name))) {
     const base = `/v1/entities/${definition.name}/{key}`;
     for (const [name, command] of definition.commands)
@@ -147,7 +163,7 @@ function queryPath(definition: EntityDefinition, name: string, input: StandardSc
     name: "input",
     in: "query",
     required: true,
-    content: { "application/json": { schema: schemaOf(input) } },
+    content: { "application/json": { schema: jsonSchemaOf(input, "input", "draft-2020-12") } },
   };
   return {
     parameters: [keyParameter],
@@ -256,25 +272,6 @@ function operatorPaths(): Json {
   return paths;
 }
 
-function healthPaths(): Json {
-  const ok = { description: "Yes", content: { "application/json": { schema: ref("Health") } } };
-  const no = { description: "Not now; the body says why", content: { "application/json": { schema: ref("Health") } } };
-  return {
-    "/livez": { get: { operationId: "livez", tags: ["health"], security: [], responses: { "200": ok } } },
-    "/readyz": { get: { operationId: "readyz", tags: ["health"], security: [], responses: { "200": ok, "503": no } } },
-    "/openapi.json": {
-      get: {
-        operationId: "openapi",
-        tags: ["health"],
-        security: [],
-        responses: {
-          "200": { description: "This document", content: { "application/json": { schema: { type: "object" } } } },
-        },
-      },
-    },
-  };
-}
-
 const etag = { description: "The entity's version, in quotes", schema: { type: "string" } };
 const keyParameter = {
   name: "key",
@@ -292,18 +289,7 @@ function success(description: string): Json {
 }
 
 function body(input: StandardSchemaV1): Json {
-  return { required: true, content: { "application/json": { schema: schemaOf(input) } } };
-}
-
-/** What the schema's library says of it, without the marks that only a whole document may carry. */
-function schemaOf(schema: StandardSchemaV1): Json {
-  const standard: Partial<StandardJSONSchemaV1.Props> = schema["~standard"] as object;
-  try {
-    const { $schema: _, ...said } = standard.jsonSchema?.input({ target: "draft-2020-12" }) ?? {};
-    return said;
-  } catch {
-    return {}; // the library cannot say it
-  }
+  return { required: true, content: { "application/json": { schema: jsonSchemaOf(input, "input", "draft-2020-12") } } };
 }
 
 /** One response per status; a status that several errors share lists them. */
@@ -316,15 +302,8 @@ function problems(codes: readonly ErrorCode[]): Json {
 
 function problemResponses(): Json {
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of [
-    ...common,
-    ...ofCommands,
-    ...ofQueries,
-    ...ofViews,
-    ...ofOperators,
-    ...ofCallVerbs,
-    ...ofSubscribers,
-  ]) {
+  const verbs = [...ofOperators, ...ofCallVerbs, ...ofProjections, ...ofSubscribers, ...ofFeeds];
+  for (const code of [...common, ...ofCommands, ...ofQueries, ...ofViews, ...verbs]) {
     const list = byStatus.get(catalogue[code].status) ?? [];
     if (!list.includes(code)) list.push(code);
     byStatus.set(catalogue[code].status, list);
@@ -363,7 +342,7 @@ function schemas(): Json {
         durable,
       },
     },
-    ...{ Calls: callsSchema, ...subscriberSchemas },
+    ...{ Calls: callsSchema, ...subscriberSchemas, ...feedSchemas },
     Quarantine: {
       type: "object",
       required: ["parked"],

@@ -4,8 +4,10 @@
 import type { ErrorCode } from "../model/errors.ts";
 import type { Principal } from "../model/records.ts";
 import type { Clock, Random } from "../ports/clock.ts";
+import type { Feeds } from "../propagation/feed.ts";
+import type { Projections } from "../propagation/projections.ts";
 import type { Subscribers } from "../propagation/subscribers.ts";
-import type { Service } from "../runtime/service.ts";
+import type { Figures, Service } from "../runtime/service.ts";
 import type { CreateQuota } from "./quota.ts";
 import type { WatchHub } from "./subscriptions.ts";
 
@@ -47,6 +49,8 @@ export interface GatewayOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly authenticate: Authenticate;
+  /** What happened in the service, for who consumes it over HTTP or a WebSocket. Absent: there are no such paths. */
+  readonly feeds?: Feeds;
   /** Address to listen on. Default 127.0.0.1. */
   readonly host?: string;
   /** 0 takes a free one. */
@@ -62,6 +66,10 @@ export interface GatewayOptions {
   readonly title?: string;
   readonly version?: string;
   readonly report?: (problem: GatewayProblem) => void;
+  /** What operators are shown as the status. Default: the service's own. */
+  readonly figures?: () => Promise<Figures>;
+  /** Shown under `/v1/projections`. */
+  readonly projections?: Projections;
 }
 
 export interface Gateway {
@@ -72,6 +80,12 @@ export interface Gateway {
   close(): Promise<void>;
 }
 
+/** Projections, and who watches them. */
+export interface ShownProjections {
+  readonly all: Projections;
+  readonly hub: WatchHub;
+}
+
 /** What every part of one gateway shares. */
 export interface GatewayContext {
   readonly service: Service;
@@ -80,6 +94,9 @@ export interface GatewayContext {
   readonly random: Random;
   readonly authenticate: Authenticate;
   readonly hub: WatchHub;
+  readonly feeds: Feeds | undefined;
+  readonly projections: ShownProjections | undefined;
+  readonly figures: () => Promise<Figures>;
   readonly quota: CreateQuota;
   readonly report: (problem: GatewayProblem) => void;
   /** True from the start of `close`. */

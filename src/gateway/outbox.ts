@@ -8,10 +8,21 @@
  *
  * Invariant: the socket's queue never holds more than the limit and one frame.
  */
+import type { Writable } from "node:stream";
 import type { WebSocket } from "ws";
 import type { Limits } from "../model/limits.ts";
 import { type Encoding, encodePlain, type FrameData, joinFrame } from "../wire/codec.ts";
 import type { ServerMessage } from "../wire/protocol.ts";
+import type { ViewMessage } from "./view-message.ts";
+
+/** A message of a view, and the subscription it is for. */
+interface Shown {
+  readonly id: number;
+  readonly view: ViewMessage;
+}
+
+/** Twice what a socket takes before it asks for a pause: over that, `drain` will follow. */
+const backlogBytes = 128 * 1024;
 
 export interface OutboxOwner {
   /** A view's message was left out; its subscription has to start again with an absolute. */
@@ -23,17 +34,22 @@ export interface OutboxOwner {
 export class Outbox {
   slow = false;
   readonly #socket: WebSocket;
+  readonly #raw: Writable;
   readonly #encoding: Encoding;
   readonly #limits: Limits;
   readonly #owner: OutboxOwner;
-  #messages: ServerMessage[] = [];
+  #messages: (ServerMessage | Shown)[] = [];
   #parts: FrameData[] = [];
+  /** Messages that the parts make. */
+  #count = 0;
   #partsBytes = 0;
   #scheduled = false;
   readonly #flush = (): void => this.flush();
 
-  constructor(socket: WebSocket, encoding: Encoding, limits: Limits, owner: OutboxOwner) {
+  /** @param raw what the WebSocket writes to, for frames that are made already */
+  constructor(socket: WebSocket, raw: Writable, encoding: Encoding, limits: Limits, owner: OutboxOwner) {
     this.#socket = socket;
+    this.#raw = raw;
     this.#encoding = encoding;
     this.#limits = limits;
     this.#owner = owner;
@@ -41,6 +57,15 @@ export class Outbox {
 
   /** Sent at the end of this turn, together with whatever else is pushed in it. */
   push(message: ServerMessage): void {
+    this.#add(message);
+  }
+
+  /** The same for a message of a view, which is encoded once for all it is sent to. */
+  show(id: number, view: ViewMessage): void {
+    this.#add({ id, view });
+  }
+
+  #add(message: ServerMessage | Shown): void {
     this.#messages.push(message);
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -56,15 +81,20 @@ export class Outbox {
     this.#messages = [];
     for (const message of messages) {
       if (this.#socket.readyState !== this.#socket.OPEN) break;
-      if (this.slow && (message.t === "absolute" || message.t === "delta")) {
+      if (!("view" in message)) this.#take(encodePlain(message, this.#encoding));
+      else if (this.slow) {
         this.#owner.left(message.id);
         continue;
+      } else if (messages.length === 1) {
+        // Most connections are sent this and nothing else in a turn, and most of them the very same bytes.
+        this.#raw.write(message.view.frame(message.id, this.#encoding));
+        this.#written();
+        break;
+      } else {
+        const [head, tail] = message.view.parts(message.id, this.#encoding);
+        this.#take(head, tail);
       }
-      const part = encodePlain(message, this.#encoding);
-      this.#parts.push(part);
-      this.#partsBytes += part.length;
-      if (this.#partsBytes >= this.#limits.frameBytesMax || this.#parts.length >= this.#limits.frameMessagesMax)
-        this.#send();
+      if (this.#partsBytes >= this.#limits.frameBytesMax || this.#count >= this.#limits.frameMessagesMax) this.#send();
     }
     this.#send();
   }
@@ -75,13 +105,33 @@ export class Outbox {
     return !this.slow;
   }
 
+  /** More than a feed should add to waits in the socket, which will say when it is gone. */
+  get backlogged(): boolean {
+    return this.#socket.bufferedAmount > backlogBytes;
+  }
+
+  /** One message, in one part or two. */
+  #take(head: FrameData, tail?: FrameData): void {
+    this.#count++;
+    this.#parts.push(head);
+    this.#partsBytes += head.length;
+    if (tail === undefined) return;
+    this.#parts.push(tail);
+    this.#partsBytes += tail.length;
+  }
+
   #send(): void {
-    if (this.#parts.length === 0) return;
-    const frame = joinFrame(this.#parts, this.#encoding);
+    if (this.#count === 0) return;
+    const frame = joinFrame(this.#parts, this.#encoding, this.#count);
     this.#parts = [];
+    this.#count = 0;
     this.#partsBytes = 0;
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     this.#socket.send(frame, { binary: this.#encoding === "msgpack" });
+    this.#written();
+  }
+
+  #written(): void {
     const buffered = this.#socket.bufferedAmount;
     if (buffered > this.#limits.outgoingBytesPerConnectionMax) this.#owner.tooSlow();
     else if (!this.slow && buffered > this.#limits.outgoingBytesPerConnectionMax / 2) {

@@ -11,9 +11,12 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { Limits } from "../model/limits.ts";
 import { closeCode, subprotocol } from "../wire/protocol.ts";
+import { describeFeeds } from "./asyncapi.ts";
 import { Connections } from "./connections.ts";
 import { type HttpParts, serveHttp, socketPath } from "./http.ts";
 import { rawProblem } from "./http-answer.ts";
+import { FeedDoor } from "./http-feeds.ts";
+import { showProjections } from "./http-projections.ts";
 import { addressOf } from "./http-request.ts";
 import { describeApi } from "./openapi.ts";
 import type { Gateway, GatewayContext, GatewayOptions } from "./options.ts";
@@ -37,21 +40,26 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     random,
     authenticate,
     hub: new WatchHub(service, clock),
+    feeds: options.feeds,
+    projections: options.projections && showProjections(options.projections, clock),
+    figures: options.figures ?? (() => service.figures()),
     quota: new CreateQuota(clock, service.limits),
     report: options.report ?? (() => {}),
     draining: false,
   };
   const host = options.host ?? "127.0.0.1";
   const files = options.staticDirectory === undefined ? undefined : await StaticFiles.open(options.staticDirectory);
-  const api = describeApi(service.definitions, {
-    title: options.title ?? "Holdfast service",
-    version: options.version ?? "0",
-  });
+  const about = { title: options.title ?? "Holdfast service", version: options.version ?? "0" };
+  const projections = options.projections?.definitions ?? [];
+  const api = describeApi(service.definitions, { ...about, projections, feeds: options.feeds !== undefined });
+  const feedsApi = options.feeds && describeFeeds(service.definitions, { ...about, service: options.feeds.service });
   const server = createHttpServer(service.limits);
   const port = await listen(server, host, options.port);
   try {
     const origins = new Origins(host, port, options.allowedOrigins ?? []);
-    return new RunningGateway(server, { context, origins, streams: new EventStreams(context), files, api }, host, port);
+    const streams = new EventStreams(context);
+    const feeds = options.feeds === undefined ? undefined : new FeedDoor(context, options.feeds);
+    return new RunningGateway(server, { context, origins, streams, feeds, files, api, feedsApi }, host, port);
   } catch (error) {
     server.close();
     throw error;
@@ -167,18 +175,20 @@ class RunningGateway implements Gateway {
       const nowMs = clock.monotonic();
       for (const session of this.#sessions) session.sweep(nowMs);
       this.#parts.streams.sweep(nowMs);
+      this.#parts.feeds?.sweep(nowMs);
       this.#sweepLater();
     });
   }
 
   /** Readiness first, then what is under way, then the connections. */
   async #close(): Promise<void> {
-    const { context, streams } = this.#parts;
-    const { clock, service, hub } = context;
+    const { context, streams, feeds } = this.#parts;
+    const { clock, service, hub, projections } = context;
     context.draining = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const session of this.#sessions) session.drain();
     streams.close();
+    feeds?.close();
     const untilMs = clock.monotonic() + service.limits.drainMs;
     while (this.#busy() && clock.monotonic() < untilMs) await this.#pause(5);
     for (const session of this.#sessions) session.close(closeCode.shuttingDown);
@@ -191,6 +201,7 @@ class RunningGateway implements Gateway {
     this.#connections.destroyAll();
     this.#cancelSweep();
     hub.close();
+    projections?.hub.close();
     this.#sockets.close();
     await closed;
   }

@@ -7,7 +7,7 @@ import type { Offset } from "../model/ids.ts";
 import type { Principal } from "../model/records.ts";
 import type { ClientMessage } from "../wire/protocol.ts";
 import type { Outbox } from "./outbox.ts";
-import type { Delta, Subscription, WatchHub } from "./subscriptions.ts";
+import type { Subscription, WatchHub } from "./subscriptions.ts";
 
 type Subscribe = Extract<ClientMessage, { t: "subscribe" }>;
 
@@ -81,9 +81,7 @@ export class SessionViews {
     const resume = { ...(from === undefined ? undefined : { from }), ...(run === undefined ? undefined : { run }) };
     entry.subscription = this.#hub.subscribe({ entity: { type, key }, view, principal }, resume, {
       ready: () => !this.#outbox.slow,
-      absolute: (version, value) => this.#outbox.push({ t: "absolute", id, version, value }),
-      delta: (delta: Delta) =>
-        this.#outbox.push({ t: "delta", id, from: delta.from, version: delta.version, patch: delta.patch }),
+      show: (message) => this.#outbox.show(id, message),
       ended: (code, detail) => {
         if (this.#entries.get(id) !== entry) return;
         this.#entries.delete(id);

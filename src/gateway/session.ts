@@ -22,6 +22,7 @@ import { identify, samePrincipal } from "./auth.ts";
 import type { GatewayContext, Identity } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { retryAfterMs } from "./retry.ts";
+import { SessionFeeds } from "./session-feeds.ts";
 import { SessionHealth } from "./session-health.ts";
 import { SessionViews } from "./session-views.ts";
 
@@ -38,6 +39,7 @@ export class Session {
   readonly #outbox: Outbox;
   readonly #health: SessionHealth;
   readonly #views: SessionViews;
+  readonly #feeds: SessionFeeds;
   readonly #live = new LiveTable<true>();
   /** Messages that came before the token was checked. */
   #waiting: Incoming[] = [];
@@ -54,7 +56,7 @@ export class Session {
     this.#address = address;
     this.#openedMs = context.clock.monotonic();
     this.#health = new SessionHealth(context.service.limits, this.#openedMs);
-    this.#outbox = new Outbox(socket, encoding, context.service.limits, {
+    this.#outbox = new Outbox(socket, raw, encoding, context.service.limits, {
       left: (id) => this.#views.left(id),
       tooSlow: () => this.#tooSlow(),
       slowed: () => {
@@ -63,6 +65,7 @@ export class Session {
       },
     });
     this.#views = new SessionViews(context.hub, this.#outbox);
+    this.#feeds = new SessionFeeds(context, this.#outbox);
     socket.on("message", (data, isBinary) => this.#take(data as Buffer, isBinary));
     socket.on("pong", () => this.#health.hear());
     socket.on("ping", () => this.#health.hear());
@@ -200,9 +203,14 @@ export class Session {
       case "query":
         return this.#query(message);
       case "subscribe":
+      case "follow":
         return this.#subscribe(message);
       case "unsubscribe":
         return this.#views.remove(message.id);
+      case "unfollow":
+        return this.#feeds.remove(message.id);
+      case "credit":
+        return this.#feeds.credit(message.id, message.items);
       case "fault":
         if (this.#inUse(message.id)) return this.#refuseId(message.id);
         return this.#send({ t: "error", id: message.id, code: message.code, detail: message.detail });
@@ -266,7 +274,7 @@ export class Session {
   }
 
   #inUse(id: string | number): boolean {
-    return this.#live.has(id) || (typeof id === "number" && this.#views.has(id));
+    return this.#live.has(id) || (typeof id === "number" && (this.#views.has(id) || this.#feeds.has(id)));
   }
 
   /** Answered without an id, because the answer to that id is still to come. */
@@ -288,10 +296,11 @@ export class Session {
     this.#outbox.push(answerMessage(id, result));
   }
 
-  #subscribe(message: Of<"subscribe">): void {
+  #subscribe(message: Of<"subscribe" | "follow">): void {
     if (this.#inUse(message.id)) return this.#refuseId(message.id);
     if (this.state === "closing")
       return this.#turnAway(message.id, "unavailable", "This node is stopping; ask again on a new connection.");
+    if (message.t === "follow") return this.#feeds.add(message, this.#principal());
     if (this.#views.size >= this.#context.service.limits.subscriptionsPerConnectionMax) {
       return this.#turnAway(message.id, "overloaded", "This connection has as many subscriptions as it may.");
     }
@@ -326,6 +335,7 @@ export class Session {
     this.#identity = identity;
     if (JSON.stringify(before.roles ?? []) === JSON.stringify(identity.principal.roles ?? [])) return;
     this.#views.restart(identity.principal);
+    this.#feeds.restart(identity.principal);
   }
 
   #send(message: ServerMessage): void {
@@ -333,6 +343,7 @@ export class Session {
   }
 
   #drained(): void {
+    this.#feeds.drained();
     if (this.#slowMs < 0 || !this.#outbox.drained()) return;
     this.#slowMs = -1;
     if (this.state !== "authenticating") this.#socket.resume();
@@ -377,5 +388,6 @@ export class Session {
     this.state = "closed";
     this.#waiting = [];
     this.#views.release();
+    this.#feeds.release();
   }
 }

@@ -8,9 +8,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ErrorCode } from "../model/errors.ts";
 import type { EntityRef } from "../model/ids.ts";
+import type { WatchCall } from "../model/records.ts";
 import { sendProblem } from "./http-answer.ts";
 import type { GatewayContext, Identity } from "./options.ts";
-import type { Resume, Subscription } from "./subscriptions.ts";
+import type { Resume, Subscription, WatchHub } from "./subscriptions.ts";
 
 const cursorPattern = /^([A-Za-z0-9_-]{1,64}):(0|[1-9][0-9]{0,15})$/;
 
@@ -22,6 +23,7 @@ export function wantsEvents(request: IncomingMessage): boolean {
 }
 
 interface Stream {
+  readonly hub: WatchHub;
   readonly response: ServerResponse;
   readonly identity: Identity;
   subscription: Subscription | undefined;
@@ -45,8 +47,19 @@ export class EventStreams {
     request: IncomingMessage,
     response: ServerResponse,
   ): void {
+    const call = { entity: route.entity, view: route.name, principal: identity.principal };
+    this.follow(this.#context.hub, call, { identity, request, response });
+  }
+
+  /** Follows what a hub watches, until the identity ends. */
+  follow(
+    hub: WatchHub,
+    call: WatchCall,
+    { identity, request, response }: { identity: Identity; request: IncomingMessage; response: ServerResponse },
+  ): void {
     const nowMs = this.#context.clock.monotonic();
     const stream: Stream = {
+      hub,
       response,
       identity,
       subscription: undefined,
@@ -58,16 +71,14 @@ export class EventStreams {
     this.#streams.add(stream);
     response.on("close", () => this.#close(stream));
     response.on("drain", () => this.#drained(stream));
-    const { run } = this.#context.service;
-    const call = { entity: route.entity, view: route.name, principal: identity.principal };
-    const subscription = this.#context.hub.subscribe(call, readCursor(request), {
+    const { run } = hub;
+    const subscription = hub.subscribe(call, readCursor(request), {
       ready: () => stream.slowMs < 0,
-      absolute: (version, value) => this.#event(stream, "absolute", `${run}:${version}`, { version, value }),
-      delta: ({ from, version, patch }) => this.#event(stream, "delta", `${run}:${version}`, { from, version, patch }),
+      show: ({ body, text }) => this.#event(stream, body.t, `${run}:${body.version}`, text),
       ended: (code, detail) => this.#ended(stream, code, detail),
     });
     stream.subscription = subscription;
-    if (stream.closed) this.#context.hub.unsubscribe(subscription);
+    if (stream.closed) hub.unsubscribe(subscription);
   }
 
   /** Heartbeats and deadlines. Called now and then. */
@@ -96,7 +107,7 @@ export class EventStreams {
     }
   }
 
-  #event(stream: Stream, event: string, id: string, data: unknown): void {
+  #event(stream: Stream, event: string, id: string, data: string): void {
     if (stream.closed) return;
     const { response } = stream;
     if (!stream.started) {
@@ -104,7 +115,7 @@ export class EventStreams {
       response.writeHead(200, { "Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no" });
       response.write("retry: 1000\n\n");
     }
-    response.write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    response.write(`id: ${id}\nevent: ${event}\ndata: ${data}\n\n`);
     const { limits } = this.#context.service;
     if (response.writableLength > limits.outgoingBytesPerConnectionMax) response.destroy();
     else if (response.writableLength > limits.outgoingBytesPerConnectionMax / 2 && stream.slowMs < 0) {
@@ -122,13 +133,13 @@ export class EventStreams {
   #drained(stream: Stream): void {
     if (stream.slowMs < 0) return;
     stream.slowMs = -1;
-    if (stream.subscription !== undefined) this.#context.hub.catchUp(stream.subscription);
+    if (stream.subscription !== undefined) stream.hub.catchUp(stream.subscription);
   }
 
   #close(stream: Stream): void {
     stream.closed = true;
     this.#streams.delete(stream);
-    if (stream.subscription !== undefined) this.#context.hub.unsubscribe(stream.subscription);
+    if (stream.subscription !== undefined) stream.hub.unsubscribe(stream.subscription);
   }
 }
 

@@ -44,7 +44,7 @@ function listener(): { subscriber: Subscriber; first: Promise<void> } {
   const first = new Promise<void>((resolve) => {
     heard = resolve;
   });
-  return { subscriber: { ready: () => true, absolute: heard, delta: () => {}, ended: () => {} }, first };
+  return { subscriber: { ready: () => true, show: heard, ended: () => {} }, first };
 }
 
 test("subscribers of one principal share a watch; another principal, or other roles, have their own", async () => {

@@ -1,33 +1,29 @@
 /**
- * Subscriptions to views: one watch of the service per (entity, view, principal), shared by that principal's connections.
+ * Subscriptions to views: one watch of the service per (entity, view, principal), shared by that principal's connections. A view
+ * that does not depend on who looks has one *line* of values and deltas for all of them: it is compared and encoded once, while
+ * access is asked for each principal and each value by its own watch.
  *
  * A watch is *live* while somebody subscribes, *lingers* for `watchLingerMs` after the last one left (so that who
  * reconnects gets the deltas it missed), and is then stopped. A subscription is *waiting* until the first value, then
  * *current*, and *behind* while its connection takes no more; from behind it comes back with an absolute.
  *
- * Invariant: what a subscriber has been sent, applied in order, is the view at the version of the last message; each
- * delta's `from` is the version sent before it. Deltas are shared between subscribers and never changed.
+ * Invariants: what a subscriber has been sent, applied in order, is the view at the version of the last message; each
+ * delta's `from` is the version sent before it. Nobody is sent a version that its own watch has not told. Messages are shared
+ * between subscribers and never changed.
  */
-import type { ErrorCode } from "../model/errors.ts";
+import { DeltaLine } from "../core/changefeed/delta-line.ts";
+import { assert, type ErrorCode } from "../model/errors.ts";
 import type { Offset } from "../model/ids.ts";
 import type { WatchCall, WatchNews } from "../model/records.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Service } from "../runtime/service.ts";
-import { diff, type PatchOperation } from "../std/patch.ts";
-import type { Plain } from "../std/plain.ts";
-import { roughBytes } from "./rough-bytes.ts";
-
-export interface Delta {
-  readonly from: Offset;
-  readonly version: Offset;
-  readonly patch: readonly PatchOperation[];
-}
+import { SharedPatches } from "./shared-patches.ts";
+import { type ViewMessage, ViewMessages } from "./view-message.ts";
 
 export interface Subscriber {
   /** False while its connection is so far behind that it should not be sent more. */
   ready(): boolean;
-  absolute(version: Offset, value: Plain): void;
-  delta(delta: Delta): void;
+  show(message: ViewMessage): void;
   ended(code: ErrorCode, detail: string): void;
 }
 
@@ -37,12 +33,23 @@ export interface Resume {
   readonly run?: string;
 }
 
+/** The values of a view as they change: as one principal sees it, or as everybody does. */
+interface Line {
+  readonly name: string;
+  readonly values: DeltaLine;
+  watches: number;
+  /** What leads from a version to the latest, as it was asked for last: all who watch ask the same. */
+  led:
+    | { readonly from: Offset; readonly to: Offset; readonly messages: readonly ViewMessage[] | undefined }
+    | undefined;
+}
+
 interface Watch {
   readonly name: string;
+  readonly line: Line;
   readonly subscriptions: Set<Subscription>;
-  latest: { readonly version: Offset; readonly value: Plain; bytes: number } | undefined;
-  /** Oldest first; each one's `from` is the `version` of the one before. */
-  deltas: Delta[];
+  /** Version of the value that it was told last. */
+  told: Offset | undefined;
   stop: () => void;
   cancelLinger: (() => void) | undefined;
   ended: boolean;
@@ -56,21 +63,37 @@ export interface Subscription {
   behind: boolean;
 }
 
+/** What a hub watches: the service, or what looks like it. */
+export type Watchable = Pick<Service, "watch" | "run" | "limits"> & Partial<Pick<Service, "definitions">>;
+
 export class WatchHub {
-  readonly #service: Service;
+  readonly #service: Watchable;
   readonly #clock: Clock;
   readonly #watches = new Map<string, Watch>();
+  readonly #lines = new Map<string, Line>();
   /** Watches without subscriptions, longest first. */
   readonly #lingering = new Set<Watch>();
+  readonly #messages = new ViewMessages();
+  readonly #patches = new SharedPatches();
 
-  constructor(service: Service, clock: Clock) {
+  constructor(service: Watchable, clock: Clock) {
     this.#service = service;
     this.#clock = clock;
+  }
+
+  /** Which running of the service the versions are of. */
+  get run(): string {
+    return this.#service.run;
   }
 
   /** Watches that are held, for tests and metrics. */
   get size(): number {
     return this.#watches.size;
+  }
+
+  /** Lines of values that they have. */
+  get lines(): number {
+    return this.#lines.size;
   }
 
   subscribe(call: WatchCall, resume: Resume, subscriber: Subscriber): Subscription {
@@ -82,7 +105,7 @@ export class WatchHub {
     this.#lingering.delete(watch);
     watch.cancelLinger?.();
     watch.cancelLinger = undefined;
-    if (watch.latest !== undefined) this.#begin(subscription);
+    if (watch.told !== undefined) this.#begin(subscription);
     return subscription;
   }
 
@@ -90,16 +113,20 @@ export class WatchHub {
   unsubscribe(subscription: Subscription): void {
     const { watch } = subscription;
     if (!watch.subscriptions.delete(subscription) || watch.subscriptions.size > 0 || watch.ended) return;
-    if (watch.latest === undefined) this.#stop(watch);
+    // The deltas stay while anybody else watches the same values.
+    if (watch.told === undefined || watch.line.watches > 1) this.#stop(watch);
     else this.#linger(watch);
   }
 
   /** The subscriber's connection can take more: sends what brings it up to date, if it was behind. */
   catchUp(subscription: Subscription): void {
     const { watch } = subscription;
-    if (!subscription.behind || watch.latest === undefined || watch.ended) return;
+    if (!subscription.behind || watch.told === undefined || watch.ended) return;
+    const { latest } = watch.line.values;
+    // Its own watch has not told this version: it is about to, or to end.
+    if (latest?.version !== watch.told) return;
     subscription.behind = false;
-    subscription.subscriber.absolute(watch.latest.version, watch.latest.value);
+    subscription.subscriber.show(this.#messages.absolute(latest));
   }
 
   close(): void {
@@ -107,11 +134,13 @@ export class WatchHub {
   }
 
   #start(name: string, call: WatchCall): Watch {
+    const line = this.#lineOf(name, call);
+    line.watches++;
     const watch: Watch = {
       name,
+      line,
       subscriptions: new Set(),
-      latest: undefined,
-      deltas: [],
+      told: undefined,
       stop: () => {},
       cancelLinger: undefined,
       ended: false,
@@ -119,6 +148,17 @@ export class WatchHub {
     this.#watches.set(name, watch);
     watch.stop = this.#service.watch(call, (news) => this.#hear(watch, news));
     return watch;
+  }
+
+  #lineOf(watchName: string, { entity, view }: WatchCall): Line {
+    const shared = this.#service.definitions?.get(entity.type)?.views.get(view)?.shared === true;
+    const name = shared ? `${entity.type}/${entity.key}/${view}` : watchName;
+    const known = this.#lines.get(name);
+    if (known !== undefined) return known;
+    const values = new DeltaLine(this.#service.limits.deltasKeptMax, this.#patches.between);
+    const line: Line = { name, values, watches: 0, led: undefined };
+    this.#lines.set(name, line);
+    return line;
   }
 
   #hear(watch: Watch, news: WatchNews): void {
@@ -129,58 +169,52 @@ export class WatchHub {
       for (const { subscriber } of subscriptions) subscriber.ended(news.code, news.detail);
       return;
     }
-    const before = watch.latest;
-    watch.latest = { version: news.version, value: news.value, bytes: -1 };
-    if (before === undefined) {
-      for (const subscription of watch.subscriptions) this.#begin(subscription);
-      return;
+    const { told, line } = watch;
+    const { latest } = line.values;
+    // Watches of one entity are told in one order; of those who share a line the first one brings the value.
+    assert(latest === undefined || news.version >= latest.version, "watches are told of versions in order");
+    const again = told === news.version;
+    if (news.version !== latest?.version || (again && news.value !== latest.value)) {
+      line.values.advance(news.version, news.value);
+      line.led = undefined;
     }
-    const delta = news.version === before.version ? this.#shownAgain(watch) : this.#deltaFrom(watch, before);
+    watch.told = news.version;
+    if (told === undefined) for (const subscription of watch.subscriptions) this.#begin(subscription);
+    else this.#tell(watch, again ? undefined : this.#since(line, told));
+  }
+
+  /** @param messages what leads there from the value before; undefined: nothing does */
+  #tell(watch: Watch, messages: readonly ViewMessage[] | undefined): void {
+    const latest = watch.line.values.latest as NonNullable<DeltaLine["latest"]>;
     for (const subscription of watch.subscriptions) {
-      if (!subscription.subscriber.ready()) subscription.behind = true;
+      const { subscriber } = subscription;
+      if (!subscriber.ready()) subscription.behind = true;
       else if (subscription.behind) this.catchUp(subscription);
-      else if (delta === undefined) subscription.subscriber.absolute(news.version, news.value);
-      else subscription.subscriber.delta(delta);
+      else if (messages === undefined) subscriber.show(this.#messages.absolute(latest));
+      else for (const message of messages) subscriber.show(message);
     }
   }
 
-  /** Something in the view was erased: the deltas of before may hold it, so nobody gets one of them any more. */
-  #shownAgain(watch: Watch): undefined {
-    watch.deltas = [];
-  }
-
-  /** The change to the latest value, kept for later; undefined (and nothing kept) if it is larger than the value. */
-  #deltaFrom(watch: Watch, before: { readonly version: Offset; readonly value: Plain }): Delta | undefined {
-    const latest = watch.latest as NonNullable<Watch["latest"]>;
-    const patch = diff(before.value, latest.value);
-    if (patch.length > 0) {
-      latest.bytes = roughBytes(latest.value, Number.POSITIVE_INFINITY);
-      if (roughBytes(patch as Plain, latest.bytes) >= latest.bytes) {
-        watch.deltas = [];
-        return undefined;
-      }
-    }
-    const delta: Delta = { from: before.version, version: latest.version, patch };
-    watch.deltas.push(delta);
-    if (watch.deltas.length > this.#service.limits.deltasKeptMax) watch.deltas.shift();
-    return delta;
+  #since(line: Line, from: Offset): readonly ViewMessage[] | undefined {
+    const to = line.values.latest?.version as Offset;
+    if (line.led?.from === from && line.led.to === to) return line.led.messages;
+    const messages = line.values.since(from)?.map((delta) => this.#messages.delta(delta));
+    line.led = { from, to, messages };
+    return messages;
   }
 
   /** First message of a subscription: the deltas it missed if they are known, else an absolute. */
   #begin(subscription: Subscription): void {
     const { watch, subscriber, from } = subscription;
-    const latest = watch.latest as NonNullable<Watch["latest"]>;
-    if (!subscriber.ready()) {
+    const latest = watch.line.values.latest as NonNullable<DeltaLine["latest"]>;
+    if (!subscriber.ready() || latest.version !== watch.told) {
       subscription.behind = true;
       return;
     }
-    if (from === latest.version) {
-      subscriber.delta({ from, version: from, patch: [] });
-      return;
-    }
-    const first = from === undefined ? -1 : watch.deltas.findIndex((delta) => delta.from === from);
-    if (first === -1) subscriber.absolute(latest.version, latest.value);
-    else for (const delta of watch.deltas.slice(first)) subscriber.delta(delta);
+    const deltas = from === undefined ? undefined : watch.line.values.since(from);
+    if (deltas === undefined) subscriber.show(this.#messages.absolute(latest));
+    else if (deltas.length > 0) for (const delta of deltas) subscriber.show(this.#messages.delta(delta));
+    else subscriber.show(this.#messages.delta({ from: latest.version, version: latest.version, patch: [] }));
   }
 
   #linger(watch: Watch): void {
@@ -200,6 +234,8 @@ export class WatchHub {
     watch.cancelLinger?.();
     this.#lingering.delete(watch);
     this.#watches.delete(watch.name);
+    watch.line.watches--;
+    if (watch.line.watches === 0) this.#lines.delete(watch.line.name);
     watch.stop();
   }
 }

@@ -13,6 +13,7 @@ import type {
   EntityDefinition,
   EntityOptions,
   EventDefinition,
+  PublishedSchemas,
   VersionedEvent,
   ViewDefinition,
 } from "./entity.ts";
@@ -38,6 +39,7 @@ export function checkDefinition(name: string, options: Options): EntityDefinitio
   const events = readEvents(name, options.events);
   const calls = readCalls(name, options.calls ?? {});
   const commands = readCommands(name, options, events);
+  const views = readViews(name, options.views ?? {});
   checkCallsUsed(name, commands, calls);
   return Object.freeze({
     name,
@@ -48,10 +50,11 @@ export function checkDefinition(name: string, options: Options): EntityDefinitio
     events,
     commands,
     queries: readQueries(name, options.queries ?? {}),
-    views: readViews(name, options.views ?? {}),
+    views,
     calls,
     access: readAccess(name, "access", options.access),
     feed: readAccess(name, "feed", options.feed),
+    published: readPublished(name, options.published ?? {}, events, views),
   });
 }
 
@@ -89,6 +92,24 @@ function readAccess<Ask extends readonly unknown[]>(
   if (allows === undefined) return () => false;
   checkSync(name, what, allows);
   return allows;
+}
+
+function readPublished(
+  name: string,
+  { events = {}, state, views = {} }: NonNullable<Options["published"]>,
+  known: ReadonlyMap<string, unknown>,
+  knownViews: ReadonlyMap<string, unknown>,
+): PublishedSchemas {
+  const read = (what: string, given: object, names: ReadonlyMap<string, unknown>) => {
+    const schemas = new Map<string, StandardSchemaV1>();
+    for (const [member, schema] of Object.entries(given) as [string, StandardSchemaV1 | undefined][]) {
+      if (!names.has(member))
+        refuse(name, `publishes the schema of the ${what} "${member}", which it has not`, "correct the name");
+      if (schema !== undefined) schemas.set(member, schema);
+    }
+    return schemas;
+  };
+  return { events: read("event", events, known), state, views: read("view", views, knownViews) };
 }
 
 function readEvents(name: string, given: object): Map<string, EventDefinition> {

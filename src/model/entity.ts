@@ -7,7 +7,7 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Plain } from "../std/plain.ts";
 import { checkDefinition, checkNotOwn } from "./definition-check.ts";
-import type { FeedForm } from "./feeds.ts";
+import type { FeedVerb } from "./feeds.ts";
 import type { EntityRef, Offset } from "./ids.ts";
 import type { CallFailurePlan, Principal } from "./records.ts";
 import type { Opened, Sealable, Sealed, Unsealed } from "./sealed.ts";
@@ -20,13 +20,6 @@ export interface Verb {
 
 /** True allows it. Called for every command, query, subscription and each of its updates. Nothing else allows anything. */
 export type Access = (principal: Principal, verb: Verb, key: string) => boolean;
-
-/** What somebody wants to follow: events, or the state (or a view) as absolutes or deltas. `key` only if it is one entity's. */
-export interface FeedVerb {
-  readonly form: FeedForm;
-  readonly view: string | undefined;
-  readonly key: string | undefined;
-}
 
 /**
  * When a command is answered: `durable`, after its record is in the log for good (the default); or `relaxed`, at once,
@@ -277,6 +270,12 @@ export interface EntityOptions<State, Events, Commands, Queries, Views, Calls = 
   readonly access?: Access;
   /** Who may follow entities of this type. Without it only operators and the service's own subscribers may. */
   readonly feed?: (principal: Principal, verb: FeedVerb) => boolean;
+  /** What its feeds carry, for the published AsyncAPI document. Nothing is checked by it. */
+  readonly published?: {
+    readonly events?: { readonly [Name in keyof NoInfer<Events>]?: StandardSchemaV1 };
+    readonly state?: StandardSchemaV1;
+    readonly views?: { readonly [Name in keyof NoInfer<Views>]?: StandardSchemaV1 };
+  };
 }
 
 type Shapes<Commands, Queries, Views> = {
@@ -319,6 +318,13 @@ export interface EntityDefinition {
   readonly calls: ReadonlyMap<string, CallHandler>;
   readonly access: Access;
   readonly feed: (principal: Principal, verb: FeedVerb) => boolean;
+  readonly published?: PublishedSchemas;
+}
+
+export interface PublishedSchemas {
+  readonly events: ReadonlyMap<string, StandardSchemaV1>;
+  readonly state: StandardSchemaV1 | undefined;
+  readonly views: ReadonlyMap<string, StandardSchemaV1>;
 }
 
 export interface EventDefinition {

@@ -48,6 +48,11 @@ export const catalogue = {
     status: 423,
     title: "The entity is parked at its last good version until an operator resumes it",
   },
+  "projection-failed": {
+    recovery: "reject",
+    status: 500,
+    title: "The projection's code cannot go on; nothing newer than its documents is known",
+  },
   "decide-failed": { recovery: "reject", status: 500, title: "The command's code threw; nothing was changed" },
   // ask again
   overloaded: { recovery: "retry", status: 503, title: "A limit is reached" },

@@ -1,7 +1,8 @@
 /**
  * What is said about changefeeds: what somebody asks for, and what comes.
  *
- * Invariant: an item rests on durable records only. Items of one shard come in the order of their offsets; each cursor says
+ * Invariant: an item rests on durable records only. Changes of one shard come in the order of their offsets, states of one entity in
+ * the order of its versions (two entities' may come in either order: newest wins); each cursor says
  * exactly which records were handed out before it, so that whoever resumes from it misses nothing and gets nothing twice.
  */
 import type { PatchOperation } from "../std/patch.ts";
@@ -16,6 +17,13 @@ import type { Principal } from "./records.ts";
  */
 export type FeedForm = "changes" | "absolutes" | "deltas";
 export const feedForms: readonly FeedForm[] = ["changes", "absolutes", "deltas"];
+
+/** What somebody wants to follow: events, or the state (or a view) as absolutes or deltas. `key` only if it is one entity's. */
+export interface FeedVerb {
+  readonly form: FeedForm;
+  readonly view: string | undefined;
+  readonly key: string | undefined;
+}
 
 /** All parts must fit. Left out, everything does. */
 export interface FeedFilter {
@@ -71,6 +79,9 @@ interface ItemHead {
   readonly entity: EntityRef;
 }
 
+/** Beside events: an operator repaired the entity (payload: its state), or its personal data were erased. */
+export const markEvents = ["@state-set", "@erased"] as const;
+
 /** One event. `shard`, `offset` and `index` name it for ever. */
 export interface ChangeItem extends ItemHead {
   readonly kind: "change";
@@ -78,7 +89,7 @@ export interface ChangeItem extends ItemHead {
   readonly index: number;
   /** Recorded time, ms since 1970. */
   readonly timeMs: number;
-  /** The event's name; `@state-set` (an operator repaired the entity, payload: its state) or `@erased` (its data were). */
+  /** The event's name, or one of `markEvents`. */
   readonly event: string;
   readonly eventVersion: number;
   /** Not to be changed: items are shared. Sealed values stay sealed. */

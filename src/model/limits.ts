@@ -124,7 +124,7 @@ export const limitsDefault = {
   feedBatchItemsMax: 16_384,
   /** Bytes of one batch, about: what one reader holds at a time. */
   feedBatchBytesMax: 4 * 1024 * 1024,
-  /** Frames that became durable of late and are kept for feeds that keep up, in bytes; who is further behind reads the log. */
+  /** Frames that became durable of late and are kept for feeds that keep up, in bytes (256 for each frame beside its own); who is further behind reads the log. */
   feedRecentBytesMax: 16 * 1024 * 1024,
   /** Values that one feed of deltas holds to compare the next ones with, in bytes; an entity whose value is not among them gets an absolute. */
   feedHeldBytesMax: 4 * 1024 * 1024,
@@ -134,7 +134,36 @@ export const limitsDefault = {
   feedIdleMs: 1_000,
   /** Open feeds of a node. */
   feedsMax: 10_000,
+  /** Feeds of one WebSocket. Each makes its own way through the log. */
+  feedsPerConnectionMax: 64,
+  /** Items that a WebSocket may allow one feed ahead. */
+  feedCreditMax: 65_536,
+  /** Items in one batch of a stream or a WebSocket: what a reader that resumes within a batch may get again. */
+  feedStreamItemsMax: 256,
+  /** Bytes in one: what a reader that stalls costs, and 64 KiB in its socket. */
+  feedStreamBytesMax: 64 * 1024,
+  /** How long a request for a feed's next items may wait for them, ms. Below the 60 s at which proxies cut what is silent. */
+  feedWaitMaxMs: 55_000,
+  /** A reader of a feed over HTTP that takes nothing for so long is cut off, ms; it goes on from its cursor. */
+  feedStalledMs: 60_000,
+  /** Feeds that are kept open for pullers to come back to, in bytes: one of deltas counts for `feedHeldBytesMax`, another for `feedStreamBytesMax`. */
+  feedsKeptBytesMax: 256 * 1024 * 1024,
+  /** How long one is kept, ms. */
+  feedKeptMs: 30_000,
 
+  // projections
+  /** Documents of one projection. All are in memory: with the order of a list about 300 B each beside what they hold. */
+  projectionDocumentsMax: 262_144,
+  /** Bytes of one projection's documents. They are saved whole, in slices. */
+  projectionBytesMax: 64 * 1024 * 1024,
+  /** Documents in one list: a page or two. */
+  projectionListMax: 1_000,
+  /** Changes that a restart may have to fold again: at most this many, or those of `projectionSaveMs`. */
+  projectionSaveRecordsMax: 262_144,
+  /** Between saves of a projection that changes, ms. A save that takes long makes the next one wait twenty times as long. */
+  projectionSaveMs: 10_000,
+  /** How long changes are gathered before readers are told, ms: 20 pages a second at most. */
+  projectionLingerMs: 50,
   // durable subscribers
   /** Subscribers of a service. Each holds a feed and, while it runs, a sink's connections. */
   subscribersMax: 256,
@@ -227,6 +256,10 @@ export function limitsWith(changes: Partial<Limits> = {}): Limits {
   assert(limits.callAttempts <= limits.callAttemptsMax, "the usual attempts may be asked for");
   assert(limits.callTimeoutMs <= limits.callTimeoutMaxMs, "the usual timeout may be asked for");
   assert(limits.callRetryFirstMs <= limits.callRetryMostMs, "the first wait is not the longest");
+  assert(
+    limits.feedStreamItemsMax <= limits.feedBatchItemsMax && limits.feedStreamBytesMax <= limits.feedBatchBytesMax,
+    "a batch of a stream is a batch",
+  );
   assert(limits.requestIdFutureMs < limits.dedupWindowMs, "an id from the future is forgotten after its window");
   assert(
     limits.subscribersMax < limits.subscriberIdleRecords,

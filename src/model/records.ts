@@ -215,6 +215,8 @@ export interface QueryCall {
 /** A feed's read of an entity: of its state, or of a view as the principal may see it. Who asks was checked before. */
 export interface LookCall {
   readonly entity: EntityRef;
+  /** A version that the entity is known to have reached; 0 if none is. */
+  readonly least: Offset;
   readonly view: string | undefined;
   readonly principal: Principal;
 }

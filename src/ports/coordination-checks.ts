@@ -31,6 +31,6 @@ export function checkChanges(changes: readonly Change[]): void {
 }
 
 function broken(invariant: string, value: unknown): HoldfastError {
-  const shown = typeof value === "object" ? "an object" : String(value).slice(0, 40);
+  const shown = typeof value === "string" || typeof value === "number" ? String(value).slice(0, 40) : "one";
   return new HoldfastError("internal", `Broken invariant: ${invariant}, not ${typeof value} ${shown}`);
 }

@@ -15,22 +15,26 @@ import type { AnyEntity } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { shardCountEmbedded } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
+import type { ProjectionDefinition } from "../model/projection.ts";
 import { checkRetention, type Retention } from "../model/retention.ts";
 import type { SubscriberDeclaration } from "../model/subscribers.ts";
 import type { KeyStore } from "../ports/key-store.ts";
 import type { LogReader, ShardLog } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import { type OpenFeeds, openFeeds } from "../propagation/feeds.ts";
+import type { Projections } from "../propagation/projections.ts";
 import type { SinkMaker } from "../propagation/subscriber-run.ts";
 import { Subscribers } from "../propagation/subscribers.ts";
 import type { BackupSource } from "../runtime/backup.ts";
 import type { BackupReport } from "../runtime/backup-verify.ts";
 import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
+import type { Figures } from "../runtime/service.ts";
 import type { BackupRequest } from "./backup.ts";
 import { backUpWithKeys } from "./backup-keys.ts";
 import { type GivenStores, openKept } from "./kept.ts";
 import { openKeys } from "./keys.ts";
 import type { ProgressStream } from "./progress-bar.ts";
+import { makeProjections } from "./projections.ts";
 import { recoverVisibly } from "./recovery-progress.ts";
 
 type DoorOptions = Pick<
@@ -63,6 +67,8 @@ export interface EmbeddedOptions extends DoorOptions {
   readonly progress?: ProgressStream | false;
   /** A port for monitoring and operators: `/metrics` and status. Left out there is none. */
   readonly admin?: AdminOptions;
+  /** Documents that are folded from what happens, served under `/v1/projections`; see `docs/patterns/projections.md`. */
+  readonly projections?: readonly ProjectionDefinition[];
   /** Name of the service: the `source` of its CloudEvents. Letters, digits, dots, `_` and `-`. Default "holdfast". */
   readonly serviceName?: string;
   /** Where durable subscribers may deliver to, by the names they give: `{ analytics: () => postgresSink({ … }) }`. */
@@ -81,6 +87,8 @@ export interface EmbeddedService {
   readonly admin: AdminPort | undefined;
   /** What happened in the service, for who consumes it in this process. */
   readonly feeds: OpenFeeds;
+  /** What is folded from it. Who asks in this process is not asked who it is. */
+  readonly projections: Projections;
   /** Those who follow it durably. */
   readonly subscribers: Subscribers;
   /**
@@ -148,30 +156,45 @@ export async function serveOver(openLog: () => Promise<ServedLog>, options: Serv
     ...(onFault === undefined ? {} : { onFault }),
   });
   const feeds = openFeeds(node.source, options.serviceName === undefined ? {} : { service: options.serviceName });
+  let projections: Projections | undefined;
   let gateway: Gateway | undefined;
   let admin: AdminPort | undefined;
   try {
     subscribers = makeSubscribers(options, node, feeds);
-    if (options.admin !== undefined) admin = await startAdmin(node, options.admin, subscribers);
-    gateway = await startGateway({ ...options, subscribers, service: node, clock: systemClock, random: systemRandom });
+    projections = makeProjections(options.projections ?? [], { node, feeds, store: kept.snapshots, onFault });
+    const figures = figuresWith(node, projections);
+    const { limits } = node;
+    const shown = { limits, figures, health: () => node.health(), onCommit: (heard: Heard) => node.onCommit(heard) };
+    if (options.admin !== undefined) admin = await startAdmin(shown, options.admin, subscribers);
+    const parts = { service: node, clock: systemClock, random: systemRandom, feeds, projections, subscribers, figures };
+    gateway = await startGateway({ ...options, ...parts });
     await recoverVisibly(node, progressStream(options.progress), systemClock);
     subscribers.start();
   } catch (error) {
     await gateway?.close();
+    await projections?.close();
     await subscribers?.stop();
     feeds.close();
     await node.stop();
     await admin?.close();
     throw error;
   }
-  const stop = stopInOrder({ node, gateway, admin, feeds, subscribers });
+  projections.start();
+  const stop = stopInOrder({ node, gateway, admin, feeds, projections, subscribers });
   const backup = (request: BackupRequest) => {
     if (stop.begun) throw new HoldfastError("unavailable", "The service stops; back up its directory.");
     return backUpWithKeys({ ...request, from: liveSource(log, kept.snapshots) }, async () => keys?.export());
   };
   const { url } = gateway;
-  const parts = { node, gateway, url, admin, feeds, subscribers, keys };
+  const parts = { node, gateway, url, admin, feeds, projections, subscribers, keys };
   return { ...parts, backup: async (request) => backup(request), stop: stop.all };
+}
+
+type Heard = Parameters<HoldfastNode["onCommit"]>[0];
+
+function figuresWith(node: HoldfastNode, projections: Projections): () => Promise<Figures> {
+  if (projections.definitions.length === 0) return () => node.figures();
+  return async () => ({ ...(await node.figures()), projections: projections.status() });
 }
 
 function makeSubscribers(
@@ -190,13 +213,14 @@ function makeSubscribers(
   });
 }
 
-type Parts = Pick<EmbeddedService, "node" | "gateway" | "admin" | "feeds" | "subscribers">;
+type Parts = Pick<EmbeddedService, "node" | "gateway" | "admin" | "feeds" | "projections" | "subscribers">;
 
 /** The admin port last: how the rest stops can be watched. */
 function stopInOrder(parts: Parts): { readonly begun: boolean; readonly all: () => Promise<void> } {
   let stopping: Promise<void> | undefined;
   const run = async (): Promise<void> => {
     await parts.gateway.close();
+    await parts.projections.close();
     await parts.subscribers.stop();
     parts.feeds.close();
     await parts.node.stop();

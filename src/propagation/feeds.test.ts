@@ -10,6 +10,7 @@ import { systemClock } from "../adapters/system/clock.ts";
 import { systemRandom } from "../adapters/system/random.ts";
 import { defineEntity } from "../model/entity.ts";
 import type { FeedAsk, FeedItem } from "../model/feeds.ts";
+import { shardOf } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import type { CallResult, Principal } from "../model/records.ts";
 import { type HoldfastNode, startNode } from "../runtime/node.ts";
@@ -193,6 +194,36 @@ test("a feed that waits is woken by what becomes durable, and ends empty when it
   await assert.rejects(feed.next({ itemsMax: 1 }), { code: "unavailable" });
 });
 
+test("while a batch is being made the feed's cursor stands behind what was handed out before", async (context) => {
+  const place = await openPlace(context);
+  const feed = await place.open({ start: "now" });
+  const { cursor } = feed;
+  const waiting = feed.next({ itemsMax: 2, waitMs: 60_000, lingerMs: 60_000 });
+  await place.pay("p", 1);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(feed.cursor, cursor);
+  await place.pay("p", 2);
+  const batch = await waiting;
+  assert.deepEqual(amounts(batch.items, "p"), [1, 2]);
+  assert.equal(feed.cursor, batch.cursor);
+});
+
+test("a shard that is written to all the time keeps no other waiting", async (context) => {
+  const place = await openPlace(context);
+  const keyIn = (shard: number) => {
+    for (let key = 0; ; key++) if (shardOf("purse", `p${key}`, shardCount) === shard) return `p${key}`;
+  };
+  const feed = await place.open({ start: "now" });
+  const [busy, other] = [keyIn(0), keyIn(1)];
+  for (const key of [busy, other, busy]) await place.pay(key, 1);
+  const seen: string[] = [];
+  for (let turn = 0; turn < 4; turn++) {
+    seen.push(...(await feed.next({ itemsMax: 1 })).items.map(({ entity }) => entity.key));
+    await place.pay(busy, 1);
+  }
+  assert.ok(seen.includes(other), seen.join());
+});
+
 test("a batch that lingers gathers what comes until it is full", async (context) => {
   const place = await openPlace(context);
   const feed = await place.open({ start: "now" });
@@ -260,8 +291,11 @@ test("a feed starts at a time, at an offset, and now", async (context) => {
   const place = await openPlace(context);
   await place.pay("p", 1);
   const [first] = await drain(await place.open({}));
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  // A node's time is steady, and may be a moment behind the wall clock's.
+  const pause = () => new Promise((resolve) => setTimeout(resolve, 20));
+  await pause();
   const between = Date.now();
+  await pause();
   await place.pay("p", 2);
   assert.deepEqual(amounts(await drain(await place.open({ start: { timeMs: between } })), "p"), [2]);
   const early = await place.open({ start: { timeMs: between } });

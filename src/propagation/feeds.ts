@@ -141,8 +141,11 @@ async function placesOf(source: FeedSource, ask: FeedAsk, shards: ShardId[]): Pr
     const position = positions[index] as LogPosition;
     // What the log has is durable, though nothing of it passed here since the start.
     source.recent.begin(shard, position.tail);
-    const place =
-      given?.get(shard) ?? startIn(position, start, form !== "changes" && source.entities(shard) !== undefined);
+    const hasStates = form !== "changes" && source.entities(shard, position.tail) !== undefined;
+    const asked = given?.get(shard);
+    // Where nothing is kept beside the log, the log has everything.
+    const isBeginning = asked?.offset === 0 && !hasStates;
+    const place = isBeginning ? startIn(position, "beginning", false) : (asked ?? startIn(position, start, hasStates));
     if (place.offset > Math.max(position.tail, source.recent.tail(shard))) throw anotherLog(shard, place.offset);
     places.set(shard, place);
   }

@@ -37,6 +37,9 @@ export interface FollowerOptions {
   readonly passes?: (frame: Uint8Array, shard: ShardId, at: Offset) => boolean;
 }
 
+/** As what a read fails whose records are not there (any more). */
+const trimmedAway: ReadonlySet<string> = new Set(["log-damaged", "snapshot-damaged"]);
+
 export class Follower {
   readonly #options: FollowerOptions;
   #places: Map<ShardId, Place>;
@@ -100,7 +103,7 @@ export class Follower {
       await this.#checkKept(behind);
       this.#reading = this.#options.log.read(behind)[Symbol.asyncIterator]();
     }
-    const { done, value } = await this.#reading.next();
+    const { done, value } = await this.#reading.next().catch((error: unknown) => this.#unread(error));
     this.#next = 0;
     this.#frames = done === true ? [] : value;
     if (done === true) {
@@ -109,6 +112,12 @@ export class Follower {
       return this.hasMore;
     }
     return true;
+  }
+
+  /** What was trimmed between the look at its beginning and the read is not damage. */
+  async #unread(error: unknown): Promise<never> {
+    if (isHoldfastError(error) && trimmedAway.has(error.code)) await this.#checkKept(this.#behind());
+    throw error;
   }
 
   /** Lets go of files; the places stay. */
@@ -146,6 +155,7 @@ export class Follower {
         }
         const { previous, chain, records } = recent.decode(frame);
         this.#check({ shard, at: frame.at, previous, chain });
+        this.#toTheEnd(shard);
         return {
           shard,
           at: offset,
@@ -157,6 +167,13 @@ export class Follower {
       }
     }
     return undefined;
+  }
+
+  /** Its turn comes after that of all others: a shard that is written to all the time keeps nobody waiting. */
+  #toTheEnd(shard: ShardId): void {
+    const place = this.#places.get(shard) as Place;
+    this.#places.delete(shard);
+    this.#places.set(shard, place);
   }
 
   #stretchOf(frame: LogFrame): Stretch | undefined {

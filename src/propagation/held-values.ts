@@ -4,9 +4,9 @@
  * Invariant: at most `bytesMax` of values are held, those given last; of an entity that is not among them the next item is an
  * absolute, which is always right.
  */
+import { patchBetween } from "../core/changefeed/delta-line.ts";
 import type { AbsoluteItem, DeltaItem } from "../model/feeds.ts";
 import { formatRef, type Offset } from "../model/ids.ts";
-import { diff } from "../std/patch.ts";
 import { copyPlain, type Plain } from "../std/plain.ts";
 
 interface Held {
@@ -35,8 +35,8 @@ export class HeldValues {
     const { bytes } = copyPlain(absolute.value, measure);
     this.#hold(name, before, { version: absolute.offset, value: absolute.value, bytes });
     if (before === undefined) return absolute;
-    const patch = diff(before.value, absolute.value);
-    if (patch.length > 0 && copyPlain(patch as unknown as Plain, measure).bytes >= bytes) return absolute;
+    const patch = patchBetween(before.value, absolute.value);
+    if (patch === undefined) return absolute;
     const { shard, offset, entity } = absolute;
     return { kind: "delta", shard, offset, entity, from: before.version, patch };
   }

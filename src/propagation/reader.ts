@@ -5,17 +5,32 @@
  * could not be made whole moves nothing: the next call begins where it began. Absolutes are read after the records that made
  * them due, so none is older than the cursor; of deltas, each one's `from` is the version that this feed gave before.
  */
-import { addChanges, changedBy, isOfInterest, type Sieve } from "../core/changefeed/changes.ts";
+import { addChanges, changedBy, isOfInterest, type Sieve, versionAfter } from "../core/changefeed/changes.ts";
 import { HoldfastError } from "../model/errors.ts";
-import type { AbsoluteItem, BatchLimits, ChangeItem, FeedAsk, FeedBatch, FeedItem, FeedLag } from "../model/feeds.ts";
-import { type EntityRef, formatRef, type ShardId, shardOf } from "../model/ids.ts";
+import type {
+  AbsoluteItem,
+  BatchLimits,
+  ChangeItem,
+  FeedAsk,
+  FeedBatch,
+  FeedItem,
+  FeedLag,
+  Place,
+} from "../model/feeds.ts";
+import { type EntityRef, formatRef, type Offset, type ShardId, shardOf } from "../model/ids.ts";
 import type { CallResult } from "../model/records.ts";
 import type { FeedSource } from "../runtime/feed-source.ts";
+import { copyPlain } from "../std/plain.ts";
 import { writeCursor } from "../wire/cursor.ts";
 import type { Feed } from "./feed.ts";
 import type { Follower, Stretch } from "./follower.ts";
 import { HeldValues } from "./held-values.ts";
 
+/** What a state is taken for until some were looked at, in bytes: a first batch of large ones is not too large. */
+const valueBytesFirst = 16 * 1024;
+/** States of a batch that are measured to know the next ones by. */
+const measuredMax = 64;
+const measure = { depthMax: Number.MAX_SAFE_INTEGER, bytesMax: Number.MAX_SAFE_INTEGER, sealed: true };
 /** Looks that wait for owners at once. */
 const looksMax = 256;
 /** A shard that is not served is asked again, this often and this long. */
@@ -38,11 +53,17 @@ export interface ReaderOptions {
   readonly closed: () => void;
 }
 
+/** An entity to be looked at, and the version that the records tell of. */
+interface Due {
+  readonly entity: EntityRef;
+  readonly least: Offset;
+}
+
 /** What one `next` has gathered. */
 interface Gathering {
   readonly limits: Required<BatchLimits>;
   readonly changes: ChangeItem[];
-  readonly due: Map<string, EntityRef>;
+  readonly due: Map<string, Due>;
   bytes: number;
   scanned: number;
 }
@@ -54,8 +75,13 @@ export class FeedReader implements Feed {
   /** Of `whole`, the shards whose entities were not all handed out; of the first of them, those that were not. */
   #whole: readonly ShardId[];
   #entities: Iterator<EntityRef> | undefined;
+  /** Behind what was handed out. */
+  #cursor: string;
+  #gathering: Gathering | undefined;
   /** Recorded time of the record that was read last. */
   #readMs = 0;
+  /** Of a state or view, about. */
+  #valueBytes = valueBytesFirst;
   #closed = false;
   #wake: () => void = () => {};
   #busy = false;
@@ -65,9 +91,15 @@ export class FeedReader implements Feed {
     this.#whole = options.whole;
     const { ask, source } = options;
     this.#held = ask.form === "deltas" ? new HeldValues(source.limits.feedHeldBytesMax) : undefined;
+    this.#cursor = this.#cursorNow();
   }
 
+  /** While a batch is being made the places run ahead of what was handed out; a feed that waits has passed nobody's news only. */
   get cursor(): string {
+    return this.#gathering !== undefined && !isSome(this.#gathering) ? this.#cursorNow() : this.#cursor;
+  }
+
+  #cursorNow(): string {
     const { follower, source, sinceMs } = this.#options;
     if (this.#whole.length === 0) return writeCursor(follower.places, source.shardCount, sinceMs);
     const places = new Map(follower.places);
@@ -93,6 +125,7 @@ export class FeedReader implements Feed {
       await this.#options.follower.seek(from);
       throw error;
     } finally {
+      this.#gathering = undefined;
       this.#busy = false;
     }
   }
@@ -122,6 +155,7 @@ export class FeedReader implements Feed {
     const { clock } = this.#options.source;
     const startedMs = clock.monotonic();
     const gathering: Gathering = { limits, changes: [], due: new Map(), bytes: 0, scanned: 0 };
+    this.#gathering = gathering;
     let firstMs = 0;
     for (;;) {
       const state = this.#whole.length > 0 ? this.#gatherEntities(gathering) : this.#gather(gathering);
@@ -136,20 +170,23 @@ export class FeedReader implements Feed {
       await this.#news(leftMs);
     }
     const items = this.#options.ask.form === "changes" ? gathering.changes : await this.#absolutes(gathering);
-    return { items, cursor: this.cursor, lag: this.lag };
+    this.#cursor = this.#cursorNow();
+    return { items, cursor: this.#cursor, lag: this.lag };
   }
 
   #gatherEntities(gathering: Gathering): "full" | "turn" {
     const { source, sieve } = this.#options;
     for (let looked = 0; this.#whole.length > 0 && looked < turnRecords; looked++) {
-      if (isFull(gathering)) return "full";
+      if (this.#isFull(gathering)) return "full";
       const [shard, ...rest] = this.#whole as [ShardId, ...ShardId[]];
-      this.#entities ??= source.entities(shard)?.[Symbol.iterator]();
+      const { offset } = this.#options.follower.places.get(shard) as Place;
+      this.#entities ??= source.entities(shard, offset)?.[Symbol.iterator]();
       const next = this.#entities?.next();
       if (next === undefined || next.done === true) {
         this.#whole = rest;
         this.#entities = undefined;
-      } else if (isOfInterest(sieve, next.value)) gathering.due.set(formatRef(next.value), next.value);
+      } else if (isOfInterest(sieve, next.value))
+        gathering.due.set(formatRef(next.value), { entity: next.value, least: 0 });
     }
     return "turn";
   }
@@ -160,9 +197,9 @@ export class FeedReader implements Feed {
     const turnAt = gathering.scanned + turnRecords;
     for (;;) {
       this.#stretch ??= follower.take();
-      if (this.#stretch === undefined) return isFull(gathering) ? "full" : "empty";
+      if (this.#stretch === undefined) return this.#isFull(gathering) ? "full" : "empty";
       this.#gatherFrom(this.#stretch, gathering);
-      if (isFull(gathering) || gathering.scanned >= source.limits.feedScanRecordsMax) return "full";
+      if (this.#isFull(gathering) || gathering.scanned >= source.limits.feedScanRecordsMax) return "full";
       if (gathering.scanned >= turnAt) return "turn";
     }
   }
@@ -171,7 +208,7 @@ export class FeedReader implements Feed {
     const { sieve, follower, ask, sinceMs } = this.#options;
     const { records, shard, at, from } = stretch;
     let index = from;
-    while (index < records.length && !isFull(gathering)) {
+    while (index < records.length && !this.#isFull(gathering)) {
       const record = records[index] as (typeof records)[number];
       const offset = at + index - from;
       index++;
@@ -184,7 +221,7 @@ export class FeedReader implements Feed {
         if (gathering.changes.length > length) gathering.bytes += stretch.recordBytes;
       } else {
         const entity = changedBy(record, sieve);
-        if (entity !== undefined) gathering.due.set(formatRef(entity), entity);
+        if (entity !== undefined) addDue(gathering.due, entity, versionAfter(record, offset));
       }
     }
     follower.advance(stretch, index);
@@ -195,18 +232,33 @@ export class FeedReader implements Feed {
     const absolutes: AbsoluteItem[] = [];
     const entities = [...due.values()];
     for (let from = 0; from < entities.length; from += looksMax) {
-      const found = await Promise.all(entities.slice(from, from + looksMax).map((entity) => this.#look(entity)));
+      const found = await Promise.all(entities.slice(from, from + looksMax).map((due) => this.#look(due)));
       for (const absolute of found) if (absolute !== undefined) absolutes.push(absolute);
     }
+    this.#measure(absolutes);
     const held = this.#held;
     if (held === undefined) return absolutes;
     // Only now, when nothing can fail any more: what is held was handed out.
     return absolutes.map((absolute) => held.lead(absolute)).filter((item) => item !== undefined);
   }
 
-  async #look(entity: EntityRef): Promise<AbsoluteItem | undefined> {
+  /** Of absolutes by what the last ones had: what is due is looked at when the batch is closed. */
+  #isFull({ limits, changes, due, bytes }: Gathering): boolean {
+    if (changes.length >= limits.itemsMax || due.size >= limits.itemsMax) return true;
+    return bytes >= limits.bytesMax || due.size * this.#valueBytes >= limits.bytesMax;
+  }
+
+  #measure(absolutes: readonly AbsoluteItem[]): void {
+    const step = Math.ceil(absolutes.length / measuredMax);
+    let [count, bytes] = [0, 0];
+    for (let index = 0; index < absolutes.length; index += step, count++)
+      bytes += copyPlain((absolutes[index] as AbsoluteItem).value, measure).bytes;
+    if (count > 0) this.#valueBytes = bytes / count;
+  }
+
+  async #look({ entity, least }: Due): Promise<AbsoluteItem | undefined> {
     const { source, ask } = this.#options;
-    const call = { entity, view: ask.view, principal: ask.principal };
+    const call = { entity, least, view: ask.view, principal: ask.principal };
     for (let tries = 1; ; tries++) {
       const result = await new Promise<CallResult>((done) => source.look(call, done));
       if (result.ok) {
@@ -253,10 +305,12 @@ export class FeedReader implements Feed {
   }
 }
 
-function isSome({ changes, due }: Gathering): boolean {
-  return changes.length > 0 || due.size > 0;
+function addDue(due: Map<string, Due>, entity: EntityRef, version: Offset): void {
+  const name = formatRef(entity);
+  const before = due.get(name);
+  if (before === undefined || version > before.least) due.set(name, { entity, least: version });
 }
 
-function isFull({ limits, changes, due, bytes }: Gathering): boolean {
-  return changes.length >= limits.itemsMax || due.size >= limits.itemsMax || bytes >= limits.bytesMax;
+function isSome({ changes, due }: Gathering): boolean {
+  return changes.length > 0 || due.size > 0;
 }

@@ -132,7 +132,7 @@ export class SubscriberRun {
       case "begin":
         return begun(await this.#command("begin", { node: this.#parts.node }));
       case "open":
-        return await this.#open(next.cursor, next.rewound);
+        return await this.#open(next);
       case "seek":
         await this.#seek(this.#opened as Opened, next.cursor);
         return { kind: "done" };
@@ -194,14 +194,13 @@ export class SubscriberRun {
     return config;
   }
 
-  #ask(start: FeedStart): FeedAsk {
-    const { form, filter, view } = this.#config;
+  #ask(start: FeedStart, { form, filter, view } = this.#config): FeedAsk {
     return { form, filter, ...(view === null ? {} : { view }), start, principal: runnerPrincipal };
   }
 
-  async #open(cursor: string | null, rewound: boolean): Promise<Outcome> {
+  /** By the orders of when it was planned, whatever comes meanwhile. */
+  async #open({ cursor, rewound, config }: Extract<Next, { kind: "open" }>): Promise<Outcome> {
     const { name, feeds, sinks } = this.#parts;
-    const config = this.#config;
     const make = Object.hasOwn(sinks, config.sink ?? "") ? sinks[config.sink as string] : undefined;
     if (make === undefined) {
       const known = Object.keys(sinks).join(", ") || "none";
@@ -219,7 +218,7 @@ export class SubscriberRun {
       const opening = sink.open({ subscriber: name, epoch: this.#run.epoch, service: feeds.service });
       own = await this.#patiently(opening, () => {});
       const at = rewound || own === undefined ? cursor : cursorOf(own);
-      feed = await feeds.open(this.#ask(at === null ? config.start : { cursor: at }));
+      feed = await feeds.open(this.#ask(at === null ? config.start : { cursor: at }, config));
       if (rewound) await sink.rewind?.(feed.cursor);
     } catch (error) {
       feed?.close();

@@ -6,7 +6,6 @@
  * that view again.
  */
 import type { Vault } from "../core/personal.ts";
-import type { EntityDefinition } from "../model/entity.ts";
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { Limits } from "../model/limits.ts";
 import type { CallResult, WatchCall, WatchNews } from "../model/records.ts";
@@ -28,7 +27,8 @@ interface Watched {
 }
 
 export interface DoorOptions {
-  readonly definitions: ReadonlyMap<string, EntityDefinition>;
+  /** By the name that answers and watches are of: an entity type, a projection. */
+  readonly definitions: ReadonlyMap<string, { readonly personal: boolean }>;
   readonly vault: Vault;
   readonly limits: Limits;
   readonly fault: (where: string, error: unknown) => void;

@@ -353,9 +353,9 @@ class Node implements HoldfastNode {
       this.#take(call.entity, { answer: done }, (caller) => ({ kind: "look", call, caller }));
     const { definitions, limits } = this;
     const [{ clock }, past, recent, shardCount] = [this.#options, this.#past, this.#recent, this.#hosts.length];
-    const entities = (shard: ShardId) =>
-      this.#keeps.length === 0 ? undefined : entitiesOf(this.#keeps[shard] as Keep);
-    return { definitions, limits, clock, now, past, shardCount, recent, entities, look };
+    const { openDoor } = this.#personal;
+    const entities: FeedSource["entities"] = (shard, below) => entitiesOf(this.#keeps[shard], below);
+    return { definitions, limits, clock, now, past, shardCount, recent, entities, look, openDoor };
   }
 
   #sources(): Sources {

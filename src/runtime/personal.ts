@@ -10,7 +10,7 @@ import { HoldfastError } from "../model/errors.ts";
 import type { Limits } from "../model/limits.ts";
 import type { CallResult } from "../model/records.ts";
 import type { ShardLog } from "../ports/log.ts";
-import { Door, noVault } from "./door.ts";
+import { Door, type DoorOptions, noVault } from "./door.ts";
 import { Eraser } from "./eraser.ts";
 import { keysFirst } from "./keyed-log.ts";
 import type { NodeOptions } from "./node-options.ts";
@@ -21,6 +21,8 @@ export interface Personal {
   readonly log: ShardLog;
   readonly door: Door;
   readonly eraser: Eraser;
+  /** Another door, for values that do not come from entities: it is told of every erasure too. */
+  readonly openDoor: (definitions: DoorOptions["definitions"]) => Door;
 }
 
 export interface PersonalFacts {
@@ -44,15 +46,21 @@ export function makePersonal({ keys, log, random, onFault }: NodeOptions, facts:
   }
   const fault = (where: string, error: unknown) => onFault?.(where, error);
   const vault = keys && new KeyVault(keys, random);
-  const door = new Door({ definitions, vault: vault ?? noVault, limits, fault });
+  const doors: Door[] = [];
+  const openDoor = (of: DoorOptions["definitions"]) => {
+    const door = new Door({ definitions: of, vault: vault ?? noVault, limits, fault });
+    doors.push(door);
+    return door;
+  };
   const gone = (subject: string) => {
     renew();
-    door.erased(subject);
+    for (const door of doors) door.erased(subject);
   };
   return {
     vault,
     log: keys === undefined ? log : keysFirst(log, keys),
-    door,
+    door: openDoor(definitions),
+    openDoor,
     eraser: new Eraser({ keys, definitions, now, mark, gone, fault }),
   };
 }

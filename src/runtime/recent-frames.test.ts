@@ -14,7 +14,8 @@ function frameOf(shard: ShardId, at: Offset, count: number) {
   return { shard, epoch: 1, at, count, frame: encodeFrame({ shard, epoch: 1, at }, records, 7).bytes };
 }
 
-const size = frameOf(0, 200, 1).frame.length;
+/** With what a frame costs beside its bytes. */
+const size = frameOf(0, 200, 1).frame.length + 256;
 
 test("the frame with a record is found by the record's offset, as long as it is recent", () => {
   const recent = new RecentFrames(1_000_000, systemClock);
@@ -59,6 +60,16 @@ test("a gap, where another way led to the log, makes a shard begin anew behind i
   assert.equal(recent.tail(0), 9, "a tail never goes back");
   recent.add(frameOf(0, 5, 1));
   assert.equal(recent.find(0, 5), undefined, "what is below the tail is not added again");
+});
+
+test("frames that left with their shard count until they are let go of", () => {
+  const recent = new RecentFrames(3 * size, systemClock);
+  for (let at = 1; at <= 400; at += 2) {
+    recent.add(frameOf(0, at, 1));
+    assert.ok(recent.bytes <= 3 * size);
+  }
+  assert.ok(recent.bytes > 2 * frameOf(0, 1, 1).frame.length, "all but the last few were let go of, and no more");
+  assert.equal(recent.find(0, 399)?.at, 399);
 });
 
 test("who waits is woken once, together with others, and not when it took that back", async () => {

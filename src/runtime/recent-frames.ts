@@ -27,6 +27,14 @@ export interface RecentFrame {
   decoded: Decoded | undefined;
 }
 
+/**
+ * Frames are copied together into pieces of this size. A frame as it was encoded is a slice of memory that it shares with what
+ * was encoded beside it; to keep a small one would keep all of that.
+ */
+const pieceBytes = 64 * 1024;
+/** What a frame costs beside its bytes. */
+const frameCostBytes = 256;
+
 /** Bytes of frames that are kept decoded as well: objects take several times as much. */
 const decodedBytesMax = 1024 * 1024;
 
@@ -41,10 +49,12 @@ export class RecentFrames {
   readonly #bytesMax: number;
   readonly #clock: Clock;
   readonly #shards = new Map<ShardId, Stretch>();
-  /** All frames in the order they came; those that left early with their shard are still in it. */
+  /** All frames in the order they came. Those that left early with their shard are still in it, and in `#bytes`. */
   readonly #order = new Queue<RecentFrame>();
   readonly #decoded = new Queue<RecentFrame>();
   #decodedBytes = 0;
+  #piece = new Uint8Array(0);
+  #pieceUsed = pieceBytes;
   #bytes = 0;
   #records = 0;
   #recordBytes = 0;
@@ -75,12 +85,12 @@ export class RecentFrames {
     const stretch = this.#stretch(append.shard);
     if (append.at < stretch.tail) return;
     if (append.at > stretch.tail) this.#drop(stretch);
-    const { shard, at, count, frame: bytes } = append;
-    const frame: RecentFrame = { shard, at, count, bytes, decoded: undefined };
+    const { shard, at, count } = append;
+    const frame: RecentFrame = { shard, at, count, bytes: this.#copied(append.frame), decoded: undefined };
     stretch.frames.push(frame);
     stretch.tail = append.at + append.count;
     this.#order.push(frame);
-    this.#bytes += frame.bytes.length;
+    this.#bytes += costOf(frame);
     this.#records += append.count;
     this.#recordBytes += frame.bytes.length;
     while (this.#bytes > this.#bytesMax && this.#order.size > 0) this.#dropOldest();
@@ -135,6 +145,17 @@ export class RecentFrames {
     return () => void this.#waiting.delete(listener);
   }
 
+  #copied(bytes: Uint8Array): Uint8Array {
+    if (bytes.length > pieceBytes / 4) return Uint8Array.from(bytes);
+    if (this.#pieceUsed + bytes.length > pieceBytes) {
+      this.#piece = new Uint8Array(pieceBytes);
+      this.#pieceUsed = 0;
+    }
+    this.#piece.set(bytes, this.#pieceUsed);
+    this.#pieceUsed += bytes.length;
+    return this.#piece.subarray(this.#pieceUsed - bytes.length, this.#pieceUsed);
+  }
+
   #stretch(shard: ShardId): Stretch {
     let stretch = this.#shards.get(shard);
     if (stretch === undefined) {
@@ -145,8 +166,6 @@ export class RecentFrames {
   }
 
   #drop(stretch: Stretch): void {
-    for (let index = stretch.gone; index < stretch.frames.length; index++)
-      this.#bytes -= (stretch.frames[index] as RecentFrame).bytes.length;
     stretch.frames = [];
     stretch.gone = 0;
   }
@@ -154,10 +173,10 @@ export class RecentFrames {
   #dropOldest(): void {
     const frame = this.#order.shift() as RecentFrame;
     const stretch = this.#shards.get(frame.shard) as Stretch;
+    this.#bytes -= costOf(frame);
     // it left with its shard's stretch before
     if (stretch.frames[stretch.gone] !== frame) return;
     stretch.frames[stretch.gone++] = undefined;
-    this.#bytes -= frame.bytes.length;
     if (stretch.gone < 64 || stretch.gone * 2 < stretch.frames.length) return;
     stretch.frames = stretch.frames.slice(stretch.gone);
     stretch.gone = 0;
@@ -174,4 +193,8 @@ export class RecentFrames {
       for (const listener of waiting) listener();
     });
   }
+}
+
+function costOf({ bytes }: RecentFrame): number {
+  return bytes.length + frameCostBytes;
 }

@@ -11,6 +11,7 @@ import type { EraseCall } from "../model/erasure.ts";
 import type { ErrorCode } from "../model/errors.ts";
 import type { Limits } from "../model/limits.ts";
 import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
+import type { ProjectionStatus } from "../model/projection-status.ts";
 import type {
   CallFilter,
   CallOrder,
@@ -79,6 +80,8 @@ export interface Figures extends Health {
   readonly snapshot: Behind;
   /** What went to the snapshot store and came from it. */
   readonly snapshots: { readonly objects: number; readonly writtenBytes: number; readonly readBytes: number };
+  /** Projections, where the service has any. */
+  readonly projections?: readonly ProjectionStatus[];
   /** Records that the log still has, and those before them that it was allowed to drop. Not there while it does not answer. */
   readonly log?: { readonly records: number; readonly trimmed: number };
 }

@@ -10,6 +10,7 @@ import type { ShardLog } from "../ports/log.ts";
 import { decodeFrame, encodeFrame } from "../wire/frame.ts";
 import type { LogCopy } from "./damage-kinds.ts";
 import { SimDisk, type SimProcess } from "./disk.ts";
+import { Elsewhere } from "./elsewhere.ts";
 import { type Fate, SimLog } from "./log.ts";
 import type { World } from "./world.ts";
 
@@ -41,12 +42,14 @@ export function makeEngine(world: World): Engine {
 class LogEngine implements Engine {
   readonly #world: World;
   readonly #store: MemoryStore;
+  readonly #elsewhere: Elsewhere;
   #full = false;
   #breakNext = false;
 
   constructor(world: World) {
     this.#world = world;
     this.#store = createMemoryStore(world.swarm.shardCount);
+    this.#elsewhere = new Elsewhere(world.swarm);
   }
 
   open(after: (ms: number, run: () => void) => void): Opening {
@@ -122,10 +125,15 @@ class LogEngine implements Engine {
     const before = last === undefined ? undefined : decodeFrame(last.bytes, shard, last.at, undefined);
     const time = before?.records.at(-1)?.time ?? 0;
     const chain = before?.chain ?? 0;
-    const { bytes } = encodeFrame({ shard, epoch, at }, [{ kind: "claim", time, epoch, node: "elsewhere" }], chain);
-    state.frames.push({ shard, epoch, at, count: 1, bytes });
+    const claim = encodeFrame({ shard, epoch, at }, [{ kind: "claim", time, epoch, node: "elsewhere" }], chain);
+    state.frames.push({ shard, epoch, at, count: 1, bytes: claim.bytes });
     state.epoch = epoch;
     state.tail = at + 1;
+    const step = this.#elsewhere.step(shard, time);
+    if (step !== undefined) {
+      const { bytes } = encodeFrame({ shard, epoch, at: state.tail }, [step], claim.chain);
+      state.frames.push({ shard, epoch, at: state.tail++, count: 1, bytes });
+    }
     this.#world.note(`another node claimed shard ${shard} at ${at} with epoch ${epoch}`);
   }
 }

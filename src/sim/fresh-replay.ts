@@ -3,9 +3,11 @@
  *
  * Invariant: nothing of a running node is used.
  */
+import { ownTypes } from "../core/changefeed/own-types.ts";
 import { stepOwner } from "../core/owner.ts";
 import { makeOwner } from "../core/owner-state.ts";
 import type { EntityDefinition } from "../model/entity.ts";
+import { isOwnType } from "../model/ids.ts";
 import { limitsWith } from "../model/limits.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import { makeCourier } from "./courier.ts";
@@ -16,7 +18,7 @@ import type { World } from "./world.ts";
 
 /** The service's definitions with that generation of the saplings' code. */
 export function simulatedDefinitions(generation: number): ReadonlyMap<string, EntityDefinition> {
-  const all = [...entities, saplingOf(generation), makeCourier(nobody)];
+  const all = [...ownTypes, ...entities, saplingOf(generation), makeCourier(nobody)];
   return new Map(all.map((entity) => [entity.name, entity]));
 }
 
@@ -39,6 +41,7 @@ export function replayAfresh(world: World, witness: Witness): void {
       return world.violated("replay reaches the same state", `shard ${shard}: ${String(error)}`);
     }
     for (const [name, slot] of owner.slots) {
+      if (isOwnType(slot.ref.type)) continue;
       const model = witness.entity(name);
       const state = JSON.stringify(slot.state);
       const known = model.states.get(model.version) ?? "";

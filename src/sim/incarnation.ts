@@ -6,7 +6,10 @@
 import { VirtualClock, wallDefaultMs } from "../adapters/virtual/clock.ts";
 import type { CallAttempt } from "../model/entity.ts";
 import { isHoldfastError } from "../model/errors.ts";
+import type { Offset, ShardId } from "../model/ids.ts";
 import type { ShardLog } from "../ports/log.ts";
+import { type OpenFeeds, openFeeds } from "../propagation/feeds.ts";
+import type { Subscribers } from "../propagation/subscribers.ts";
 import { type HoldfastNode, startNode } from "../runtime/node.ts";
 import { drawRetention } from "./archive.ts";
 import { type Deliver, makeCourier, type Parcel } from "./courier.ts";
@@ -24,6 +27,8 @@ export interface IncarnationOptions {
   readonly witness: Witness;
   readonly number: number;
   readonly onServing: () => void;
+  /** Makes the subscribers of a node that serves. */
+  readonly subscribe: (life: Incarnation, node: HoldfastNode, feeds: OpenFeeds) => Subscribers | undefined;
   /** It ended by itself: did not start, or failed. */
   readonly onEnded: () => void;
 }
@@ -31,6 +36,8 @@ export interface IncarnationOptions {
 export class Incarnation {
   readonly clock: VirtualClock;
   node: HoldfastNode | undefined;
+  feeds: OpenFeeds | undefined;
+  subscribers: Subscribers | undefined;
   alive = true;
   /** The node said that it has stopped answering. */
   failed = false;
@@ -70,6 +77,7 @@ export class Incarnation {
         log,
         ...this.#options.kept.open(this.#holder()),
         retention: drawRetention(world.swarm.seed),
+        held: (shard) => this.#held(shard),
         clock: this.clock,
         random: { bytes: (count) => world.prng.bytes(count) },
         shardCount: world.swarm.shardCount,
@@ -82,9 +90,16 @@ export class Incarnation {
       return;
     }
     if (!this.alive || this.failed) return;
+    this.feeds = openFeeds(this.node.source);
+    this.subscribers = this.#options.subscribe(this, this.node, this.feeds);
     world.note(`node ${number} serves`);
     world.deployments.served();
     onServing();
+  }
+
+  #held(shard: ShardId): Offset | undefined {
+    if (this.#options.world.swarm.downstream.subscribers.length === 0) return undefined;
+    return this.subscribers === undefined ? 1 : this.subscribers.held(shard);
   }
 
   #holder(): Holder {
@@ -169,7 +184,11 @@ export class Incarnation {
       this.kill();
       then();
     };
-    node.stop().then(finish, finish);
+    const ended = this.subscribers?.stop() ?? Promise.resolve();
+    void ended.then(() => {
+      this.feeds?.close();
+      node.stop().then(finish, finish);
+    });
   }
 }
 

@@ -14,6 +14,7 @@ import { type DamageCounts, damageCopies } from "./damage.ts";
 import { Copies } from "./damage-kinds.ts";
 import { type Engine, makeEngine, simulatedSegmentBytes } from "./engines.ts";
 import { planFaults, stopFaults } from "./faults.ts";
+import { Downstream } from "./feeds/downstream.ts";
 import { replayAfresh } from "./fresh-replay.ts";
 import { Operator } from "./operator.ts";
 import { Server } from "./server.ts";
@@ -70,6 +71,7 @@ class Simulation {
   readonly #engine: Engine;
   readonly #server: Server;
   readonly #watchers: Watcher[] = [];
+  readonly #downstream: Downstream;
   #running = 0;
   #events = 0;
 
@@ -78,6 +80,7 @@ class Simulation {
     this.#witness = new Witness(world);
     this.#engine = makeEngine(world);
     this.#server = new Server(world, this.#engine, this.#witness);
+    this.#downstream = new Downstream(world, this.#server, this.#witness);
   }
 
   async run(): Promise<void> {
@@ -85,6 +88,7 @@ class Simulation {
     this.#server.start();
     for (let index = 0; index < world.swarm.clients; index++) this.#startClient(index);
     for (let index = 0; index < world.swarm.watchers; index++) this.#startWatcher(index);
+    this.#downstream.begin();
     new Operator(world, this.#server, this.#witness).begin();
     planFaults(world, this.#server, this.#engine, this.#witness);
     world.outside.crash = () => this.#server.crash("process");
@@ -95,18 +99,23 @@ class Simulation {
     if (!(await this.#rest("after the faults stopped"))) return;
     if (!(await this.#deployBroken())) return;
     this.#probe();
+    this.#downstream.probed = true;
     if (!(await this.#rest("after the last commands"))) return;
     await this.#pass(1_000);
     this.#checkWatchers();
+    this.#downstream.checkLast();
     const before = await this.#readAll();
     replayAfresh(world, this.#witness);
     this.#server.crash(world.swarm.engine === "disk" && world.prng.chance(0.5) ? "power" : "process");
     this.#server.kept.loseAtLast();
+    this.#downstream.goBack();
     this.#server.start();
     if (!(await this.#rest("after the last restart"))) return;
     const after = await this.#readAll();
     if (before !== after) world.violated("a restart changes nothing", `before ${before}, after ${after}`);
     await this.#readPast();
+    this.#downstream.checkLast();
+    await this.#wait(this.#downstream.tryForged());
     this.#witness.ledger.checkMoney("at the end");
     this.#witness.ledger.checkRest();
     this.#checkClaims();
@@ -202,12 +211,13 @@ class Simulation {
     const quiet = () => {
       resting = this.#server.serving && this.#running === 0 && this.#server.network.underway === 0;
       resting &&= this.#witness.ledger.open === 0 && this.#server.parked === 0;
+      resting &&= this.#downstream.open === undefined;
       return resting || world.timeline.nowMs > deadlineMs;
     };
     await this.#until(quiet);
     if (!resting && world.violations.length === 0) {
       const { serving } = this.#server;
-      const what = `${this.#running} calls, ${this.#witness.ledger.describeOpen()}, ${serving ? "serving" : "not serving"}`;
+      const what = `${this.#running} calls, ${this.#witness.ledger.describeOpen()}, ${serving ? "serving" : "not serving"}, feeds: ${this.#downstream.open ?? "all given"}`;
       const why = this.#events > eventsMax ? "too many events" : `${restWithinMs} ms`;
       world.violated("everything comes to rest", `${when}, after ${why} still open: ${what}`);
     }
@@ -267,11 +277,15 @@ class Simulation {
   }
 
   async #readPast(): Promise<void> {
-    let read = false;
-    void this.#server.kept.archive.readAll().finally(() => {
-      read = true;
+    await this.#wait(this.#server.kept.archive.readAll());
+  }
+
+  async #wait(work: Promise<void>): Promise<void> {
+    let done = false;
+    void work.finally(() => {
+      done = true;
     });
-    await this.#until(() => read);
+    await this.#until(() => done);
   }
 
   /** State and version of every entity, as the node tells. */

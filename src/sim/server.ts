@@ -8,9 +8,11 @@
 import { formatRef } from "../model/ids.ts";
 import type { OperatorCall, ParkedEntry } from "../model/marks.ts";
 import type { CallResult, CommandCall, Principal, QueryCall, WatchCall, WatchNews } from "../model/records.ts";
+import type { OpenFeeds } from "../propagation/feeds.ts";
+import type { Subscribers } from "../propagation/subscribers.ts";
 import type { HoldfastNode } from "../runtime/node.ts";
 import type { Engine } from "./engines.ts";
-import { Incarnation } from "./incarnation.ts";
+import { Incarnation, type IncarnationOptions } from "./incarnation.ts";
 import { Kept } from "./kept.ts";
 import { SimNetwork } from "./network.ts";
 import { Observer } from "./observer.ts";
@@ -53,6 +55,23 @@ export class Server {
     return this.#serving && life !== undefined && life.alive && !life.failed ? life.node : undefined;
   }
 
+  /** Of the node that serves; another one after each start. */
+  get life(): { readonly alive: boolean } | undefined {
+    return this.node === undefined ? undefined : this.#incarnation;
+  }
+
+  /** Makes the subscribers of a node that serves. */
+  subscribe: IncarnationOptions["subscribe"] = () => undefined;
+
+  get subscribers(): Subscribers | undefined {
+    return this.node === undefined ? undefined : this.#incarnation?.subscribers;
+  }
+
+  /** Of the node that serves. */
+  get feeds(): OpenFeeds | undefined {
+    return this.node === undefined ? undefined : this.#incarnation?.feeds;
+  }
+
   start(): void {
     if (this.#incarnation !== undefined) return;
     const number = ++this.#started;
@@ -70,6 +89,7 @@ export class Server {
         kept: this.kept,
         witness: this.#witness,
         number,
+        subscribe: (...parts) => this.subscribe(...parts),
         onServing: mine(() => {
           this.#serving = true;
           this.#witness.ledger.checkMoney(`when node ${number} began to serve`);

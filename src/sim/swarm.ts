@@ -9,6 +9,13 @@
 import type { Limits } from "../model/limits.ts";
 import { Prng } from "../std/prng.ts";
 import { archiveLimits } from "./archive.ts";
+import {
+  drawFeedSwarm,
+  drawSubscribers,
+  type FeedSwarm,
+  feedLimits,
+  type SubscriberSwarm,
+} from "./feeds/feed-swarm.ts";
 import { newestGeneration } from "./sapling.ts";
 
 export interface Network {
@@ -99,6 +106,8 @@ export interface Swarm {
   readonly brokenCode: number;
   readonly kept: KeptFaults;
   readonly evolution: Evolution;
+  readonly feeds: FeedSwarm;
+  readonly downstream: SubscriberSwarm;
 }
 
 export interface SwarmOptions {
@@ -106,15 +115,16 @@ export interface SwarmOptions {
 }
 
 export function makeSwarm(seed: number, options: SwarmOptions = {}): Swarm {
-  const swarm = drawSwarm(seed, options);
-  return swarm.engine === "log" ? { ...swarm, ...crowd(seed, swarm) } : swarm;
+  const drawn = drawSwarm(seed, options);
+  const swarm = drawn.engine === "log" ? { ...drawn, ...crowd(seed, drawn) } : drawn;
+  return { ...swarm, downstream: drawSubscribers(seed, swarm) };
 }
 
 /**
  * A few seeds are a crowd: hardly any room in memory, a slow log, and shards that are claimed elsewhere all the time, so that
  * one shard recovers, and makes room, while images of others wait for their records.
  */
-function crowd(seed: number, { log, kept, limits }: Swarm): Partial<Swarm> {
+function crowd(seed: number, { log, kept, limits }: Pick<Swarm, "log" | "kept" | "limits">): Partial<Swarm> {
   const prng = new Prng(seed ^ 0x63726f77);
   if (!prng.chance(0.04)) return {};
   return {
@@ -134,14 +144,14 @@ function crowd(seed: number, { log, kept, limits }: Swarm): Partial<Swarm> {
   };
 }
 
-function drawSwarm(seed: number, options: SwarmOptions): Swarm {
+function drawSwarm(seed: number, options: SwarmOptions): Omit<Swarm, "downstream"> {
   const prng = new Prng(seed);
   const some = (probability: number, value: () => number) => (prng.chance(probability) ? value() : 0);
   const drawn = prng.chance(0.15) ? "disk" : "log";
   const engine = options.engine ?? drawn;
   const calm = prng.chance(0.05);
   const often = (probability: number, value: () => number) => (calm ? 0 : some(probability, value));
-  const limits = { ...someLimits(prng), ...keptLimits(seed), ...archiveLimits(seed) };
+  const limits = { ...someLimits(prng), ...keptLimits(seed), ...archiveLimits(seed), ...feedLimits(seed) };
   return {
     seed,
     engine,
@@ -180,6 +190,7 @@ function drawSwarm(seed: number, options: SwarmOptions): Swarm {
     brokenCode: often(0.6, () => 0.5),
     kept: keptFaults(seed, calm),
     evolution: evolution(seed, calm),
+    feeds: drawFeedSwarm(seed, calm),
     // drawn last, so that seeds without couriers stay what they were
     ...courierFacts(prng, limits),
   };

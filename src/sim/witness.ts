@@ -5,9 +5,9 @@
  * that was read). What it has seen may never change or go away.
  */
 import { isHoldfastError } from "../model/errors.ts";
-import { formatRef, type Offset, type ShardId } from "../model/ids.ts";
+import { formatRef, isOwnType, type Offset, type ShardId } from "../model/ids.ts";
 import type { MarkRecord } from "../model/marks.ts";
-import type { Outcome, StepRecord } from "../model/records.ts";
+import type { LogRecord, Outcome, StepRecord } from "../model/records.ts";
 import type { Append, AppendResult, LogFrame, ShardLog } from "../ports/log.ts";
 import { type Chain, decodeFrame } from "../wire/frame.ts";
 import { EarlyAnswers } from "./early-answers.ts";
@@ -40,6 +40,9 @@ interface ShardTruth {
   claims: number;
   trimmed: Offset;
   readonly frames: Map<Offset, SeenFrame>;
+  /** Of every offset from 1 on: its record, and the checksum of the frame that holds it. */
+  readonly records: LogRecord[];
+  readonly chains: Chain[];
 }
 
 export class Witness {
@@ -64,6 +67,8 @@ export class Witness {
       claims: 0,
       trimmed: 1,
       frames: new Map(),
+      records: [],
+      chains: [],
     }));
   }
 
@@ -97,6 +102,8 @@ export class Witness {
       truth.epoch = frame.epoch;
       this.#world.counts.records += frame.records.length;
       frame.records.forEach((record, index) => {
+        truth.records.push(record);
+        truth.chains.push(frame.chain);
         if (record.time < truth.timeMs)
           this.#world.violated("recorded time does not go back", `shard ${shard} at ${at}`);
         truth.timeMs = record.time;
@@ -143,8 +150,15 @@ export class Witness {
     if (problem !== undefined) this.#world.violated("a skip leaves out what it says", `${name} at ${at}: ${problem}`);
   }
 
+  /** What Holdfast keeps for itself is told to whoever watches it. */
+  onOwn: (record: StepRecord) => void = () => {};
+
   #apply(record: StepRecord, at: Offset): void {
     const name = formatRef(record.entity);
+    if (isOwnType(record.entity.type)) {
+      this.ledger.apply(record, at);
+      return this.onOwn(record);
+    }
     const entity = this.entity(name);
     if (this.parked.has(name))
       this.#world.violated("a parked entity takes no commands", `"${record.command}" on ${name} at ${at}`);
@@ -186,7 +200,6 @@ export class Witness {
       });
       return results;
     };
-    const seeing = (frames: AsyncIterable<readonly LogFrame[]>) => this.#reading(frames);
     return {
       tail: async (shards) => {
         // Asked in the midst of serving, as reads are, to learn what became of an append: the log is as slow as both.
@@ -207,18 +220,33 @@ export class Witness {
         answered(results.every(({ ok }) => ok));
         return results;
       },
-      read: (from) => seeing(log.read(from)),
+      read: (from) => this.#reading(log, from),
       trim: (shard, before) => log.trim(shard, before),
       close: () => log.close(),
     };
   }
 
-  async *#reading(frames: AsyncIterable<readonly LogFrame[]>): AsyncGenerator<readonly LogFrame[]> {
+  /** A feed may read from an end on that only others know of: appends without an answer, claims elsewhere. */
+  async #catchUp(log: ShardLog, shard: ShardId, until: Offset): Promise<void> {
+    const { next } = this.shards[shard] as ShardTruth;
+    if (next >= until) return;
+    for await (const batch of log.read(new Map([[shard, next]])))
+      for (const { at, bytes, epoch } of batch) if (at < until) this.saw(shard, at, bytes, epoch);
+  }
+
+  async *#reading(log: ShardLog, from: ReadonlyMap<ShardId, Offset>): AsyncGenerator<readonly LogFrame[]> {
     const answered = this.early.began();
-    for await (const batch of frames) {
-      for (const { shard, at, bytes, epoch } of batch) this.saw(shard, at, bytes, epoch);
-      yield batch;
+    try {
+      for await (const batch of log.read(from)) {
+        for (const { shard, at, bytes, epoch } of batch) {
+          if (this.#world.swarm.feeds.followers > 0) await this.#catchUp(log, shard, at);
+          this.saw(shard, at, bytes, epoch);
+        }
+        yield batch;
+      }
+    } finally {
+      // also of a feed that gave its reading up
+      answered(true);
     }
-    answered(true);
   }
 }

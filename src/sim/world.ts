@@ -20,7 +20,8 @@ export interface Violation {
 
 /**
  * `early`: answers before their record was durable; `lost`: those of them that a crash took back; `trims`: beginnings of a
- * log that were seen to be gone; `refusals`: starts of code that does not know what there is.
+ * log that were seen to be gone; `refusals`: starts of code that does not know what there is; `feedItems`: given to followers;
+ * `cursorsLost`: followers whose records were gone; `sinkItems`: taken by sinks.
  */
 export interface Counts {
   calls: number;
@@ -32,6 +33,9 @@ export interface Counts {
   snapshots: number;
   trims: number;
   refusals: number;
+  feedItems: number;
+  cursorsLost: number;
+  sinkItems: number;
 }
 
 export function noCounts(): Counts {
@@ -45,6 +49,9 @@ export function noCounts(): Counts {
     snapshots: 0,
     trims: 0,
     refusals: 0,
+    feedItems: 0,
+    cursorsLost: 0,
+    sinkItems: 0,
   };
 }
 

@@ -59,19 +59,22 @@ export function encodeClientFrame(messages: readonly ClientMessage[], encoding: 
   return encodePlain(messages, encoding);
 }
 
-/** One frame out of messages that were encoded one by one, so that their sizes were known before. */
-export function joinFrame(parts: readonly FrameData[], encoding: Encoding): FrameData {
+/**
+ * One frame out of messages that were encoded one by one, so that their sizes were known before.
+ * @param count the messages, if some of them are in several parts (msgpack only)
+ */
+export function joinFrame(parts: readonly FrameData[], encoding: Encoding, count = parts.length): FrameData {
   if (encoding === "json") return `[${parts.join(",")}]`;
   let size = 0;
   for (const part of parts) size += part.length;
-  const head = parts.length < 16 ? 1 : 3;
+  const head = count < 16 ? 1 : 3;
   const frame = new Uint8Array(head + size);
   if (head === 1) {
-    frame[0] = 0x90 | parts.length;
+    frame[0] = 0x90 | count;
   } else {
     frame[0] = 0xdc;
-    frame[1] = parts.length >> 8;
-    frame[2] = parts.length & 0xff;
+    frame[1] = count >> 8;
+    frame[2] = count & 0xff;
   }
   let offset = head;
   for (const part of parts as readonly Uint8Array[]) {

@@ -11,7 +11,9 @@ import type { Limits } from "../model/limits.ts";
 import type { Plain } from "../std/plain.ts";
 import { isUuidV7 } from "../std/uuid.ts";
 import { decodePlain, type Encoding, type FrameData } from "./codec.ts";
+import { areFeedItems, followFault, isCredit } from "./feed-messages.ts";
 import { frameLimits, type GuardLimits, refuseFrame, refuseLarge, serverFrameLimits } from "./guard.ts";
+import { patchFromRows } from "./patch-rows.ts";
 import type { ClientMessage, ServerMessage } from "./protocol.ts";
 
 /** One message that cannot be carried out. */
@@ -64,6 +66,14 @@ function checkClientMessage(message: unknown): ClientMessage | MessageFault {
       return checkSubscribe(message) ?? (message as unknown as ClientMessage);
     case "unsubscribe":
       if (!isNumericId(message["id"]) || hasMore(message, 2)) refuseFrame("has a malformed unsubscribe");
+      return message as unknown as ClientMessage;
+    case "follow":
+      return checkFollow(message) ?? (message as unknown as ClientMessage);
+    case "credit":
+      if (!isCredit(message, limitsOf as Limits)) refuseFrame("has a malformed credit");
+      return message as unknown as ClientMessage;
+    case "unfollow":
+      if (!isNumericId(message["id"]) || hasMore(message, 2)) refuseFrame("has a malformed unfollow");
       return message as unknown as ClientMessage;
     case "hello":
       if (!isToken(message["token"], true) || hasMore(message, "token" in message ? 2 : 1))
@@ -118,6 +128,11 @@ function checkSubscribe(message: Fields): MessageFault | undefined {
   if (!isMemberName(message["view"]))
     return fault(message, "unknown-view", "`view` is not a name that a view can have.");
   return checkPlace(message) ?? checkFields(message, known);
+}
+
+function checkFollow(message: Fields): MessageFault | undefined {
+  const found = followFault(message, limitsOf as Limits);
+  return found === undefined ? undefined : fault(message, found.code, found.detail);
 }
 
 function checkPlace(message: Fields): MessageFault | undefined {
@@ -182,7 +197,7 @@ export function parseServerFrame(
     if (!isFields(message)) refuseFrame("has a message that is not an object");
     const right = serverShape(message);
     if (right === false) refuseFrame("has a malformed message");
-    if (right) messages.push(message as unknown as ServerMessage);
+    if (right) messages.push(withOperations(message) as unknown as ServerMessage);
   }
   return messages;
 }
@@ -201,6 +216,8 @@ function serverShape(message: Fields): boolean | undefined {
       return (
         isNumericId(id) && isVersion(message["from"]) && isVersion(message["version"]) && isPatch(message["patch"])
       );
+    case "items":
+      return isNumericId(id) && areFeedItems(message);
     case "ended":
       return isNumericId(id) && isErrorCode(message["code"]) && typeof message["detail"] === "string";
     case "error":
@@ -223,8 +240,16 @@ function serverShape(message: Fields): boolean | undefined {
   }
 }
 
+/** A patch in rows, as msgpack has it, is the same patch. */
+function withOperations(message: Fields): Fields {
+  const { patch } = message;
+  const rows = message["t"] === "delta" && Array.isArray(patch) ? patchFromRows(patch) : undefined;
+  return rows === undefined ? message : { ...message, patch: rows };
+}
+
 function isPatch(value: unknown): boolean {
   if (!Array.isArray(value)) return false;
+  if (patchFromRows(value) !== undefined) return true;
   for (const operation of value as readonly unknown[]) {
     if (!isFields(operation) || typeof operation["path"] !== "string") return false;
     const { op } = operation;

@@ -3,12 +3,15 @@
  *
  * A frame is an array of 1 .. `frameMessagesMax` messages, in msgpack (`holdfast.v1`, binary frames) or JSON
  * (`holdfast.v1.json`, text frames); both have the same shape. The first message of a connection is `hello`. Every
- * command, query and subscription carries an id chosen by the client and is answered by messages with that id.
+ * command, query, subscription and feed carries an id chosen by the client and is answered by messages with that id.
+ *
+ * A feed is followed by credit: the server sends at most as many items as the client has said it will take.
  *
  * Versions of the wire, a line each:
- * - v1: first.
+ * - v1: first. Feeds (`follow`, `credit`, `unfollow`, `items`) came later; a server without them answers `invalid-frame`.
  */
 import type { ErrorCode } from "../model/errors.ts";
+import type { FeedFilter, FeedForm, FeedItem, FeedLag } from "../model/feeds.ts";
 import type { Offset } from "../model/ids.ts";
 import type { PatchOperation } from "../std/patch.ts";
 import type { Plain } from "../std/plain.ts";
@@ -26,6 +29,8 @@ export const closeCode = {
   handshakeTimeout: 4408,
   tooSlow: 4429,
 } as const;
+
+export type FollowStart = "beginning" | "now" | { readonly cursor: string } | { readonly timeMs: number };
 
 export type ClientMessage =
   | { readonly t: "hello"; readonly token?: string }
@@ -60,6 +65,25 @@ export type ClientMessage =
       readonly run?: string;
     }
   | { readonly t: "unsubscribe"; readonly id: number }
+  | {
+      readonly t: "follow";
+      /** As a query's. */
+      readonly id: number;
+      readonly form: FeedForm;
+      readonly filter?: FeedFilter;
+      /** Absolutes and deltas: of this view instead of the whole state. */
+      readonly view?: string;
+      readonly start: FollowStart;
+      /** Items that the client takes before it says more: 1 .. `feedCreditMax`. */
+      readonly credit: number;
+      /** Items in one batch, at most: 1 .. `feedStreamItemsMax`, which is the default. */
+      readonly limit?: number;
+      /** After a first item: how long to wait for more, ms. Default 0. */
+      readonly lingerMs?: number;
+    }
+  /** So many items more. What is allowed ahead stays within `feedCreditMax`. */
+  | { readonly t: "credit"; readonly id: number; readonly items: number }
+  | { readonly t: "unfollow"; readonly id: number }
   /** A new token for the same principal; replaces the one of `hello`. */
   | { readonly t: "refresh"; readonly token: string }
   | { readonly t: "ping" };
@@ -100,7 +124,7 @@ export type ServerMessage =
       readonly retryAfterMs?: number;
     }
   | { readonly t: "absolute"; readonly id: number; readonly version: Offset; readonly value: Plain }
-  /** Changes the view at version `from` into that at `version`; RFC 6902 operations. */
+  /** Changes the view at version `from` into that at `version`; RFC 6902 operations, in msgpack as rows (`patch-rows.ts`). */
   | {
       readonly t: "delta";
       readonly id: number;
@@ -108,6 +132,18 @@ export type ServerMessage =
       readonly version: Offset;
       readonly patch: readonly PatchOperation[];
     }
-  /** The subscription is over; subscribing again is up to the client (and to `code`). */
+  /**
+   * Items of a feed, in order. The one with `cursor` ends a batch: who resumes there misses nothing and gets nothing twice. A batch
+   * without items says how far the feed is; the first one comes at once.
+   */
+  | {
+      readonly t: "items";
+      readonly id: number;
+      readonly items: readonly FeedItem[];
+      readonly cursor?: string;
+      /** With the cursor of a batch. */
+      readonly lag?: FeedLag;
+    }
+  /** The subscription or feed is over; asking for it again is up to the client (and to `code`). */
   | { readonly t: "ended"; readonly id: number; readonly code: ErrorCode; readonly detail: string }
   | { readonly t: "pong"; readonly now: number };

@@ -24,15 +24,18 @@ export async function buildPage(): Promise<void> {
 
 export class GameServer {
   readonly #directory: string;
+  readonly #bots: number;
   #process: ChildProcess | null = null;
   #url = "";
 
-  private constructor(directory: string) {
+  private constructor(directory: string, bots: number) {
     this.#directory = directory;
+    this.#bots = bots;
   }
 
-  static async open(): Promise<GameServer> {
-    const server = new GameServer(await mkdtemp(join(tmpdir(), "holdfast-browser-")));
+  /** @param bots at each table */
+  static async open(bots = 1): Promise<GameServer> {
+    const server = new GameServer(await mkdtemp(join(tmpdir(), "holdfast-browser-")), bots);
     await server.start();
     return server;
   }
@@ -54,7 +57,7 @@ export class GameServer {
         "--data",
         this.#directory,
         "--bots",
-        "1",
+        String(this.#bots),
         "--seed",
         "7",
       ],

@@ -51,6 +51,33 @@ test("an absolute comes first, then deltas that make the view of each version", 
   socket.end();
 });
 
+test("views of every size arrive whole and in order among answers, in both encodings", async () => {
+  await using target = await startTarget({ inputBytesMax: 128 * 1024 });
+  for (const encoding of ["msgpack", "json"] as const) {
+    const token = await sign({ sub: "ann" });
+    const [writer, reader] = [await connect(target), await open(target.port, encoding, token)];
+    let view = follow(
+      { value: null, version: 0 },
+      (await reader.ask([{ t: "subscribe", id: 300, ...own, view: "own" }], isView)) as ViewMessage,
+    );
+    for (const size of [0, 40, 60, 80, 125, 126, 60_000, 65_400, 65_500, 65_536, 70_000, 1]) {
+      const id = requestId();
+      const input = { text: `é${"x".repeat(size)}` };
+      const answer = await writer.ask(
+        [{ t: "command", id, ...own, name: "note", input }],
+        (message) => message.t === "reply" && message.id === id,
+      );
+      const { version } = answer as { version: number };
+      const news = (await reader.hear((message) => isView(message) && message.version === version)) as ViewMessage;
+      assert.equal(news.id, 300);
+      view = follow(view, news);
+      assert.deepEqual(view.value, { balance: 0, note: input, viewer: "ann" });
+    }
+    writer.end();
+    reader.end();
+  }
+});
+
 test("a subscription of an entity that does not exist yet starts with its initial state at version 0", async () => {
   await using target = await startTarget();
   const socket = await connect(target);

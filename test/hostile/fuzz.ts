@@ -50,6 +50,8 @@ const samples: readonly Plain[] = [
   ],
   [{ t: "query", id: 4_294_967_296, type: "wallet", key: "ann", name: "balance", input: null }],
   [
+    { t: "follow", id: 4, form: "changes", filter: { types: ["table"], shards: [1] }, start: { timeMs: 5 }, credit: 9 },
+    { t: "credit", id: 4, items: 3 },
     { t: "subscribe", id: 3, type: "table", key: "t1", view: "public", from: 12, run: "abc" },
     { t: "unsubscribe", id: 3 },
   ],

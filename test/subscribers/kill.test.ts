@@ -9,7 +9,8 @@ import pg from "pg";
 import { arrivedOf, linesOf } from "../../src/adapters/files/sink.harness.ts";
 import { postgresSkipReason, startPostgres } from "../../src/adapters/postgres/server.harness.ts";
 
-const rounds = 50;
+/** 50 with `KILL_ROUNDS=50`; `npm test` has a part of them. */
+const rounds = Number(process.env["KILL_ROUNDS"] ?? 15);
 const server = join(import.meta.dirname, "server.ts");
 
 /** Runs the service; kills it so long after it serves, or lets it come to its end. @returns what it printed */

@@ -1,6 +1,6 @@
 /**
- * A service whose change log goes to files (and to PostgreSQL, if an address is given), under load, until it is killed.
- * Arguments: data directory, directory of the files, commands to run (0: only gives what is left), PostgreSQL's address.
+ * A service whose change log goes to files (and to PostgreSQL and a webhook, if an address is given), under load, until it is killed.
+ * Arguments: data directory, directory of the files, commands to run (0: only gives what is left), PostgreSQL's address, the webhook's.
  *
  * Prints `serving` when it serves; at the end, as one line, the ids of everything that is in the log.
  */
@@ -8,10 +8,12 @@ import { z } from "zod";
 import { filesSink } from "../../src/adapters/files/sink.ts";
 import { postgresSink } from "../../src/adapters/postgres/sink.ts";
 import { systemRandom } from "../../src/adapters/system/random.ts";
+import { webhookSink } from "../../src/adapters/webhook/sink.ts";
 import { defineEntity } from "../../src/model/entity.ts";
 import { idOf } from "../../src/ports/sink.ts";
 import { embedded } from "../../src/presets/embedded.ts";
 import { makeUuidV7 } from "../../src/std/uuid.ts";
+import { secret } from "./webhook-secret.ts";
 
 const purse = defineEntity("purse", {
   state: () => ({ balance: 0 }),
@@ -25,7 +27,7 @@ const purse = defineEntity("purse", {
 });
 
 const principal = { kind: "system", id: "load" } as const;
-const [directory = "", files = "", commands = "0", postgres = ""] = process.argv.slice(2);
+const [directory = "", files = "", commands = "0", postgres = "", hook = ""] = process.argv.slice(2);
 
 const service = await embedded({
   entities: [purse],
@@ -38,10 +40,16 @@ const service = await embedded({
   sinks: {
     files: () => filesSink({ directory: files, fileBytesMax: 50_000 }),
     table: () => postgresSink({ connection: postgres, form: "changes" }),
+    hook: () => webhookSink({ url: hook, secrets: [secret] }),
   },
   subscribers: [
     { name: "archive", form: "changes", sink: "files", start: "beginning", batchItems: 50 },
     ...(postgres === "" ? [] : [{ name: "ledger", form: "changes", sink: "table", start: "beginning" } as const]),
+    ...(hook === ""
+      ? []
+      : [
+          { name: "partner", form: "changes", sink: "hook", start: "beginning", batchItems: 50, tries: 1_000 } as const,
+        ]),
   ],
 });
 process.stdout.write("serving\n");
@@ -73,7 +81,8 @@ for (let behind = true; behind; ) {
 const isThrough = () => {
   const all = service.subscribers.list();
   return (
-    all.length === (postgres === "" ? 1 : 2) && all.every(({ lag, cursor }) => cursor !== null && lag.records === 0)
+    all.length === 1 + (postgres === "" ? 0 : 1) + (hook === "" ? 0 : 1) &&
+    all.every(({ lag, cursor }) => cursor !== null && lag.records === 0)
   );
 };
 while (!isThrough()) await wait(5);

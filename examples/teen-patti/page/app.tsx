@@ -6,10 +6,11 @@
  */
 import type { JSX } from "preact";
 import { EntryScreen, ProfileDialog } from "./entry/profile-form.tsx";
+import { LeaderboardScreen } from "./leaderboard/leaderboard-screen.tsx";
 import { CreateTableDialog } from "./lobby/create-table.tsx";
 import { LobbyScreen } from "./lobby/lobby-screen.tsx";
 import { announcement } from "./motion/choreography.ts";
-import { connection, profile, table, tableId, toasts, wasOpen } from "./state/app.ts";
+import { connection, profile, screen, table, tableId, toasts, wasOpen } from "./state/app.ts";
 import { HelpDialog } from "./table/help-dialog.tsx";
 import { HistoryDialog } from "./table/history-dialog.tsx";
 import { ReviewDialog } from "./table/review-dialog.tsx";
@@ -17,13 +18,14 @@ import { AddChipsDialog, BuyInDialog, LeaveDialog, SeedDialog } from "./table/se
 import { TableScreen } from "./table/table-screen.tsx";
 import { ChatDialog, Drawings, MenuDialog, PersonDialog, TipDialog } from "./table/talk-dialogs.tsx";
 import { openDialog } from "./ui/dialog.tsx";
+import { WatchScreen } from "./watch/watch-screen.tsx";
 
 export function App(): JSX.Element {
   return (
     <div class="app">
       <ConnectionBanner />
-      {profile.value === null ? <EntryScreen /> : tableId.value === null ? <LobbyScreen /> : <TableScreen />}
-      <OpenDialog />
+      <Shown />
+      {screen.value === "play" && <OpenDialog />}
       <Toasts />
       <p class="sr-only" role="status" aria-live="polite" data-testid="announcer">
         {announcement.value}
@@ -33,9 +35,17 @@ export function App(): JSX.Element {
   );
 }
 
+/** Looking on needs no name; playing does. */
+function Shown(): JSX.Element {
+  if (screen.value === "leaderboard") return <LeaderboardScreen />;
+  if (screen.value === "watch") return <WatchScreen />;
+  if (profile.value === null) return <EntryScreen />;
+  return tableId.value === null ? <LobbyScreen /> : <TableScreen />;
+}
+
 function ConnectionBanner(): JSX.Element {
   const state = connection.value;
-  const isDown = profile.value !== null && wasOpen.value && state !== "open";
+  const isDown = screen.value === "play" && profile.value !== null && wasOpen.value && state !== "open";
   return (
     <div class="banner" role="status" data-testid="banner" data-shown={isDown || undefined}>
       {isDown && (

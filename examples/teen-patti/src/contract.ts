@@ -22,7 +22,7 @@
  * | `lobby`  | `main`          | `createTable` | CreateTableInput | CreateTableReply| any user; a private table  |
  *
  * Views: `player.me` MeView (that user), `player.public` PlayerView (any user), `table.seat` TableView (as this viewer may
- * see it; spectators too), `lobby.public` LobbyView. Query `table.review` ReviewInput -> ReviewReply.
+ * see it; spectators too), `table.public` WatchedTable (anybody), `lobby.public` LobbyView. Query `table.review` ReviewInput -> ReviewReply.
  * Times are the server's clock, ms since 1970: compare them with `client.now()`.
  */
 import type { Sealed } from "holdfast";
@@ -233,6 +233,27 @@ export type TableView<Name = ShownName> = {
   /** Tips and gifts so far. */
   house: number;
 };
+
+/** What a spectator sees. */
+export type WatchedTable<Name = ShownName> = Omit<TableView<Name>, "table" | "you" | "yourSeed" | "moves">;
+
+// ---- leaderboard
+
+/** One player's line; the key of the document is the player's id. */
+export type Standing<Name = ShownName> = {
+  name: Name;
+  avatar: Avatar;
+  /** Chips taken out of pots, less those put in. */
+  chips: number;
+  hands: number;
+  handsWon: number;
+  biggestPot: number;
+  /** When the last hand ended. */
+  atMs: number;
+};
+export type StandingsOrder = "chips" | "handsWon" | "biggestPot";
+/** What `GET /v1/projections/leaderboard` gives, as one answer or as events. */
+export type Standings = { documents: { key: string; value: Standing }[]; more: boolean };
 
 export type ReviewInput = { handNumber: number };
 /** Null: not among the recent hands. */

@@ -16,12 +16,13 @@ import { systemClock as nodeClock } from "../../../src/adapters/system/clock.ts"
 import { systemRandom } from "../../../src/adapters/system/random.ts";
 import { openAll } from "../../../src/model/sealed.ts";
 import { KeyVault } from "../../../src/runtime/vault.ts";
-import { diff } from "../../../src/std/patch.ts";
+import { compactDiff } from "../../../src/std/patch.ts";
 import { copyPlain, type Plain } from "../../../src/std/plain.ts";
 import { Audit } from "./audit.ts";
 import { startCrew } from "./bots/crew.ts";
 import type { Door } from "./bots/door.ts";
 import type { TableView } from "./contract.ts";
+import { analyticsEvents } from "./downstream.ts";
 import { entities } from "./entities.ts";
 import { readRecords, SHARDS } from "./game.testkit.ts";
 import { settingsFor } from "./lobby.ts";
@@ -237,7 +238,7 @@ test("every table frame a player got is the one that other hidden cards and seed
       assert.ok(now !== undefined, `${key}@${version}`);
       const then = t === "delta" ? views.get(`${tap.user} ${key}@${from}`) : undefined;
       const expected =
-        then === undefined ? { t, id, version, value: now } : { t, id, from, version, patch: diff(then, now) };
+        then === undefined ? { t, id, version, value: now } : { t, id, from, version, patch: compactDiff(then, now) };
       assert.deepEqual(message, JSON.parse(JSON.stringify(expected)), `${tap.user} ${key}@${version}`);
       checked += 1;
     }
@@ -269,6 +270,39 @@ test("everything else a player got holds no card: its own account, plain replies
 const replyShape =
   /^(null|\{"handNumber":\d+,"turn":\d+\}|\{"left":(true|false)\}|\{("(created|sit|balance)":(true|false|\d+),?)+\})$/;
 const allowedKinds = new Set(["welcome", "reply", "error", "absolute", "delta", "pong"]);
+
+test("what everybody may watch is what it would be with other hidden cards and seeds, at every version of every table", () => {
+  const watched = tableEntity.views.get("public");
+  assert.equal(watched?.shared, true, "one value for all who look: it cannot depend on who does");
+  const audit = new Audit();
+  const visible = new Map<string, Set<string>>();
+  let checked = 0;
+  for (const { record } of records) {
+    audit.take(record);
+    const { type, key } = record.entity;
+    const state = audit.tables.get(key);
+    if (type !== "table" || state === undefined) continue;
+    const seen = visible.get(key) ?? new Set<string>();
+    visible.set(key, seen);
+    for (const { name, payload } of record.events) if (name === "hand") noteVisible(seen, payload as HandEvent);
+    const nobody = { kind: "anonymous", id: "anonymous" } as const;
+    assert.deepEqual(watched.read(disguise(state, "", seen), nobody, key), watched.read(state, nobody, key));
+    checked += 1;
+  }
+  assert.ok(checked > 1_000, `${checked} versions were checked`);
+});
+
+test("no event that leaves the service for others to keep holds a card, a seed or a salt", () => {
+  let checked = 0;
+  for (const { record } of records) {
+    for (const { name, payload } of record.events) {
+      if (!(analyticsEvents as readonly string[]).includes(name)) continue;
+      assert.doesNotMatch(JSON.stringify(payload), /"\w*(card|deck|seed|salt|position|merkle)\w*":/i);
+      checked += 1;
+    }
+  }
+  assert.ok(checked > HANDS, `${checked} events were checked`);
+});
 
 test("no seed and no salt is in any frame before it is published", () => {
   const secrets: string[] = [];

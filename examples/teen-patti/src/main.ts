@@ -18,10 +18,11 @@ import {
 import { type Speed } from "./bots/bot.ts";
 import { startCrew } from "./bots/crew.ts";
 import { openDoor } from "./bots/door.ts";
-import { entities } from "./entities.ts";
+import { downstreamOf } from "./downstream.ts";
+import { entities, projections } from "./entities.ts";
+import { type Reviewer, setReviewer } from "./review.ts";
 import { systemClock, systemSeed } from "./system.ts";
 import { fastTables, openTables, publicTables } from "./tables.ts";
-import { type Receiver, setReceiver } from "./webhook.ts";
 
 const HELP = `Teen Patti on Holdfast
 
@@ -35,7 +36,10 @@ const HELP = `Teen Patti on Holdfast
   --seed <n>        of the bots                        (default: random)
   --admin <n>       port for metrics and status       (default: none; 0 takes a free port)
   --operator        takes the token in TEEN_PATTI_OPERATOR_TOKEN for an operator's: \`holdfast erase player/…\`
-  --webhook <url>   is told of big wins; the secret (whsec_…) is read from TEEN_PATTI_WEBHOOK_SECRET
+
+  TEEN_PATTI_POSTGRES        postgres://… gets a row for each settled hand, for analysts
+  TEEN_PATTI_WEBHOOK         a URL that is told of big wins; needs TEEN_PATTI_WEBHOOK_SECRET (whsec_…)
+  TEEN_PATTI_REVIEW          a URL that is asked about large winnings; needs TEEN_PATTI_REVIEW_SECRET (whsec_…)
 `;
 
 type Options = {
@@ -47,7 +51,6 @@ type Options = {
   fast: number;
   seed: number;
   admin: number | null;
-  webhook: Receiver | null;
   postgres: string | null;
   operatorToken: string | null;
 };
@@ -65,7 +68,6 @@ function readOptions(args: readonly string[]): Options | null {
       fast: text,
       seed: text,
       admin: text,
-      webhook: text,
       operator: { type: "boolean" },
       postgres: { type: "boolean" },
       help: { type: "boolean", short: "h" },
@@ -83,7 +85,6 @@ function readOptions(args: readonly string[]): Options | null {
     fast: numberOf("fast", values.fast, 0, 1_000),
     seed: numberOf("seed", values.seed, systemSeed(), 2 ** 32),
     admin: values.admin === undefined ? null : numberOf("admin", values.admin, 0, 65_535),
-    webhook: receiverOf(values.webhook),
     operatorToken: values.operator === true ? operatorToken() : null,
     postgres: values.postgres === true ? databaseUrl() : null,
   };
@@ -110,11 +111,11 @@ function authentication(secret: string | null): Authenticate {
       : asUser(token, caller);
 }
 
-function receiverOf(url: string | undefined): Receiver | null {
+function reviewerOf(environment: NodeJS.ProcessEnv): Reviewer | null {
+  const { TEEN_PATTI_REVIEW: url, TEEN_PATTI_REVIEW_SECRET: secret } = environment;
   if (url === undefined) return null;
-  const secret = process.env["TEEN_PATTI_WEBHOOK_SECRET"];
   if (secret === undefined || !URL.canParse(url))
-    throw new Error("--webhook is a URL, and needs the receiver's secret in TEEN_PATTI_WEBHOOK_SECRET.");
+    throw new Error("TEEN_PATTI_REVIEW is a URL, and needs the secret of who is asked in TEEN_PATTI_REVIEW_SECRET.");
   return { url, secret };
 }
 
@@ -126,10 +127,15 @@ function numberOf(name: string, text: string | undefined, fallback: number, max:
 
 async function start(options: Options): Promise<void> {
   const page = fileURLToPath(new URL("../page/dist", import.meta.url));
-  setReceiver(options.webhook);
+  setReviewer(reviewerOf(process.env));
+  const { sinks, subscribers, lines } = await downstreamOf(process.env);
   const hasPage = existsSync(`${page}/index.html`);
   const service = await startService(options.postgres, {
     entities,
+    projections,
+    sinks,
+    subscribers,
+    serviceName: "teen-patti",
     directory: options.data,
     port: options.port,
     host: options.host,
@@ -152,6 +158,7 @@ async function start(options: Options): Promise<void> {
   });
   stopOnSignals(service, () => crew.stop());
   if (!hasPage) console.error("The page is not built; only the API is served. `npm start` builds it.");
+  for (const line of lines) console.log(line);
   if (service.admin !== undefined) console.log(`Metrics are on ${service.admin.url}/metrics`);
   console.log(`Teen Patti is on ${service.url}  (data in ${options.data}, ${tables.length} tables)`);
 }

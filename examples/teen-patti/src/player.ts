@@ -35,8 +35,8 @@ import {
   sitInput,
   tipInput,
 } from "./inputs.ts";
+import { LARGE_WIN, reviewOutcome, reviewWin, type Verdict } from "./review.ts";
 import { toHex } from "./rules/fairness.ts";
-import { BIG_WIN, tellBigWin } from "./webhook.ts";
 
 /** `gone`: cashed out before the table's answer to the sit arrived; the answer removes it. */
 type SeatAt = { sit: number; status: "asking" | "seated" | "gone"; seat: number | null; boughtIn: number };
@@ -154,8 +154,10 @@ export const player = defineEntity("player", {
       if (mine?.status === "asking") mine.status = "gone";
       else if (mine !== undefined) delete state.seats[event.table];
     },
+    /** Kept in the log, for whoever asks later. */
+    reviewed: (_state, _event: { table: string; won: number; verdict: Exclude<Verdict, null>; atMs: number }) => {},
   },
-  calls: { tellBigWin },
+  calls: { reviewWin },
   commands: (command) => ({
     join: command(joinInput, (state, { name, avatar }, ctx) => {
       if (!state.joined) {
@@ -245,8 +247,14 @@ export const player = defineEntity("player", {
       const at = state.seats[table];
       const won = at?.sit === input.sit ? amount - at.boughtIn : 0;
       ctx.emit("cashedOut", { ...input, atMs: ctx.now });
-      if (won >= BIG_WIN) ctx.call("tellBigWin", { player: ctx.key, table, won, atMs: ctx.now });
+      if (won < LARGE_WIN) return undefined;
+      const win = { player: ctx.key, table, won, atMs: ctx.now };
+      ctx.call("reviewWin", win, { result: "winReviewed", context: { table, won } });
       return undefined;
+    }),
+    winReviewed: command(reviewOutcome, (_state, outcome, ctx) => {
+      if (!outcome.ok || outcome.value.verdict === null) return;
+      ctx.emit("reviewed", { ...outcome.context, verdict: outcome.value.verdict, atMs: ctx.now });
     }),
   }),
   queries: { audit: (state) => ({ issued: state.issued, balance: state.balance }) },

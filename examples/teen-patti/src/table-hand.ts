@@ -15,7 +15,7 @@ import type { HandEvent } from "./rules/hand-events.ts";
 import { type Awaited, awaited, findSeat, isRunning } from "./rules/hand-state.ts";
 import { shuffleHand } from "./rules/shuffle.ts";
 import { commitNext, emit, type TableDraft } from "./table-draft.ts";
-import { type Absence, type Seat, seatAt, UNREVEALED_MAX } from "./table-state.ts";
+import { type Absence, BIG_WIN, type Seat, seatAt, UNREVEALED_MAX } from "./table-state.ts";
 
 /** Turns missed one after the other until the player counts as away. */
 const MISSED_TURNS_MAX = 2;
@@ -200,6 +200,7 @@ function endHand(draft: TableDraft): void {
   const { state, ctx, settings } = draft;
   ctx.cancel(DEADLINE_TIMER);
   emit(draft, "deadlineSet", { deadline: null });
+  tellResults(draft);
   const seedAtMs = ctx.now + settings.config.seedRevealMs;
   const first = state.unrevealed.length === 0;
   emit(draft, "handFinished", { endedAtMs: ctx.now, seedAtMs });
@@ -211,6 +212,22 @@ function endHand(draft: TableDraft): void {
     if (seat !== null && seat.leaving !== null) standUp(draft, seat.seat, seat.leaving);
   }
   planNext(draft);
+}
+
+/** What the leaderboard, the analysts and the webhook of big wins follow. */
+function tellResults(draft: TableDraft): void {
+  const { state, ctx, settings } = draft;
+  const { handNumber, result, seats } = state.hand;
+  if (result === null) return;
+  const results = state.handPlayers.map(({ seat, player, name, avatar }) => {
+    const won = result.shares.reduce((sum, share) => sum + (share.seat === seat ? share.amount : 0), 0);
+    return { player, name, avatar, paid: seats.find((of) => of.seat === seat)?.paid ?? 0, won };
+  });
+  const { isPrivate } = settings;
+  emit(draft, "handSettled", { handNumber, atMs: ctx.now, pot: result.pot, isPrivate, results });
+  for (const { player, won: amount } of results) {
+    if (amount >= BIG_WIN) emit(draft, "wonBig", { handNumber, atMs: ctx.now, player, amount, pot: result.pot });
+  }
 }
 
 /** Publishes the seeds that are due. */

@@ -75,6 +75,12 @@ export const REVEALED_KEPT = 200;
 /** More hands than can be played in a day at a table that waits five seconds between them. */
 export const UNREVEALED_MAX = 17_280;
 
+/** What one player put into a pot and took out of it. */
+export type HandResultOf = { player: string; name: KeptName; avatar: Avatar; paid: number; won: number };
+
+/** Chips taken out of one pot that are news. */
+export const BIG_WIN = 5_000;
+
 /** A feed item as an event carries it: id and name follow from the state. */
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 export type FeedEvent = DistributiveOmit<FeedItem, "id" | "name">;
@@ -95,6 +101,10 @@ export type TableEvents = {
   hand: HandEvent;
   deadlineSet: { deadline: Deadline | null };
   handFinished: { endedAtMs: number; seedAtMs: number };
+  /** For those who follow: what the hand meant to each player. Nothing secret is in it, and the state does not need it. */
+  handSettled: { handNumber: number; atMs: number; pot: number; isPrivate: boolean; results: HandResultOf[] };
+  /** A win that is news. */
+  wonBig: { handNumber: number; atMs: number; player: string; amount: number; pot: number };
   seedsRevealed: { upTo: number };
   fed: FeedEvent;
 };
@@ -186,6 +196,8 @@ export const tableEvents: Evolves = {
     state.deadline = deadline === null ? null : { ...deadline };
   },
   handFinished: (state, event) => finishHand(state, event),
+  handSettled: () => {},
+  wonBig: () => {},
   seedsRevealed: (state, { upTo }) => {
     const due = state.unrevealed.filter(({ handNumber }) => handNumber <= upTo);
     state.unrevealed = state.unrevealed.slice(due.length);

@@ -6,7 +6,7 @@
  * in unpublished seeds, look the same to that viewer.
  */
 import type { Principal } from "holdfast";
-import type { HandSummary, KeptName, ReviewReply, SeatStatus, TableSeat, TableView } from "./contract.ts";
+import type { HandSummary, KeptName, ReviewReply, SeatStatus, TableSeat, TableView, WatchedTable } from "./contract.ts";
 import { findSeat, type HandState, initialHand, isRunning } from "./rules/hand-state.ts";
 import { legalMoves } from "./rules/moves.ts";
 import { openablePositions, type PublicView, publicView, seatView, shownCards } from "./rules/projection.ts";
@@ -39,6 +39,14 @@ export function viewTable(state: TableState, viewer: Principal, table: string): 
     recentHands: state.recent.map(summaryOf),
     house,
   };
+}
+
+const nobody: Principal = { kind: "anonymous", id: "anonymous" };
+
+/** What everybody may see. One value for all who look, so it is made and encoded once. */
+export function watchTable(state: TableState): WatchedTable<KeptName> {
+  const { table: _table, you: _you, yourSeed: _seed, moves: _moves, ...view } = viewTable(state, nobody, "");
+  return view;
 }
 
 /** A finished hand with everything this viewer may check it by. */

@@ -37,7 +37,7 @@ import {
   setAbsence,
 } from "./table-hand.ts";
 import { chipsAt, initialTable, seatAt, type TableState, tableEvents } from "./table-state.ts";
-import { reviewHand, viewTable } from "./table-view.ts";
+import { reviewHand, viewTable, watchTable } from "./table-view.ts";
 
 const userCommands = new Set(["act", "leave", "sitOut", "back", "say"]);
 const playerCommands = new Set(["seatPlayer", "profileChanged", "addChips", "tip", "gift"]);
@@ -57,6 +57,7 @@ const access: Access = (principal, verb) => {
     if (principal.id === "lobby/main") return name === "open";
     return principal.id.startsWith("player/") && playerCommands.has(name);
   }
+  if (kind === "view" && name === "public") return true;
   if (principal.kind === "operator")
     return (kind === "query" && name === "audit") || (kind === "command" && name === "close");
   if (principal.kind !== "user") return false;
@@ -225,8 +226,10 @@ export const table = defineEntity("table", {
     },
     audit: (state) => ({ chips: chipsAt(state), handNumber: state.hand.handNumber }),
   },
-  views: { seat: viewTable },
+  views: { seat: viewTable, public: watchTable },
   access,
+  // The change log and the state hold everybody's cards: of a table only what everybody sees may be followed.
+  feed: (principal, { form, view }) => principal.kind === "user" && form !== "changes" && view === "public",
 });
 
 /** The player behind a player entity. */

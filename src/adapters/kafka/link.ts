@@ -117,28 +117,33 @@ export class KafkaLink {
     this.#reader = new Consumer({ ...baseOf(options), groupId: transactionalId });
   }
 
-  /** @throws `unavailable`, `invalid-configuration` */
+  /** Both topics are there, or are made. @throws `unavailable`, `invalid-configuration` */
   async checkTopics(): Promise<void> {
     const { topic, cursorTopic, create } = this.#options;
-    if (create !== undefined) {
-      const { partitions, replicas = -1, configs = {} } = create;
-      await this.#create(topic, partitions, replicas, configs);
-      await this.#create(cursorTopic, 1, replicas, cursorConfigs);
-    }
     for (const name of [topic, cursorTopic]) {
-      try {
-        const retries = create === undefined ? {} : { retries: createdRetries };
-        await this.#producer.metadata({ topics: [name], autocreateTopics: false, ...retries });
-      } catch (error) {
-        const meant = meaningOf(error);
-        if (!isUnknownTopic(error)) throw meant;
-        if (create !== undefined) throw unavailable(meant.message, error);
+      if (await this.#isThere(name)) continue;
+      if (create === undefined) {
         const settings = Object.entries(cursorConfigs).map(([key, value]) => `${key}=${value}`);
         throw refusal(
-          `${meant.message} The sink needs the topics ${topic} and ${cursorTopic}, the second of one part, with ${settings.join(", ")}; or \`create\`.`,
-          error,
+          `Kafka has no topic ${name}. The sink needs ${topic}, and ${cursorTopic} with one partition and ${settings.join(", ")}. Make them, or set \`create\`.`,
         );
       }
+      const { partitions, replicas = -1, configs = {} } = create;
+      if (name === topic) await this.#create(name, partitions, replicas, configs);
+      else await this.#create(name, 1, replicas, cursorConfigs);
+      if (!(await this.#isThere(name, createdRetries)))
+        throw unavailable(`Kafka made ${name} and does not know it yet.`);
+    }
+  }
+
+  async #isThere(name: string, retries?: number): Promise<boolean> {
+    try {
+      const tries = retries === undefined ? {} : { retries };
+      await this.#producer.metadata({ topics: [name], autocreateTopics: false, ...tries });
+      return true;
+    } catch (error) {
+      if (isUnknownTopic(error)) return false;
+      throw meaningOf(error);
     }
   }
 
@@ -281,8 +286,8 @@ function* parts(messages: readonly KafkaMessage[], bytesMax: number): Generator<
   if (part.length > 0) yield part;
 }
 
-function unavailable(message: string, cause?: unknown): HoldfastError {
-  return new HoldfastError("unavailable", message, { cause });
+function unavailable(message: string): HoldfastError {
+  return new HoldfastError("unavailable", message);
 }
 
 function letGo(ending: Promise<void>): void {

@@ -18,9 +18,13 @@ import type { Plain } from "../../std/plain.ts";
 import { artefacts, findProgram, freePorts, type Program, startProgram } from "../system/program.harness.ts";
 import { type FaultProxy, startFaultProxy } from "../system/proxy.harness.ts";
 import { temporaryDirectory } from "../system/temporary.ts";
+import type { KafkaTopicSettings } from "./sink.ts";
 import { kafkaTap } from "./wiretap.harness.ts";
 
 export const kafkaCommand = "mvn -q -B -f .ci/kafka-pom.xml dependency:copy-dependencies (and Java 17 or later)";
+
+/** How tests have topics made. */
+export const made: KafkaTopicSettings = { partitions: 3 };
 
 const jars = join(artefacts, "kafka");
 

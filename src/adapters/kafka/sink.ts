@@ -24,6 +24,8 @@ import {
 } from "./link.ts";
 import { messageOf } from "./message.ts";
 
+export type { KafkaConnection, KafkaSinkLimits, KafkaTopicSettings } from "./link.ts";
+
 export interface KafkaSinkOptions {
   readonly connection: KafkaConnection;
   /** Where items go. Default `<service>.<subscriber>`. */

@@ -149,7 +149,10 @@ class MemoryCoordination implements Coordination {
     let told = "";
     while (!ended.aborted) {
       const picture = await this.look();
-      const news = `${picture.version} ${picture.members.filter(({ leftMs }) => leftMs === 0).map(({ node }) => node)}`;
+      const news = JSON.stringify([
+        picture.version,
+        picture.members.filter(({ leftMs }) => leftMs === 0).map(({ node }) => node),
+      ]);
       if (news !== told) yield picture;
       told = news;
       await waited(this.#store.clock, this.#pollMs, ended);

@@ -6,7 +6,7 @@
  * touches its own row alone.
  */
 import type pg from "pg";
-import { HoldfastError, isHoldfastError } from "../../model/errors.ts";
+import { assert, HoldfastError, isHoldfastError } from "../../model/errors.ts";
 import type {
   Assignment,
   Change,
@@ -124,7 +124,8 @@ class PostgresCoordination implements Coordination {
   }
 
   async look(): Promise<Picture> {
-    const [row = {}] = await this.#run("look", []);
+    const [row] = await this.#run("look", []);
+    assert(row !== undefined, "a look gives one row, also of nothing");
     return {
       version: Number(row["version"]),
       members: row["members"] as readonly Member[],

@@ -92,10 +92,13 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
   async function end(signal: NodeJS.Signals): Promise<void> {
     const running = child;
     child = undefined;
-    if (running === undefined || running.exitCode !== null || running.signalCode !== null) return;
+    if (running?.pid === undefined || running.exitCode !== null || running.signalCode !== null) return;
+    const served = signal === "SIGKILL" ? childrenOf(running.pid) : [];
     const gone = new Promise((done) => running.once("exit", done));
     running.kill(signal);
     await gone;
+    // They would go on serving their connections until they notice.
+    for (const pid of served) await killed(pid);
   }
 
   async function start(): Promise<void> {
@@ -204,6 +207,26 @@ function run(
     said = (said + String(bytes)).slice(-2_000);
   });
   return { child, said: () => said };
+}
+
+/** The server's own processes: one for each connection, and some more. */
+function childrenOf(pid: number): number[] {
+  const listed = spawnSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" });
+  if (listed.status !== 0) throw new Error(`ps is needed to kill a server: ${listed.error?.message ?? listed.stderr}`);
+  const pairs = listed.stdout.split("\n").map((line) => line.trim().split(/\s+/).map(Number));
+  return pairs.flatMap(([child = 0, parent]) => (parent === pid ? [child] : []));
+}
+
+/** One that is dead and that nobody has taken note of is still listed; then there is no more to wait for. */
+async function killed(pid: number): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      return; // gone
+    }
+    await pause(5);
+  }
 }
 
 /** The binaries, where the user that the server runs as can reach them. */

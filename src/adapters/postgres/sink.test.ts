@@ -52,6 +52,7 @@ describe("PostgreSQL", { skip: skip ?? false }, () => {
         const url = await database();
         const proxy = await startProxy(port);
         const connection = proxy.through(url);
+        let isDown = false;
         return {
           make: () => postgresSink({ connection, form: "changes", json }),
           arrived: async (name) =>
@@ -71,9 +72,19 @@ describe("PostgreSQL", { skip: skip ?? false }, () => {
               proxy.onHang = done;
             });
           },
-          down: crash,
-          up: start,
-          dispose: proxy.close,
+          async down() {
+            isDown = true;
+            await crash();
+          },
+          async up() {
+            await start();
+            isDown = false;
+          },
+          async dispose() {
+            // A case that failed in between must not fail those after it.
+            if (isDown) await start();
+            await proxy.close();
+          },
         };
       },
       {
@@ -184,6 +195,28 @@ describe("PostgreSQL", { skip: skip ?? false }, () => {
     assert.equal(await opened(url, { write }, 2).then(async (one) => (await one.sink.close(), one.cursor)), "c4");
   });
 
+  test("an application's write that waits for something else is given up, and leaves nothing", async () => {
+    const url = await (await server()).database();
+    await query(url, "CREATE TABLE written (number integer)");
+    const waits = Promise.withResolvers<void>();
+    const { sink } = await opened(url, {
+      write: async (run) => {
+        await run("INSERT INTO written VALUES (1)");
+        waits.resolve();
+        await new Promise(() => undefined);
+      },
+    });
+    const controller = new AbortController();
+    const ended = assert.rejects(sink.deliver(batchOf([changeOf(0)], "c0", "c1"), controller.signal), {
+      code: "aborted",
+    });
+    await waits.promise;
+    controller.abort();
+    await ended;
+    await sink.close();
+    assert.deepEqual(await query(url, "SELECT * FROM written"), []);
+  });
+
   test("commits wait for the disk although the database says that they need not", async () => {
     const url = await (await server()).database();
     const name = new URL(url).pathname.slice(1);
@@ -285,6 +318,9 @@ describe("PostgreSQL", { skip: skip ?? false }, () => {
     await query(url, "ALTER TABLE holdfast.ledger SET UNLOGGED");
     await assert.rejects(opened(url), { ...refused, message: /UNLOGGED/ });
     await query(url, "ALTER TABLE holdfast.ledger SET LOGGED");
+    await query(url, "ALTER TABLE holdfast.feed_cursors SET UNLOGGED");
+    await assert.rejects(opened(url), { ...refused, message: /feed_cursors is UNLOGGED/ });
+    await query(url, "ALTER TABLE holdfast.feed_cursors SET LOGGED");
     await (await opened(url)).sink.close();
     // Its cursor would skip what the new table has not seen.
     await assert.rejects(opened(url, { table: "another" }, 2), {

@@ -133,10 +133,16 @@ class PostgresSink implements Sink {
 
   async deliver(batch: SinkBatch, signal: AbortSignal): Promise<void> {
     if (signal.aborted) throw aborted();
-    const giveUp = () => this.#drop();
+    const given = Promise.withResolvers<never>();
+    const giveUp = () => {
+      this.#drop();
+      given.reject(aborted());
+    };
     signal.addEventListener("abort", giveUp, { once: true });
     try {
-      await this.#inTransaction(batch.cursor, (client) => this.#write(client, batch.items));
+      const written = this.#inTransaction(batch.cursor, (client) => this.#write(client, batch.items));
+      // The application's `write` may wait for something else than the connection that is cut.
+      await Promise.race([written, given.promise]);
     } catch (error) {
       this.#drop();
       if (signal.aborted) throw aborted();
@@ -241,6 +247,7 @@ class PostgresSink implements Sink {
       if (rows[0]?.missing === true)
         for (const statement of tableStatements({ schema, table, form, json })) await client.query(statement);
     }
+    await checkPermanent(client, this.#cursors);
     if (this.#rows !== undefined && table !== undefined) {
       await client.query(this.#rows.text, this.#rows.values([]));
       await checkPermanent(client, `"${schema}"."${table}"`);
@@ -324,13 +331,18 @@ SET LOCAL idle_in_transaction_session_timeout = ${Math.floor(statementMs)};
 SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')`;
 }
 
+/**
+ * Without a limit of the server's: one that runs out while the commit waits for a standby would have it answered as done. The wait is
+ * ended by the connection's own limit, as a commit without an answer.
+ */
 async function commit(client: pg.Client): Promise<void> {
-  const { command } = await client.query("COMMIT");
+  const results = await client.query("SET LOCAL statement_timeout = 0; COMMIT");
+  const command = (results as unknown as readonly pg.QueryResult[]).at(-1)?.command;
   // A transaction that failed ends with ROLLBACK and no error.
   if (command !== "COMMIT") throw new HoldfastError("unavailable", `PostgreSQL answered COMMIT with ${command}.`);
 }
 
-/** @throws `invalid-configuration` a crash of the server would empty the table and leave the cursor */
+/** @throws `invalid-configuration` a crash of the server would empty the table, and not the other one */
 async function checkPermanent(client: pg.Client, name: string): Promise<void> {
   const { rows } = await client.query<{ kind: string }>(
     "SELECT relpersistence AS kind FROM pg_class WHERE oid = to_regclass($1)",

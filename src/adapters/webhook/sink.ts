@@ -66,8 +66,8 @@ class WebhookSink implements Sink {
   /** Ends when the sink is closed. */
   readonly #closing = new AbortController();
   #identity: SinkIdentity | undefined;
-  /** One request each: how many of a batch's events were taken, so that they do not come again for the one that was not. */
-  #taken = { cursor: "", count: 0 };
+  /** One request each: those of a batch that failed which were taken, so that they do not come again for the one that was not. */
+  #taken: string[] = [];
 
   constructor(options: WebhookSinkOptions) {
     this.#url = checkedUrl(options);
@@ -83,7 +83,7 @@ class WebhookSink implements Sink {
     this.#identity = identity;
   }
 
-  async deliver({ items, cursor }: SinkBatch, signal: AbortSignal): Promise<void> {
+  async deliver({ items }: SinkBatch, signal: AbortSignal): Promise<void> {
     if (this.#identity === undefined) throw new HoldfastError("internal", "Broken invariant: a sink is opened first");
     const { service } = this.#identity;
     if (signal.aborted) throw aborted();
@@ -92,12 +92,20 @@ class WebhookSink implements Sink {
       await this.#post(items, cloudEventBatchMediaType, cloudEventBatchOf(items, service), signal);
       return;
     }
-    if (this.#taken.cursor !== cursor) this.#taken = { cursor, count: 0 };
-    for (let index = this.#taken.count; index < items.length; index++) {
-      const item = items[index] as FeedItem;
-      await this.#post([item], cloudEventMediaType, cloudEventOf(item, service), signal);
-      this.#taken.count = index + 1;
+    await this.#deliverEach(items, service, signal);
+  }
+
+  async #deliverEach(items: readonly FeedItem[], service: string, signal: AbortSignal): Promise<void> {
+    const before = this.#taken;
+    const taken: string[] = [];
+    this.#taken = taken;
+    for (const item of items) {
+      const id = idOf(item);
+      if (before[taken.length] !== id)
+        await this.#post([item], cloudEventMediaType, cloudEventOf(item, service), signal);
+      taken.push(id);
     }
+    this.#taken = [];
   }
 
   async close(): Promise<void> {

@@ -44,6 +44,12 @@ export function changedBy(record: LogRecord, sieve: Sieve): EntityRef | undefine
   return changed ? record.entity : undefined;
 }
 
+/** The version that the entity has reached by this record; 0 if the record gives it none. */
+export function versionAfter(record: LogRecord, offset: Offset): Offset {
+  if (record.kind === "step") return record.events.length > 0 ? offset : 0;
+  return record.kind === "mark" && record.state !== null ? offset : 0;
+}
+
 /** Adds the record's changes, in order. */
 export function addChanges(record: LogRecord, shard: ShardId, offset: Offset, sieve: Sieve, items: ChangeItem[]): void {
   if (record.kind === "claim" || !isOfInterest(sieve, record.entity)) return;

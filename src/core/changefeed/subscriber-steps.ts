@@ -5,7 +5,7 @@
  */
 import type { FeedItem, FeedLag } from "../../model/feeds.ts";
 import type { Offset } from "../../model/ids.ts";
-import type { SubscriberOrders, SubscriberTrouble } from "../../model/subscribers.ts";
+import type { SubscriberConfig, SubscriberOrders, SubscriberTrouble } from "../../model/subscribers.ts";
 
 export interface RunBatch {
   readonly items: readonly FeedItem[];
@@ -32,7 +32,14 @@ export type Next =
   | { readonly kind: "wait"; readonly ms: number }
   | { readonly kind: "begin" }
   /** Sink and feed. Null: where the config's start says. `rewound`: the sink forgets where it stood. */
-  | { readonly kind: "open"; readonly cursor: string | null; readonly rewound: boolean }
+  | {
+      readonly kind: "open";
+      readonly cursor: string | null;
+      readonly rewound: boolean;
+      /** Of the orders that it is opened by: others may have come when it is open. */
+      readonly config: SubscriberConfig;
+      readonly rewinds: number;
+    }
   /** The feed alone, from the place on. */
   | { readonly kind: "seek"; readonly cursor: string }
   | { readonly kind: "read"; readonly itemsMax: number; readonly waitMs: number }

@@ -107,7 +107,7 @@ class World {
   /** What an operator does about a subscriber that is parked. */
   mend(): void {
     const { trouble } = this.orders;
-    if (trouble?.batch == null) return this.change({ trouble: null });
+    if (trouble === null || trouble.batch === null) return this.change({ trouble: null });
     const until = Number(trouble.batch.cursor);
     for (let offset = until - trouble.batch.items; offset < until; offset++) this.skipped.push(offset);
     this.change({ trouble: null, cursor: trouble.batch.cursor, rewinds: this.orders.rewinds + 1 });
@@ -217,5 +217,26 @@ test("what the entity refuses as past is not tried again, and nothing is done un
   assert.equal(nextOf(run, { kind: "done" }, facts).kind, "rest");
   hear(run, world.orders, world.version);
   const opened = nextOf(run, { kind: "done" }, facts);
-  assert.deepEqual(opened, { kind: "open", cursor: null, rewound: true });
+  const { config } = world.orders;
+  assert.deepEqual(opened, { kind: "open", cursor: null, rewound: true, config, rewinds: 1 });
+});
+
+test("a rewind that comes while the sink is being opened is not taken for the one it was opened by", () => {
+  const world = new World(new Set(), "park", 3);
+  const run = makeRun(world.orders, world.version, limits);
+  const facts = { nowMs: 0, chance: 0, lag: noLag };
+  let next = nextOf(run, { kind: "done" }, facts);
+  while (next.kind !== "open") next = nextOf(run, world.perform(next, run, false), facts);
+  const outcome = world.perform(next, run, false);
+  world.change({ rewinds: 1, cursor: null });
+  hear(run, world.orders, world.version);
+  assert.equal(nextOf(run, outcome, facts).kind, "close");
+  const { config } = world.orders;
+  assert.deepEqual(nextOf(run, { kind: "done" }, facts), {
+    kind: "open",
+    cursor: null,
+    rewound: true,
+    config,
+    rewinds: 1,
+  });
 });

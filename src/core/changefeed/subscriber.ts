@@ -19,6 +19,8 @@ import { backoff } from "../alarms.ts";
 import { afterFailedDelivery, afterOpenFailed, afterReadFailed, afterRefusedRecord } from "./subscriber-failures.ts";
 import type { Facts, Next, Outcome, Run, RunBatch, RunLimits } from "./subscriber-steps.ts";
 
+type Open = Extract<Next, { kind: "open" }>;
+
 /** A read that nobody waits to record the result of; news of the orders end it. */
 const idleMs = 30_000;
 
@@ -92,7 +94,7 @@ function take(run: Run, outcome: Outcome, facts: Facts): void {
       return succeeded(run);
     case "open":
       if (outcome.kind !== "opened") return;
-      opened(run, outcome, facts);
+      opened(run, last, outcome, facts);
       return succeeded(run);
     case "read":
       if (outcome.kind === "read") read(run, outcome, facts);
@@ -128,6 +130,9 @@ function recorded(run: Run, last: Next, version: Offset, facts: Facts): void {
     pass(run, last.batch);
     committed(run, facts);
     run.orders = { ...orders, cursor: last.batch.cursor, cursorMs: last.batch.readMs };
+    // A delta would lead from what the sink does not hold. (A list of present states would begin again.)
+    const isDeltas = orders.config?.form === "deltas" && !last.batch.whole;
+    if (isDeltas) run.urgent = { kind: "seek", cursor: last.batch.cursor };
   }
   if (last.kind !== "begin-again") run.heard = Math.max(run.heard, version);
   if (run.batch === undefined) succeeded(run);
@@ -138,10 +143,9 @@ function succeeded(run: Run): void {
   run.lastError = null;
 }
 
-function opened(run: Run, { cursor, fresh }: Extract<Outcome, { kind: "opened" }>, facts: Facts): void {
-  const { config, rewinds, cursorMs } = run.orders;
-  if (config === null) return;
-  run.opened = { config: JSON.stringify(config), rewinds };
+function opened(run: Run, by: Open, { cursor, fresh }: Extract<Outcome, { kind: "opened" }>, facts: Facts): void {
+  const { cursorMs } = run.orders;
+  run.opened = { config: JSON.stringify(by.config), rewinds: by.rewinds };
   run.place = cursor;
   run.placeMs = cursorMs;
   run.fresh = fresh;
@@ -185,6 +189,9 @@ function committed(run: Run, { nowMs }: Facts): void {
 function fail(run: Run, last: Next, failure: Extract<Outcome, { kind: "failed" }>): void {
   run.lastError = `${failure.code}: ${failure.detail}`;
   run.waitMs = failure.retryAfterMs ?? 0;
+  // It was deleted meanwhile: there is no policy any more, and nothing to try again.
+  const isWork = ["open", "read", "seek", "deliver", "replay"].includes(last.kind);
+  if (isWork && run.orders.config === null) return;
   switch (last.kind) {
     case "open":
       return afterOpenFailed(run, failure);
@@ -217,7 +224,8 @@ function begin(run: Run, facts: Facts): Next {
   if ((urgent?.kind === "trouble" || urgent?.kind === "begin-again") && run.epoch > 0) return urgent;
   if (run.epoch === 0) return { kind: "begin" };
   const { cursor, rewinds, settled } = run.orders;
-  return { kind: "open", cursor, rewound: rewinds !== settled };
+  const config = run.orders.config as SubscriberConfig;
+  return { kind: "open", cursor, rewound: rewinds !== settled, config, rewinds };
 }
 
 function work(run: Run, facts: Facts): Next {

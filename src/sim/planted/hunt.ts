@@ -1,5 +1,5 @@
 /**
- * Looks for planted bugs: runs seeds from 1 on until one fails, each bug in its own worker process.
+ * Looks for planted bugs: runs seeds from 1 on (or from where it says) until one fails, each bug in its own worker process.
  *
  * Invariant: the seeds are those that the code without the bug passes.
  */
@@ -47,8 +47,8 @@ export async function huntPlanted(
 }
 
 async function huntOne(bug: PlantedBug, seedsMax: number): Promise<PlantedResult> {
-  const { name, what, engine } = bug;
-  const result = await runCampaign({ from: 1, seeds: seedsMax, engine, workers: 1, untilFound: true, planted: name });
+  const { name, what, engine, from = 1 } = bug;
+  const result = await runCampaign({ from, seeds: seedsMax, engine, workers: 1, untilFound: true, planted: name });
   const [found] = result.failures;
   return { name, what, seeds: result.seeds, elapsedMs: result.elapsedMs, found };
 }

@@ -16,6 +16,8 @@ export interface PlantedBug {
   readonly what: string;
   readonly engine: "log" | "disk";
   readonly edits: readonly Edit[];
+  /** First seed of its hunt. Default 1. */
+  readonly from?: number;
 }
 
 export const bug = (name: string, what: string, ...edits: Edit[]): PlantedBug => ({ name, what, engine: "log", edits });

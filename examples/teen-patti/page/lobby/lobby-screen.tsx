@@ -7,7 +7,18 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { type LobbyTable, TOP_UP_BELOW, TOP_UP_TO, tableOfCode } from "../../src/contract.ts";
 import { VARIATIONS } from "../../src/rules/variations.ts";
-import { attempt, goTo, isPending, lobby, me, profile, theServer, toast } from "../state/app.ts";
+import {
+  attempt,
+  goTo,
+  goToLeaderboard,
+  goToWatch,
+  isPending,
+  lobby,
+  me,
+  profile,
+  theServer,
+  toast,
+} from "../state/app.ts";
 import { chipsText, shortChips } from "../state/words.ts";
 import { SoundButton } from "../table/table-screen.tsx";
 import { Avatar } from "../ui/avatar.tsx";
@@ -63,6 +74,7 @@ function Head(): JSX.Element {
         </Button>
       )}
       <span class="lobby-tools">
+        <IconButton icon="trophy" label="Leaderboard" testid="open-leaderboard" onPress={goToLeaderboard} />
         <IconButton icon="dice" label="Your seed" testid="open-seed" onPress={() => showDialog({ name: "seed" })} />
         <IconButton icon="help" label="Hand ranking" testid="open-help" onPress={() => showDialog({ name: "help" })} />
         <SoundButton />
@@ -114,8 +126,14 @@ function TableList({ tables }: { tables: readonly LobbyTable[] }): JSX.Element {
       {tables.length === 0 && <p class="muted">No table is open. Open one of your own below.</p>}
       <ul class="tables">
         {shown.map((of) => (
-          <li key={of.table}>
+          <li key={of.table} class="tile-place">
             <TableTile of={of} />
+            <IconButton
+              icon="eye"
+              label={`Watch ${of.title}`}
+              testid={`watch-${of.table}`}
+              onPress={() => goToWatch(of.table)}
+            />
           </li>
         ))}
       </ul>

@@ -7,8 +7,17 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import type { ConnectionState } from "holdfast/client";
-import type { Avatar, LobbyView, MeView, TableView } from "../../src/contract.ts";
+import type {
+  Avatar,
+  LobbyView,
+  MeView,
+  Standings,
+  StandingsOrder,
+  TableView,
+  WatchedTable,
+} from "../../src/contract.ts";
 import { noteOwnSeed, notePromises } from "./promises.ts";
+import type { PublicServer, Traffic } from "./public-server.ts";
 import type { GameServer, Stop } from "./server.ts";
 import { type Profile, readProfile, store } from "./storage.ts";
 import { after, randomText } from "./time.ts";
@@ -19,8 +28,15 @@ export type Toast = { id: number; text: string; kind: "note" | "problem" };
 export const profile = signal<Profile | null>(null);
 export const me = signal<MeView | null>(null);
 export const lobby = signal<LobbyView | null>(null);
+/** What the page shows: the game, the leaderboard, or a table for those who only look on. */
+export type Screen = "play" | "leaderboard" | "watch";
+export const screen = signal<Screen>("play");
 export const tableId = signal<string | null>(null);
 export const table = signal<TableView | null>(null);
+export const standings = signal<Standings | null>(null);
+export const standingsOrder = signal<StandingsOrder>("chips");
+/** What looking on has cost so far. */
+export const traffic = signal<Traffic | null>(null);
 export const connection = signal<ConnectionState>("connecting");
 /** The connection was open at least once: from then on, not being open is worth a banner. */
 export const wasOpen = signal(false);
@@ -35,13 +51,14 @@ export const mySeat = computed(() => {
 });
 
 let server: GameServer | null = null;
-let stopTable: Stop = () => {};
-let stopLobby: Stop = () => {};
+let publicServer: PublicServer | null = null;
+/** Ends what the present place follows. */
+let stopPlace: Stop = () => {};
 let toastCount = 0;
 let refusalSeen: number | null = null;
 
 export function serverNow(): number {
-  return server?.now() ?? 0;
+  return server?.now() ?? Date.now();
 }
 
 /** The server; only what runs after the entry page may ask. */
@@ -51,10 +68,11 @@ export function theServer(): GameServer {
 }
 
 /** Starts with what the browser remembers; without a profile the entry page shows. */
-export function start(open: (userId: string) => GameServer): void {
+export function start(open: (userId: string) => GameServer, everybody: PublicServer): void {
   opener = open;
-  tableId.value = tableOfPath(location.pathname);
-  globalThis.addEventListener?.("popstate", () => showPlace(tableOfPath(location.pathname)));
+  publicServer = everybody;
+  globalThis.addEventListener?.("popstate", () => showPlace(placeOfPath(location.pathname)));
+  showPlace(placeOfPath(location.pathname));
   const stored = readProfile();
   if (stored !== null) enter(stored);
 }
@@ -79,7 +97,7 @@ export function enter(as: Profile): void {
   });
   opened.watchMe(takeMe);
   void join(opened, as);
-  showPlace(tableId.value);
+  showPlace({ screen: screen.value, table: tableId.value });
 }
 
 /** A new player's first seed is chosen here, not by the server: only then can the server not know it beforehand. */
@@ -99,23 +117,58 @@ export function changeProfile(name: string, avatar: Avatar): void {
   if (userId !== undefined) enter({ userId, name, avatar });
 }
 
+type Place = { readonly screen: Screen; readonly table: string | null };
+
 /** To a table, or to the lobby (null). */
 export function goTo(place: string | null): void {
-  history.pushState(null, "", place === null ? "/" : `/table/${place}`);
+  go(place === null ? "/" : `/table/${place}`, { screen: "play", table: place });
+}
+
+export function goToLeaderboard(): void {
+  go("/leaderboard", { screen: "leaderboard", table: null });
+}
+
+export function goToWatch(table: string): void {
+  go(`/watch/${table}`, { screen: "watch", table });
+}
+
+export function orderStandings(order: StandingsOrder): void {
+  standingsOrder.value = order;
+  showPlace({ screen: "leaderboard", table: null });
+}
+
+function go(path: string, place: Place): void {
+  history.pushState(null, "", path);
   showPlace(place);
 }
 
-function showPlace(place: string | null): void {
-  stopTable();
-  stopLobby();
-  stopTable = stopLobby = () => {};
+function showPlace(place: Place): void {
+  stopPlace();
+  stopPlace = () => {};
   batch(() => {
-    tableId.value = place;
+    screen.value = place.screen;
+    tableId.value = place.table;
     table.value = null;
+    traffic.value = null;
   });
-  if (server === null) return;
-  if (place === null) stopLobby = server.watchLobby((view) => (lobby.value = view));
-  else stopTable = server.watchTable(place, takeTable);
+  stopPlace = follow(place);
+}
+
+function follow({ screen: shown, table: id }: Place): Stop {
+  if (shown === "leaderboard")
+    return publicServer?.followStandings(standingsOrder.value, (value) => (standings.value = value)) ?? (() => {});
+  if (shown === "watch" && id !== null) return publicServer?.followTable(id, takeWatched(id)) ?? (() => {});
+  if (server === null) return () => {};
+  return id === null ? server.watchLobby((view) => (lobby.value = view)) : server.watchTable(id, takeTable);
+}
+
+/** A spectator's view is the table's without what only players have. */
+function takeWatched(id: string): (view: WatchedTable, cost: Traffic) => void {
+  return (view, cost) =>
+    batch(() => {
+      table.value = { ...view, table: id, you: null, yourSeed: null, moves: [] };
+      traffic.value = cost;
+    });
 }
 
 function takeTable(view: TableView): void {
@@ -132,8 +185,10 @@ function takeMe(view: MeView): void {
   me.value = view;
 }
 
-function tableOfPath(path: string): string | null {
-  return /^\/table\/([A-Za-z0-9_-]{1,128})$/.exec(path)?.[1] ?? null;
+function placeOfPath(path: string): Place {
+  if (path === "/leaderboard") return { screen: "leaderboard", table: null };
+  const [, kind, table = null] = /^\/(table|watch)\/([A-Za-z0-9_-]{1,128})$/.exec(path) ?? [];
+  return { screen: kind === "watch" ? "watch" : "play", table };
 }
 
 export function toast(text: string, kind: Toast["kind"] = "note"): void {

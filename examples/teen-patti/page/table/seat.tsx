@@ -8,7 +8,7 @@ import type { FeedItem, TableSeat, TableView } from "../../src/contract.ts";
 import { PHRASES } from "../../src/contract.ts";
 import type { SeatInView } from "../../src/rules/projection.ts";
 import { isFresh } from "../motion/choreography.ts";
-import { isPending } from "../state/app.ts";
+import { goTo, isPending, screen, tableId } from "../state/app.ts";
 import { actionWords, chipsText, nameWords, STATUS_WORDS, shortChips } from "../state/words.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { showDialog } from "../ui/dialog.tsx";
@@ -72,7 +72,7 @@ function EmptySeat({ seat, view }: { seat: number; view: TableView }): JSX.Eleme
       aria-disabled={isPending("sit")}
       data-testid={`sit-${seat}`}
       aria-label={`Sit at seat ${seat + 1}`}
-      onClick={() => showDialog({ name: "buyIn", seat })}
+      onClick={() => (screen.value === "watch" ? goTo(tableId.value) : showDialog({ name: "buyIn", seat }))}
     >
       <span class="empty-ring" data-anchor={`seat-${seat}`}>
         <Icon name="plus" />
@@ -93,6 +93,7 @@ function Sitter({ of, inHand, view }: { of: TableSeat; inHand: SeatInView | null
         class="portrait"
         data-anchor={`seat-${of.seat}`}
         aria-label={isMine ? "Your seat: profile" : `${nameWords(of.name)}: gifts and emotes`}
+        aria-disabled={screen.value === "watch"}
         onClick={() => showDialog(isMine ? { name: "profile" } : { name: "person", seat: of.seat })}
       >
         <Avatar emblem={of.avatar} of={of.player} />

@@ -1,5 +1,5 @@
 /** How large plain data is, roughly, for choices between two forms of it. Never encodes anything. */
-import type { Plain } from "../std/plain.ts";
+import type { Plain } from "./plain.ts";
 
 /** About the bytes of the msgpack form; stops counting at `enough`. */
 export function roughBytes(value: Plain, enough: number): number {

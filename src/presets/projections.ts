@@ -1,0 +1,45 @@
+/**
+ * A service's projections, made of its parts.
+ *
+ * Invariant: each is of entity types that the service has, by the same definitions.
+ */
+import { HoldfastError } from "../model/errors.ts";
+import type { ProjectionDefinition } from "../model/projection.ts";
+import type { SnapshotStore } from "../ports/snapshot-store.ts";
+import type { Feeds } from "../propagation/feed.ts";
+import { Projections } from "../propagation/projections.ts";
+import type { HoldfastNode } from "../runtime/node.ts";
+
+export interface ProjectionsSetting {
+  readonly node: HoldfastNode;
+  readonly feeds: Feeds;
+  readonly store: SnapshotStore | undefined;
+  readonly onFault?: ((where: string, error: unknown) => void) | undefined;
+}
+
+/**
+ * Not started yet.
+ * @throws `invalid-definition` two of one name, or one of an entity type that is not the service's
+ */
+export function makeProjections(
+  definitions: readonly ProjectionDefinition[],
+  { node, feeds, store, onFault }: ProjectionsSetting,
+): Projections {
+  for (const { name, from } of definitions) {
+    for (const [type, definition] of from) {
+      if (node.definitions.get(type) === definition) continue;
+      const problem = `Projection "${name}" is of "${type}", which is not among the service's entities`;
+      throw new HoldfastError("invalid-definition", `${problem}; give both the same definition.`);
+    }
+  }
+  const { source, limits } = node;
+  return new Projections(definitions, {
+    feeds,
+    store,
+    clock: source.clock,
+    limits,
+    door: source.openDoor(new Map(definitions.map((definition) => [definition.name, definition]))),
+    run: () => node.run,
+    report: (where, error) => onFault?.(where, error),
+  });
+}
