@@ -1,18 +1,20 @@
 /**
  * Whether the log's tables stay as large as what they hold: appends and trims for minutes, under the server's own autovacuum.
  *
- *   node --conditions=source bench/postgres-churn.ts [--seconds 240]
+ *   node --conditions=source bench/postgres-churn.ts [--seconds 240] [--naptime 60s]
  */
 import { parseArgs } from "node:util";
 import { migratePostgres, openPostgresLog } from "holdfast/postgres";
 import pg from "pg";
 import { startPostgres } from "../src/adapters/postgres/server.harness.ts";
 
-const { values: options } = parseArgs({ options: { seconds: { type: "string", default: "240" } } });
+const { values: options } = parseArgs({
+  options: { seconds: { type: "string", default: "240" }, naptime: { type: "string", default: "60s" } },
+});
 const shards = Array.from({ length: 16 }, (_, shard) => shard);
 /** Frames of each shard that stay. */
 const kept = 400;
-const server = await startPostgres();
+const server = await startPostgres([`autovacuum_naptime=${options.naptime}`]);
 try {
   const connection = await server.database();
   await migratePostgres({ connection, shardCount: shards.length });
