@@ -59,9 +59,9 @@ test(`after ${rounds} kills of the node and some of the brokers NATS and Kafka h
     const address = nats === undefined ? ["", ""] : [`127.0.0.1:${nats.port}`, "shop"];
     const places = [...address, ...(kafka === undefined ? ["", ""] : [kafka.brokers.join(","), "shop.changes"])];
     for (let round = 0; round < rounds; round++) {
-      const running = run([directory.path, "100000", ...places], (round * 41) % 200);
-      if (round % 10 === 4) await restart(nats);
-      if (round % 10 === 9) await restart(kafka);
+      const running = run([directory.path, "100000", ...places], (round * 97) % 900);
+      if (round % 8 === 3) await restart(nats);
+      if (round % 8 === 7) await restart(kafka);
       await running;
     }
     const text = await run([directory.path, "5", ...places], undefined);
