@@ -5,13 +5,22 @@
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { EntityDefinition, Verb } from "../model/entity.ts";
+import type { FeedVerb } from "../model/feeds.ts";
 import type { Limits } from "../model/limits.ts";
 import type { CallFailure, Principal } from "../model/records.ts";
 import { copyPlain, PlainError } from "../std/plain.ts";
 
 export function mayDo(definition: EntityDefinition, principal: Principal, verb: Verb, key: string): boolean {
+  return allows(() => definition.access(principal, verb, key));
+}
+
+export function mayFollow(definition: EntityDefinition, principal: Principal, verb: FeedVerb): boolean {
+  return allows(() => definition.feed(principal, verb));
+}
+
+function allows(rule: () => boolean): boolean {
   try {
-    return definition.access(principal, verb, key) === true;
+    return rule() === true;
   } catch {
     return false;
   }

@@ -130,6 +130,9 @@ export interface FeedLag {
   readonly seconds: number;
 }
 
+/** Nothing durable is left to hand out. */
+export const noLag: FeedLag = { records: 0, bytes: 0, seconds: 0 };
+
 export interface FeedBatch {
   readonly items: readonly FeedItem[];
   /** After all of the items. Opaque: letters, digits, `-` and `_`. Whoever keeps it has acknowledged the batch as a whole. */

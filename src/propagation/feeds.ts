@@ -7,6 +7,7 @@
 
 import { sieveOf } from "../core/changefeed/changes.ts";
 import { narrowed } from "../core/changefeed/cursor.ts";
+import { mayFollow } from "../core/user-code.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { type FeedAsk, type FeedFilter, feedForms, type Place } from "../model/feeds.ts";
 import { isKey, isOwnType, type ShardId, shardOf } from "../model/ids.ts";
@@ -114,13 +115,8 @@ function checkFollow({ definitions }: FeedSource, { principal, form, view }: Fee
   if (principal.kind === "operator" || principal.kind === "system") return;
   const types = filter.types ?? [...definitions.keys()].filter((type) => !isOwnType(type));
   for (const type of types) {
-    let allowed = false;
-    try {
-      allowed = definitions.get(type)?.feed(principal, { form, view, key: filter.key }) === true;
-    } catch {
-      // like an access that throws: no
-    }
-    if (!allowed)
+    const definition = definitions.get(type);
+    if (definition === undefined || !mayFollow(definition, principal, { form, view, key: filter.key }))
       throw new HoldfastError("forbidden", `This principal may not follow ${type}; its \`feed\` says who may.`);
   }
 }

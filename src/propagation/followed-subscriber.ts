@@ -6,7 +6,7 @@
 import { isLagging } from "../core/changefeed/subscriber.ts";
 import { runnerPrincipal, subscriberType } from "../core/changefeed/subscriber-entity.ts";
 import { HoldfastError } from "../model/errors.ts";
-import type { Cursor, FeedLag } from "../model/feeds.ts";
+import { type Cursor, type FeedLag, noLag } from "../model/feeds.ts";
 import type { Offset, ShardId } from "../model/ids.ts";
 import type { Principal } from "../model/records.ts";
 import type { SubscriberConfig, SubscriberOrders, SubscriberState, SubscriberStatus } from "../model/subscribers.ts";
@@ -19,8 +19,6 @@ import { type RunParts, SubscriberRun } from "./subscriber-run.ts";
 export interface FollowParts extends Omit<RunParts, "name"> {
   readonly service: Pick<Service, "watch">;
 }
-
-const noLag: FeedLag = { records: 0, bytes: 0, seconds: 0 };
 
 export class FollowedSubscriber {
   readonly #name: string;

@@ -3,7 +3,7 @@
  *
  * Invariant: asks the node's memory alone, so that it costs a subtraction per shard.
  */
-import type { Cursor, FeedLag } from "../model/feeds.ts";
+import { type Cursor, type FeedLag, noLag } from "../model/feeds.ts";
 import type { FeedSource } from "../runtime/feed-source.ts";
 import { readCursor } from "../wire/cursor.ts";
 
@@ -24,7 +24,7 @@ export function isWhole(places: Cursor): boolean {
 export function lagOf(places: Cursor, readMs: number, { recent, now }: Tails): FeedLag {
   let records = 0;
   for (const [shard, { offset }] of places) records += Math.max(0, recent.tail(shard) - offset);
-  if (records === 0) return { records: 0, bytes: 0, seconds: 0 };
+  if (records === 0) return noLag;
   const seconds = readMs === 0 ? 0 : Math.max(0, (now() - readMs) / 1_000);
   return { records, bytes: Math.round(records * recent.usualRecordBytes), seconds };
 }

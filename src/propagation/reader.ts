@@ -25,6 +25,7 @@ import { writeCursor } from "../wire/cursor.ts";
 import type { Feed } from "./feed.ts";
 import type { Follower, Stretch } from "./follower.ts";
 import { HeldValues } from "./held-values.ts";
+import { lagOf } from "./places.ts";
 
 /** What a state is taken for until some were looked at, in bytes: a first batch of large ones is not too large. */
 const valueBytesFirst = 16 * 1024;
@@ -292,12 +293,7 @@ export class FeedReader implements Feed {
 
   get lag(): FeedLag {
     const { follower, source } = this.#options;
-    let records = 0;
-    for (const [shard, { offset }] of follower.places) records += Math.max(0, source.recent.tail(shard) - offset);
-    if (records === 0) return { records: 0, bytes: 0, seconds: 0 };
-    const bytes = Math.round(records * source.recent.usualRecordBytes);
-    const seconds = this.#readMs === 0 ? 0 : Math.max(0, (source.now() - this.#readMs) / 1_000);
-    return { records, bytes, seconds };
+    return lagOf(follower.places, this.#readMs, source);
   }
 
   #checkOpen(): void {

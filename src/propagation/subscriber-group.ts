@@ -16,15 +16,17 @@ import {
   makeGroup,
   shardsOfMember,
 } from "../core/changefeed/group.ts";
+import { isFurtherBehind, laggingTrouble } from "../core/changefeed/subscriber.ts";
 import { runnerPrincipal, subscriberType } from "../core/changefeed/subscriber-entity.ts";
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
-import type { Cursor, FeedAsk, FeedItem, FeedLag, FeedStart, Place } from "../model/feeds.ts";
+import { type Cursor, type FeedItem, type FeedLag, type FeedStart, noLag, type Place } from "../model/feeds.ts";
 import type { ShardId } from "../model/ids.ts";
 import type { CallResult } from "../model/records.ts";
 import type { SubscriberConfig, SubscriberOrders } from "../model/subscribers.ts";
 import { readCursorSince, writeCursor } from "../wire/cursor.ts";
 import type { Feed } from "./feed.ts";
 import { lagOf, recordsBetween } from "./places.ts";
+import { subscriberAsk } from "./subscriber-ask.ts";
 import type { RunParts } from "./subscriber-run.ts";
 
 /** Batches that a member may hold unacknowledged. */
@@ -66,7 +68,7 @@ export class SubscriberGroup {
   #sinceMs = 0;
   /** Recorded time up to which was acknowledged; how far behind it was when this running began. */
   #placeMs: number;
-  #allowed: FeedLag = { records: 0, bytes: 0, seconds: 0 };
+  #allowed: FeedLag = noLag;
   #committing: Promise<unknown> = Promise.resolve();
   #ready: Promise<void> | undefined;
   #cancelTick: () => void = () => {};
@@ -159,7 +161,7 @@ export class SubscriberGroup {
     const orders = begun.value as unknown as SubscriberOrders;
     this.#epoch = orders.epoch;
     const start: FeedStart = orders.cursor === null ? this.#config.start : { cursor: orders.cursor };
-    const feed = await feeds.open(this.#ask(start));
+    const feed = await feeds.open(subscriberAsk(this.#config, start));
     const { cursor } = feed;
     feed.close();
     if (orders.cursor !== cursor || orders.settled !== orders.rewinds)
@@ -186,7 +188,7 @@ export class SubscriberGroup {
     if (one.feed?.cursor !== at || !isSameList(one.shards, shards)) {
       one.feed?.close();
       one.feed = undefined;
-      const ask = this.#ask({ cursor: at });
+      const ask = subscriberAsk(this.#config, { cursor: at });
       one.feed = await this.#parts.feeds.open({ ...ask, filter: { ...ask.filter, shards } });
       one.shards = shards;
     }
@@ -206,7 +208,7 @@ export class SubscriberGroup {
 
   #nothing(generation: number): Fetched {
     const cursor = writeCursor(new Map(), this.#parts.source.shardCount);
-    return { items: [], cursor, generation, shards: [], lag: { records: 0, bytes: 0, seconds: 0 } };
+    return { items: [], cursor, generation, shards: [], lag: noLag };
   }
 
   #startOf(member: string, one: Member, shards: readonly ShardId[], after: string | undefined): string {
@@ -257,13 +259,9 @@ export class SubscriberGroup {
 
   /** Slower than its policy lets it be: nothing is kept for it until an operator resumes it. */
   async #checkLag(): Promise<void> {
-    const { slow, lagRecords, lagMs } = this.#config;
     const lag = lagOf(this.#places, this.#placeMs, this.#parts.source);
-    const { records, seconds } = this.#allowed;
-    const isFurther = lag.records > Math.max(lagRecords, records) || lag.seconds > Math.max(lagMs / 1_000, seconds);
-    if (slow !== "park" || !isFurther) return;
-    const detail = `It was ${lag.records} records and ${Math.round(lag.seconds)} s behind.`;
-    await this.#command("trouble", { trouble: { kind: "parked", code: "lagging", detail, batch: null } });
+    if (this.#config.slow !== "park" || !isFurtherBehind(this.#config, this.#allowed, lag)) return;
+    await this.#command("trouble", { trouble: laggingTrouble(lag) });
   }
 
   async #command(command: string, input: object): Promise<CallResult & { ok: true }> {
@@ -281,11 +279,6 @@ export class SubscriberGroup {
         "The subscriber was rewound, deleted, or moved to another node; ask again.",
       );
     throw new HoldfastError(result.code, result.detail);
-  }
-
-  #ask(start: FeedStart): FeedAsk {
-    const { form, filter, view } = this.#config;
-    return { form, filter, ...(view === null ? {} : { view }), start, principal: runnerPrincipal };
   }
 
   #renew(member: string): Member {

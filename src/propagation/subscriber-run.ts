@@ -7,7 +7,7 @@ import { hear, makeRun, nextOf, stopRun } from "../core/changefeed/subscriber.ts
 import { runnerPrincipal, subscriberType } from "../core/changefeed/subscriber-entity.ts";
 import type { Facts, Next, Outcome, Run, RunBatch } from "../core/changefeed/subscriber-steps.ts";
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
-import type { FeedAsk, FeedBatch, FeedItem, FeedLag, FeedStart } from "../model/feeds.ts";
+import { type FeedBatch, type FeedItem, noLag } from "../model/feeds.ts";
 import type { Offset } from "../model/ids.ts";
 import type { CallResult } from "../model/records.ts";
 import type { SubscriberConfig, SubscriberOrders } from "../model/subscribers.ts";
@@ -17,6 +17,7 @@ import type { FeedSource } from "../runtime/feed-source.ts";
 import type { Feed, Feeds } from "./feed.ts";
 import type { OwnCommands } from "./own-commands.ts";
 import { isWhole, lagOf, placesIn, recordsBetween } from "./places.ts";
+import { subscriberAsk } from "./subscriber-ask.ts";
 
 /** Makes a sink; secrets stay in its code and in the environment. */
 export type SinkMaker = () => Sink;
@@ -42,8 +43,6 @@ interface Opened {
   /** The feed was closed to end a read. */
   isLetGo: boolean;
 }
-
-const noLag: FeedLag = { records: 0, bytes: 0, seconds: 0 };
 
 export class SubscriberRun {
   readonly #parts: RunParts;
@@ -194,10 +193,6 @@ export class SubscriberRun {
     return config;
   }
 
-  #ask(start: FeedStart, { form, filter, view } = this.#config): FeedAsk {
-    return { form, filter, ...(view === null ? {} : { view }), start, principal: runnerPrincipal };
-  }
-
   /** By the orders of when it was planned, whatever comes meanwhile. */
   async #open({ cursor, rewound, config }: Extract<Next, { kind: "open" }>): Promise<Outcome> {
     const { name, feeds, sinks } = this.#parts;
@@ -218,7 +213,7 @@ export class SubscriberRun {
       const opening = sink.open({ subscriber: name, epoch: this.#run.epoch, service: feeds.service });
       own = await this.#patiently(opening, () => {});
       const at = rewound || own === undefined ? cursor : cursorOf(own);
-      feed = await feeds.open(this.#ask(at === null ? config.start : { cursor: at }, config));
+      feed = await feeds.open(subscriberAsk(config, at === null ? config.start : { cursor: at }));
       if (rewound) await sink.rewind?.(feed.cursor);
     } catch (error) {
       feed?.close();
@@ -231,7 +226,7 @@ export class SubscriberRun {
 
   async #seek(opened: Opened, cursor: string): Promise<void> {
     opened.feed.close();
-    opened.feed = await this.#parts.feeds.open(this.#ask({ cursor }));
+    opened.feed = await this.#parts.feeds.open(subscriberAsk(this.#config, { cursor }));
     opened.isLetGo = false;
   }
 
@@ -287,7 +282,7 @@ export class SubscriberRun {
     const { feeds } = this.#parts;
     const record = this.#run.orders.again.find((one) => one.id === id);
     if (record === undefined) return;
-    const ask = this.#ask({ offsets: { [record.shard]: record.offset } });
+    const ask = subscriberAsk(this.#config, { offsets: { [record.shard]: record.offset } });
     const feed = await feeds.open({ ...ask, filter: { ...ask.filter, shards: [record.shard] } });
     try {
       const { items } = await feed.next({ itemsMax: 1 });

@@ -26,6 +26,7 @@ import type { Feeds } from "./feed.ts";
 import { Follow } from "./follow.ts";
 import { FollowedSubscriber, type FollowParts, forbidden } from "./followed-subscriber.ts";
 import { OwnCommands } from "./own-commands.ts";
+import { subscriberAsk } from "./subscriber-ask.ts";
 import type { SubscriberGroup } from "./subscriber-group.ts";
 import type { SinkMaker } from "./subscriber-run.ts";
 
@@ -141,7 +142,7 @@ export class Subscribers {
     const config = readSubscriberAsk(ask, { kind, id }, service.limits);
     if (this.listed >= service.limits.subscribersMax)
       throw new HoldfastError("overloaded", `There are ${service.limits.subscribersMax} subscribers; delete one.`);
-    const feed = await feeds.open({ ...askOf(config), start: config.start, principal: runnerPrincipal });
+    const feed = await feeds.open(subscriberAsk(config, config.start));
     feed.close();
     await this.#execute({ name, command: "create", input: { config }, principal });
     return await this.#known(name);
@@ -254,10 +255,6 @@ const refusals: Readonly<Record<string, string>> = {
 
 function notFound(name: string): HoldfastError {
   return new HoldfastError("not-found", `There is no subscriber "${name}".`);
-}
-
-function askOf({ form, filter, view }: SubscriberConfig) {
-  return { form, filter, ...(view === null ? {} : { view }) };
 }
 
 function inputOf(verb: SubscriberVerb, start: unknown, ids: readonly number[] | undefined): unknown {

@@ -14,7 +14,7 @@
  */
 import type { FeedLag } from "../../model/feeds.ts";
 import type { Offset } from "../../model/ids.ts";
-import type { SubscriberConfig, SubscriberOrders } from "../../model/subscribers.ts";
+import type { SubscriberConfig, SubscriberOrders, SubscriberTrouble } from "../../model/subscribers.ts";
 import { backoff } from "../alarms.ts";
 import { afterFailedDelivery, afterOpenFailed, afterReadFailed, afterRefusedRecord } from "./subscriber-failures.ts";
 import type { Facts, Next, Outcome, Run, RunBatch, RunLimits } from "./subscriber-steps.ts";
@@ -231,10 +231,9 @@ function begin(run: Run, facts: Facts): Next {
 function work(run: Run, facts: Facts): Next {
   const { orders, taken, limits } = run;
   const config = orders.config as SubscriberConfig;
-  if (config.slow === "park" && run.urgent === undefined && isFurtherThanAllowed(run, config, facts.lag)) {
-    const { records, seconds } = facts.lag;
-    const detail = `It was ${records} records and ${Math.round(seconds)} s behind.`;
-    run.urgent = { kind: "trouble", trouble: { kind: "parked", code: "lagging", detail, batch: null } };
+  const isFurther = run.allowed !== undefined && isFurtherBehind(config, run.allowed, facts.lag);
+  if (config.slow === "park" && run.urgent === undefined && isFurther) {
+    run.urgent = { kind: "trouble", trouble: laggingTrouble(facts.lag) };
     run.waiting = false;
   }
   if (run.waiting) return wait(run, facts);
@@ -264,13 +263,20 @@ function isCommitDue({ taken, limits, committedMs, batch }: Run, { nowMs }: Fact
   return taken.items > 0 && nowMs - committedMs >= limits.subscriberCommitMs;
 }
 
-/** It is further behind than its bounds, and than it was when it came. */
-function isFurtherThanAllowed({ allowed }: Run, { lagRecords, lagMs }: SubscriberConfig, lag: FeedLag): boolean {
-  if (allowed === undefined) return false;
+type Lag = Pick<FeedLag, "records" | "seconds">;
+
+/** It is further behind than its bounds, and than it was when it came (`allowed`). */
+export function isFurtherBehind({ lagRecords, lagMs }: SubscriberConfig, allowed: Lag, lag: FeedLag): boolean {
   return (
     lag.records > Math.max(lagRecords, allowed.records) ||
     lag.seconds * 1_000 > Math.max(lagMs, allowed.seconds * 1_000)
   );
+}
+
+/** What it is parked for then. */
+export function laggingTrouble({ records, seconds }: FeedLag): Omit<SubscriberTrouble, "sinceMs"> {
+  const detail = `It was ${records} records and ${Math.round(seconds)} s behind.`;
+  return { kind: "parked", code: "lagging", detail, batch: null };
 }
 
 /** It is further behind than its bounds. */

@@ -5,6 +5,7 @@
  * cursors, in order. Absolutes and deltas are of exactly the entities that these records changed, each at a durable version
  * that is not below its last change, with the value that the log says; a delta leads from the value that this feed gave last.
  */
+import { samePlaces } from "../../core/changefeed/cursor.ts";
 import type { ChangeItem, Cursor, FeedBatch, FeedItem, FeedStart, Place } from "../../model/feeds.ts";
 import { formatRef, type Offset, type ShardId } from "../../model/ids.ts";
 import type { AsideRecord } from "../../model/subscribers.ts";
@@ -302,12 +303,6 @@ export class Book {
 
 function offsetIn(cursor: Cursor, shard: ShardId): Offset {
   return (cursor.get(shard) as Place).offset;
-}
-
-export function samePlaces(one: Cursor, other: Cursor): boolean {
-  if (one.size !== other.size) return false;
-  for (const [shard, { offset }] of one) if (other.get(shard)?.offset !== offset) return false;
-  return true;
 }
 
 function textOfChange(item: ChangeItem): string {
