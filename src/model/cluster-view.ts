@@ -1,0 +1,53 @@
+/**
+ * What operators see of a cluster and what they may do: the words of `holdfast nodes | shards | move | drain | pin`.
+ *
+ * Invariant: plain data, the same in the CLI's JSON, the admin API and the console.
+ */
+import type { NodeInfo } from "./cluster.ts";
+import type { Epoch, Offset, ShardId } from "./ids.ts";
+
+export interface NodeView {
+  readonly node: string;
+  readonly generation: number;
+  readonly info: NodeInfo;
+  /** What is left of its lease, by the store's clock; 0 if it has lapsed. */
+  readonly leaseMs: number;
+  readonly coordinator: boolean;
+  readonly owns: number;
+  readonly follows: number;
+  /** The one who answers has a connection with it, or is it. */
+  readonly connected: boolean;
+}
+
+export interface ShardView {
+  readonly shard: ShardId;
+  readonly owner?: string;
+  readonly epoch: Epoch;
+  readonly tail: Offset;
+  readonly standbys: readonly { readonly node: string; readonly lagRecords: number; readonly ready: boolean }[];
+  /** A move under way. */
+  readonly to?: string;
+  readonly pin?: string;
+}
+
+export interface ClusterView {
+  /** The node that answers. */
+  readonly self: string;
+  readonly nodes: readonly NodeView[];
+  readonly shards: readonly ShardView[];
+}
+
+/**
+ * Any node takes them and sees to it that the coordinator does.
+ * @throws `unavailable` there is no coordinator at the moment, or coordination does not answer
+ * @throws `invalid-input` there is no such node or shard
+ */
+export interface ClusterVerbs {
+  view(): Promise<ClusterView>;
+  /** Moves shards to the node, live. Resolves when it is decided, not when it has happened. Not pinned: placement may move them again. */
+  move(shards: readonly ShardId[], to: string): Promise<void>;
+  /** Wants the shards on the node of this name while it is a member; undefined takes that back. */
+  pin(shards: readonly ShardId[], to: string | undefined): Promise<void>;
+  /** The node gives away every shard and takes none, until `false`. It goes on serving its door. */
+  drain(node: string, on: boolean): Promise<void>;
+}
