@@ -42,7 +42,7 @@ import { RecentFrames } from "./recent-frames.ts";
 import { Recoveries, type RecoveriesOptions } from "./recoveries.ts";
 import { crowded, invalidKey, notServing } from "./refusals.ts";
 import type { Figures, Health, Phase, ShownCall } from "./service.ts";
-import type { CallerToken, HostSurroundings, ShardHost } from "./shard-host.ts";
+import type { CallerToken, HostSurroundings, ReleaseReason, ShardHost } from "./shard-host.ts";
 import { ShardRoles } from "./shard-roles.ts";
 import { makeShards } from "./shards.ts";
 import { SteadyTime } from "./steady-time.ts";
@@ -219,7 +219,8 @@ class Node implements HoldfastNode {
   }
 
   listCalls(filter: Partial<CallFilter> = {}): Promise<readonly ShownCall[]> {
-    return listCalls(this.#hosts, filter, (host, input) => this.#stepAlone(host, input));
+    const hosts = this.#hosts.filter(({ shard }) => this.roles?.owns(shard) !== false);
+    return listCalls(hosts, filter, (host, input) => this.#stepAlone(host, input));
   }
 
   operateCall(order: CallOrder, done: (result: CallResult) => void): void {
@@ -313,7 +314,7 @@ class Node implements HoldfastNode {
       now: () => this.#time.now(),
       later: () => ({ alarm: this.#alarm, calls: this.#calls, rebuilder: this.#rebuilder }),
       route: (entity, input) => this.#route(entity, input),
-      released: (host) => this.#recoverAgain(host),
+      released: (host, reason) => this.#recoverAgain(host, reason),
     });
   }
 
@@ -345,11 +346,11 @@ class Node implements HoldfastNode {
   }
 
   /** A shard's incarnation ended: a new one recovers from the log, after the frame in flight is answered. */
-  #recoverAgain(host: ShardHost): void {
+  #recoverAgain(host: ShardHost, reason: ReleaseReason): void {
     if (this.roles === undefined && !this.#recoveries.expect(host)) return;
     this.#alarm.clear(host);
     this.#calls.drop(host);
-    if (this.roles !== undefined) return this.#options.cluster?.released(host.shard);
+    if (this.roles !== undefined) return this.#options.cluster?.released(host.shard, reason);
     this.#supervise(this.#recoveries.one(host, this.#committer.landed(host)));
   }
 

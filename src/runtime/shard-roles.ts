@@ -14,14 +14,14 @@ import type { Append, LogFrame, LogPosition, ShardLog } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import type { RecentFrames } from "./recent-frames.ts";
 import { LogMoved, type RecoveryFacts, replayFromOrigins } from "./recovery.ts";
-import type { ShardHost } from "./shard-host.ts";
+import type { ReleaseReason, ShardHost } from "./shard-host.ts";
 
 /** What a cluster hears of the node's shards. */
 export interface ClusterHooks {
   /** A frame of a shard that is owned here became durable. */
   durable(append: Append): void;
   /** The incarnation ended, for whatever reason: nobody is served by it any more. */
-  released(shard: ShardId): void;
+  released(shard: ShardId, reason: ReleaseReason): void;
 }
 
 export interface ShardRolesOptions extends RecoveryFacts {
@@ -98,6 +98,8 @@ export class ShardRoles {
     const { shard, at, count } = frame;
     const host = this.#host(shard);
     if (!this.#following.has(shard) || at + count <= host.owner.tail) return true;
+    // It is being claimed: if that is refused, the log is read.
+    if (host.owner.phase !== "recovering") return true;
     if (at !== host.owner.tail) return false;
     try {
       this.#replay(host, frame);
