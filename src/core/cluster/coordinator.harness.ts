@@ -48,12 +48,15 @@ export interface ClusterOptions extends Partial<CoordinatorOptions> {
   readonly shardCount?: number;
   /** How long a standby catches up. */
   readonly catchUpMs?: number;
+  /** How long a write to the store takes to arrive, and its answer as long again. */
+  readonly writeMs?: number;
 }
 
 export class TestCluster {
   nowMs = 0;
   readonly options: Omit<CoordinatorOptions, "self">;
   readonly catchUpMs: number;
+  readonly writeMs: number;
   readonly members = new Map<string, Process>();
   readonly killed: Process[] = [];
   readonly assignments = new Map<number, Stored>();
@@ -68,14 +71,16 @@ export class TestCluster {
   coordinator!: Coordinator;
   /** What becomes of the next changes, in place of what the store says. */
   lostAnswers = 0;
+  readonly #later: { readonly atMs: number; readonly run: () => void }[] = [];
   #generations = 0;
   #version = 1;
   #shown = "";
 
   constructor(options: ClusterOptions = {}) {
-    const { catchUpMs = 500, ...rest } = options;
+    const { catchUpMs = 500, writeMs = 0, ...rest } = options;
     this.options = { ...coordinatorDefault, shardCount: 12, ...rest };
     this.catchUpMs = catchUpMs;
+    this.writeMs = writeMs;
     this.log = Array.from({ length: this.options.shardCount }, () => ({ epoch: 0, owner: undefined }));
   }
 
@@ -92,6 +97,11 @@ export class TestCluster {
     });
     this.#version++;
     return ref;
+  }
+
+  describe(node: string, info: Partial<NodeInfo>): void {
+    this.process(node).info = { peer: `ws://${node}`, ...info };
+    this.#version++;
   }
 
   /** Somebody takes the lease of the coordinator, and knows nothing. */
@@ -122,7 +132,8 @@ export class TestCluster {
   run(ms: number): void {
     for (const end = this.nowMs + ms; this.nowMs < end; ) {
       this.nowMs += stepMs;
-      for (const process of this.members.values()) if (process.state === "runs") this.#runNode(process);
+      for (const { run } of this.#later.splice(0, this.#later.filter(({ atMs }) => atMs <= this.nowMs).length)) run();
+      for (const process of [...this.members.values()]) if (process.state === "runs") this.#runNode(process);
       const self = this.members.get(this.coordinator.options.self.node);
       if (!sameNode(self?.ref, this.coordinator.options.self) || self?.state !== "runs") continue;
       this.#show();
@@ -191,22 +202,11 @@ export class TestCluster {
 
   #perform(effect: CoordinatorEffect): void {
     switch (effect.kind) {
-      case "assign": {
+      case "assign":
         assert.equal(new Set(effect.changes.map(({ shard }) => shard)).size, effect.changes.length);
         this.changes.push(...effect.changes);
-        const outcomes = this.assign(effect.changes);
-        const lost = this.lostAnswers > 0;
-        if (lost) this.lostAnswers--;
-        this.step({
-          nowMs: this.nowMs,
-          kind: "assigned",
-          outcomes: effect.changes.map((change, index) => ({
-            change,
-            outcome: lost ? { ok: false, reason: "unknown" } : (outcomes[index] as AssignmentOutcome),
-          })),
-        });
+        this.#write(effect.changes);
         break;
-      }
       case "evict": {
         const process = this.members.get(effect.member.node);
         if (process === undefined || !sameNode(process.ref, effect.member) || this.#leftMs(process) > 0) return;
@@ -228,6 +228,32 @@ export class TestCluster {
       default:
         effect satisfies never;
     }
+  }
+
+  #write(changes: readonly AssignmentChange[]): void {
+    const asker = this.coordinator;
+    const written = (): void => {
+      const outcomes = this.assign(changes);
+      const lost = this.lostAnswers > 0;
+      if (lost) this.lostAnswers--;
+      const answered = (): void => {
+        if (this.coordinator !== asker) return;
+        const outcomeOf = (index: number): AssignmentOutcome =>
+          lost ? { ok: false, reason: "unknown" } : (outcomes[index] as AssignmentOutcome);
+        this.step({
+          nowMs: this.nowMs,
+          kind: "assigned",
+          outcomes: changes.map((change, index) => ({ change, outcome: outcomeOf(index) })),
+        });
+      };
+      this.#after(this.writeMs, answered);
+    };
+    this.#after(this.writeMs, written);
+  }
+
+  #after(ms: number, run: () => void): void {
+    if (ms === 0) run();
+    else this.#later.push({ atMs: this.nowMs + ms, run });
   }
 
   #show(): void {
@@ -262,7 +288,11 @@ export class TestCluster {
 
   /** Makes itself what the picture says; the store is reached by everybody. */
   #runNode(process: Process): void {
-    if (this.#leftMs(process) > 0) process.renewedMs = this.nowMs;
+    if (this.#leftMs(process) === 0) {
+      this.join(process.ref.node);
+      return;
+    }
+    process.renewedMs = this.nowMs;
     this.log.forEach((log, shard) => {
       const target = this.target(shard);
       const { ref, follows } = process;
@@ -301,4 +331,17 @@ export function startCluster(nodes: readonly string[], options: ClusterOptions =
   cluster.run(20_000);
   cluster.changes.length = 0;
   return cluster;
+}
+
+/** Each shard is served by the owner that its target names, and followed, evenly over these nodes. */
+export function assertServed(cluster: TestCluster, nodes: readonly string[]): void {
+  cluster.targets().forEach((target, shard) => {
+    assert.ok(target?.owner && nodes.includes(target.owner.node), `shard ${shard} has no owner`);
+    assert.ok(sameNode(cluster.log[shard]?.owner, target.owner), `shard ${shard} is not served by its owner`);
+    assert.equal(target.to, undefined);
+    assert.equal(target.standbys.length, Math.min(1, nodes.length - 1));
+    for (const standby of target.standbys) assert.ok(nodes.includes(standby.node));
+  });
+  const counts = nodes.map((node) => cluster.owned(node).length);
+  assert.ok(Math.max(...counts) - Math.min(...counts) <= 1, `not balanced: ${counts.join(" ")}`);
 }
