@@ -62,8 +62,14 @@ export async function listenForPeers(
   });
   server.on("upgrade", (request: IncomingMessage, raw: Duplex, head: Buffer) => {
     const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
-    if (offered.includes(peerProtocol)) sockets.handleUpgrade(request, raw, head, (socket) => opened(socket, raw));
-    else raw.destroy();
+    if (!offered.includes(peerProtocol)) {
+      refused({ address: request.socket.remoteAddress ?? "", detail: `It does not speak ${peerProtocol}.` });
+      raw.destroy();
+      return;
+    }
+    // The handshake has a deadline of its own.
+    strangers.get(raw)?.();
+    sockets.handleUpgrade(request, raw, head, (socket) => opened(socket, raw));
   });
   const port = await listen(server, settings);
   const close = async (): Promise<void> => {
