@@ -197,9 +197,9 @@ export class CoordinatorHost {
         fault("the coordinator's assignments", error);
         return undefined;
       });
-    const outcomes = changes.map(({ shard }, index) => {
+    const outcomes = changes.map((change, index) => {
       const outcome: AssignmentOutcome = results?.[index] ?? { ok: false, reason: "unknown" };
-      return { shard, outcome };
+      return { change, outcome };
     });
     if (this.#holding === holding) this.#step({ kind: "assigned", outcomes });
   }
