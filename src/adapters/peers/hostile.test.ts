@@ -202,7 +202,7 @@ test("a secret is replaced without an outage: all are accepted, the first is pro
   const steps = [[old], [old, next], [next, old], [next]];
   for (const [index, secrets] of steps.entries()) {
     for (const others of steps.slice(Math.max(0, index - 1), index + 2))
-      assert.ok(meets(secrets, others), `${secrets} and ${others}`);
+      assert.ok(meets(secrets, others), `${secrets.join()} and ${others.join()}`);
   }
   assert.equal(meets([old], [next]), false);
   assert.equal(meets([], [old]), false);

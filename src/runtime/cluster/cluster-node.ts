@@ -40,8 +40,8 @@ export interface ClusterOptions extends Omit<NodeOptions, "cluster" | "name"> {
   /** Closed when the node stops. */
   readonly coordination: Coordination;
   readonly transport: OpenTransport;
-  /** What it tells of itself, but for its address. */
-  readonly info: Omit<NodeInfo, "peer">;
+  /** What it tells of itself, but for its address; asked when it joins. */
+  readonly info: () => Omit<NodeInfo, "peer">;
   /** After so long without a renewal it is taken for dead. Default 2,000. */
   readonly leaseMs?: number;
   /** Standbys of each shard, as far as there are nodes. Default 1. */
@@ -78,7 +78,7 @@ export class ClusterNode {
   #versions = new Map<ShardId, number>();
   #picture: Picture | undefined;
   #reporting = false;
-  #reportedMs = Number.NEGATIVE_INFINITY;
+  #reportedMs = 0;
   #cancelSweep: () => void = () => {};
   #over = false;
   #stopping: Promise<void> | undefined;
@@ -114,10 +114,11 @@ export class ClusterNode {
   /** Joins, listens, and takes part. @throws `unavailable` coordination does not answer */
   async start(): Promise<void> {
     await this.node.recover();
-    const { info, transport } = this.#options;
+    const { transport } = this.#options;
+    const info = this.#options.info();
     // Others may dial as soon as they know the address, so it is told when there is one.
     const self = await this.#membership.join({ ...info, peer: "" });
-    const running = this.#makeRunning(self);
+    const running = this.#makeRunning(self, info);
     this.#running = running;
     const peer = await running.peers.open(transport);
     await this.#membership.describe({ ...info, peer });
@@ -195,10 +196,8 @@ export class ClusterNode {
     return this.node.roles;
   }
 
-  #shardOf = ({ type, key }: EntityRef): ShardId => shardOf(type, key, this.#shardCount);
-
-  #makeRunning(self: NodeRef): Running {
-    const { coordination, info, log, standbys = 1, leaseMs = leaseMsDefault } = this.#options;
+  #makeRunning(self: NodeRef, info: Omit<NodeInfo, "peer">): Running {
+    const { coordination, log, standbys = 1, leaseMs = leaseMsDefault } = this.#options;
     const [clock, limits, roles] = [this.#clock, this.#limits, this.#roles];
     const fault = (where: string, error: unknown) => this.#fault(where, error);
     const directory = new Directory((shard) => this.#routesChanged(shard));
@@ -228,7 +227,12 @@ export class ClusterNode {
     const watches = new Watches({ clock, limits, directory, peers, serves, here });
     const servedWatches = new ServedWatches();
     const sends = new RemoteSends({
-      ...{ directory, peers, shardOf: this.#shardOf, owns: serves },
+      ...{
+        directory,
+        peers,
+        shardOf: ({ type, key }: EntityRef) => shardOf(type, key, this.#shardCount),
+        owns: serves,
+      },
       monotonic: () => clock.monotonic(),
       take: (entity, input) => this.node.take(entity, input),
       later: (work) => clock.defer(work),
