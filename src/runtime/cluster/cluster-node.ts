@@ -10,13 +10,13 @@ import { HoldfastError } from "../../model/errors.ts";
 import { type EntityRef, type ShardId, shardCountDefault, shardOf } from "../../model/ids.ts";
 import { type Limits, limitsWith } from "../../model/limits.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { Coordination, Picture } from "../../ports/coordination.ts";
-import type { OpenTransport } from "../../ports/transport.ts";
+import type { Picture } from "../../ports/coordination.ts";
 import type { Plain } from "../../std/plain.ts";
 import type { PeerSaid } from "../../wire/peer.ts";
 import { prepareNode } from "../node.ts";
-import type { HoldfastNode, NodeOptions } from "../node-options.ts";
+import type { HoldfastNode } from "../node-options.ts";
 import type { ShardRoles } from "../shard-roles.ts";
+import { type ClusterOptions, leaseMsDefault } from "./cluster-options.ts";
 import { ClusterService } from "./cluster-service.ts";
 import { Confirmer } from "./confirmer.ts";
 import { CoordinatorHost } from "./coordinator-host.ts";
@@ -33,24 +33,6 @@ import { ServedWatches, Watches } from "./watches.ts";
 const sweepMs = 100;
 /** A report goes to the coordinator at least so often. */
 const statusMs = 500;
-
-export interface ClusterOptions extends Omit<NodeOptions, "cluster" | "name"> {
-  /** Its name, the same in every running: letters, digits, `_` and `-`. */
-  readonly name: string;
-  /** Closed when the node stops. */
-  readonly coordination: Coordination;
-  readonly transport: OpenTransport;
-  /** What it tells of itself, but for its address; asked when it joins. */
-  readonly info: () => Omit<NodeInfo, "peer">;
-  /** After so long without a renewal it is taken for dead. Default 2,000. */
-  readonly leaseMs?: number;
-  /** Standbys of each shard, as far as there are nodes. Default 1. */
-  readonly standbys?: number;
-  /** This running is over: others take its shards. Start the node again. */
-  readonly onLost: (why: string) => void;
-}
-
-export const leaseMsDefault = 2_000;
 
 /** Parts that need this node's generation, and so the join. */
 interface Running {
