@@ -202,6 +202,16 @@ export const limitsDefault = {
   peerFrameBytesMax: 8 * 1024 * 1024,
   /** Bytes that wait to be sent to one node; then `send` takes nothing. A fifth of a second of a 1 Gbit network, and two of the largest messages. */
   peerBufferedBytesMax: 16 * 1024 * 1024,
+  /** Calls that wait for one node's answers: what 64 connections of clients may have under way. */
+  peerCallsMax: 65_536,
+  /** Calls that wait on this node for an owner: a second of what its clients send. */
+  routeWaitingMax: 16_384,
+  /** And how long: longer than a failover without a standby takes, shorter than a client's patience. ms */
+  routeWaitMs: 5_000,
+  /** Records that a standby may lack and yet take a shard over: it reads them in the pause. */
+  handoffLagMax: 256,
+  /** How long an owner that handed its shard over waits for the claim before it makes one itself, ms: ten times what a claim takes. */
+  handoffMs: 1_000,
   /** A node of which nothing was heard for so long is pinged, ms. */
   peerPingMs: 300,
   /** And after so long its connection is given up, ms: three pings. A pause of a garbage collection is shorter. */
