@@ -106,6 +106,8 @@ export interface SubscriberOrders {
   readonly trouble: SubscriberTrouble | null;
   /** Null: where `config.start` says, which was not looked up yet. */
   readonly cursor: string | null;
+  /** Where a sink that keeps a cursor stood by itself when this one was recorded; null: not known. */
+  readonly mark: string | null;
   /** Recorded time up to which it was read, ms since 1970, about. */
   readonly cursorMs: number;
   /** How often it was rewound. A cursor of before the last time counts no more. */

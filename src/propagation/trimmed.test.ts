@@ -6,7 +6,7 @@ import { MemoryObjects, openMemorySnapshots } from "../adapters/memory/snapshot-
 import { MemoryState, openMemoryStateStore } from "../adapters/memory/state-store.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { systemRandom } from "../adapters/system/random.ts";
-import { isHoldfastError } from "../model/errors.ts";
+import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { FeedAsk, FeedItem, FeedStart } from "../model/feeds.ts";
 import type { CallResult } from "../model/records.ts";
 import type { Retention } from "../model/retention.ts";
@@ -14,6 +14,8 @@ import { counter } from "../runtime/counter.harness.ts";
 import { type HoldfastNode, startNode } from "../runtime/node.ts";
 import { makeUuidV7 } from "../std/uuid.ts";
 import { openFeeds } from "./feeds.ts";
+import { Downstream, no, operator } from "./subscribers.harness.ts";
+import { Subscribers } from "./subscribers.ts";
 
 const shardCount = 2;
 const keys = Array.from({ length: 12 }, (_, index) => `c${index}`);
@@ -139,6 +141,31 @@ test("without an archive absolutes from the beginning are of every entity, and g
     const { items } = await feed.next({ itemsMax: 100 });
     assert.equal(items.length, keys.length);
     for (const item of items) assert.deepEqual(item.kind === "absolute" && item.value, { count: 7 });
+    feeds.close();
+  });
+});
+
+test("while a subscriber reads present states, what comes after them is held for it", async (t) => {
+  const days = await trimmedDays({ archive: "none" });
+  await days.day(async (node) => {
+    const downstream = new Downstream();
+    downstream.refuse = () => no("unavailable");
+    const feeds = openFeeds(node.source);
+    const options = { service: node, feeds, source: node.source, random: systemRandom };
+    const subscribers = new Subscribers({ ...options, sinks: { memory: downstream.sink } });
+    subscribers.start();
+    t.after(() => subscribers.stop());
+    const ask = { form: "absolutes", sink: "memory", start: "beginning", batchItems: 1 } as const;
+    await subscribers.create("copy", ask, operator);
+    const until = (what: () => boolean) =>
+      patient(async () => {
+        if (!what()) throw new HoldfastError("unavailable", "not yet");
+      });
+    await until(() => subscribers.show("copy").lastError !== null && subscribers.show("copy").cursor !== null);
+    for (let shard = 0; shard < shardCount; shard++) assert.notEqual(subscribers.held(shard), undefined);
+    downstream.refuse = () => undefined;
+    await until(() => new Set(downstream.items.map(({ entity }) => entity.key)).size === keys.length);
+    await subscribers.stop();
     feeds.close();
   });
 });

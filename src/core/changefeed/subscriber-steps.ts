@@ -35,6 +35,8 @@ export type Next =
   | {
       readonly kind: "open";
       readonly cursor: string | null;
+      /** A sink that stands just there has everything before `cursor`, though its own is behind. */
+      readonly mark: string | null;
       readonly rewound: boolean;
       /** Of the orders that it is opened by: others may have come when it is open. */
       readonly config: SubscriberConfig;

@@ -223,9 +223,9 @@ function begin(run: Run, facts: Facts): Next {
   const { urgent } = run;
   if ((urgent?.kind === "trouble" || urgent?.kind === "begin-again") && run.epoch > 0) return urgent;
   if (run.epoch === 0) return { kind: "begin" };
-  const { cursor, rewinds, settled } = run.orders;
+  const { cursor, mark, rewinds, settled } = run.orders;
   const config = run.orders.config as SubscriberConfig;
-  return { kind: "open", cursor, rewound: rewinds !== settled, config, rewinds };
+  return { kind: "open", cursor, mark, rewound: rewinds !== settled, config, rewinds };
 }
 
 function work(run: Run, facts: Facts): Next {

@@ -81,7 +81,9 @@ export class SimSink implements Sink {
     const store = this.#facts.stores.get(subscriber) as SinkStore;
     if (this.#fails()) throw new HoldfastError("unavailable", "The sink cannot be reached.");
     this.#store = store;
-    const from = this.#exact && store.mark !== undefined ? stripped(store.mark) : undefined;
+    // Where it stands just as when the cursor was recorded, that counts: between the two was nobody's news.
+    const counts = this.#exact && store.mark !== undefined && store.mark !== store.record.mark;
+    const from = counts ? stripped(store.mark as string) : undefined;
     this.#opening = { epoch, book: undefined, from };
     this.#facts.world.note(`${subscriber}: epoch ${epoch} opens, the record has ${store.record.epoch}`);
     if (store.record.epoch === epoch) store.record.opening = this.#opening;

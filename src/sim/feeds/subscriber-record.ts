@@ -26,6 +26,8 @@ export class SubscriberRecord {
   paused = false;
   trouble: SubscriberTrouble | null = null;
   cursor: string | null = null;
+  /** Where the sink itself stood when that was recorded. */
+  mark: string | undefined;
   epoch = 0;
   rewinds = 0;
   settled = 0;
@@ -109,24 +111,25 @@ export class SubscriberRecord {
         this.opening = undefined;
         return;
       case "committed":
-        return this.#committed((payload as { cursor: string }).cursor);
+        return this.#committed(payload as { cursor: string; mark?: string });
       case "troubled":
         return this.#troubled((payload as { trouble: SubscriberTrouble }).trouble);
       case "set-aside":
-        return this.#setAside(payload as { record: AsideRecord; cursor: string });
+        return this.#setAside(payload as { record: AsideRecord; cursor: string; mark?: string });
       default:
         this.#asideChanged(name, payload);
     }
   }
 
   #rewound(cursor: string | null): void {
-    [this.cursor, this.begun, this.isWhole, this.opening] = [cursor, cursor, true, undefined];
+    [this.cursor, this.mark, this.begun, this.isWhole, this.opening] = [cursor, undefined, cursor, true, undefined];
     this.onRewound();
   }
 
   /** Everything before it was taken. */
-  #committed(cursor: string): void {
+  #committed({ cursor, mark }: { cursor: string; mark?: string }): void {
     this.settled = this.rewinds;
+    this.mark = mark;
     const base = this.opening?.from ?? this.cursor;
     const from = this.opening?.book?.fork() ?? (base === null ? undefined : this.bookAt(base));
     if (from !== undefined) from.take({ items: [], cursor, lag: { records: 0, bytes: 0, seconds: 0 } }, 1);
@@ -135,8 +138,9 @@ export class SubscriberRecord {
     this.cursor = cursor;
   }
 
-  #setAside({ record, cursor }: { record: AsideRecord; cursor: string }): void {
+  #setAside({ record, cursor, mark }: { record: AsideRecord; cursor: string; mark?: string }): void {
     this.isWhole = false;
+    this.mark = mark;
     this.aside.push(record);
     const base = this.opening?.from ?? this.cursor;
     const book = this.opening?.book ?? (base === null ? undefined : this.bookAt(base));

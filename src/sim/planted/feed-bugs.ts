@@ -173,12 +173,26 @@ const subscribers: readonly PlantedBug[] = [
     ),
   ),
   bug(
+    "list-not-held",
+    "holds nothing for a subscriber that reads present states (ours, until the simulator found it)",
+    edit("propagation/followed-subscriber.ts", "offset === 0 ? 1 : offset", "offset === 0 ? undefined : offset"),
+  ),
+  bug(
+    "mark-not-recorded",
+    "goes back to the cursor of a sink that had nothing to take since (ours, until the simulator found it)",
+    edit(
+      "propagation/subscriber-run.ts",
+      "own !== undefined && own !== mark;",
+      'own !== undefined && own !== "" + mark + ".";',
+    ),
+  ),
+  bug(
     "own-cursor-ignored",
     "goes on from the log's cursor where the sink keeps a later one",
     edit(
       "propagation/subscriber-run.ts",
-      "const at = rewound || own === undefined ? cursor : cursorOf(own);",
-      "const at = cursor;\n      void own;",
+      "const at = counts ? cursorOf(own as string) : cursor;",
+      "const at = cursor;\n      void counts;",
     ),
   ),
 ];
