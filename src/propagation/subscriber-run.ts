@@ -168,7 +168,12 @@ export class SubscriberRun {
         const { shard, offset, entity } = items[0] as FeedItem;
         const name = `${entity.type}/${entity.key}`;
         const record = { shard, offset, items: items.length, entity: name, detail: next.detail };
-        return recorded(await this.#command("set-aside", { record, cursor, cursorMs: readMs, ...this.#mark() }));
+        const outcome = recorded(
+          await this.#command("set-aside", { record, cursor, cursorMs: readMs, ...this.#mark() }),
+        );
+        // A delta would lead from what the sink does not hold.
+        if (outcome.kind === "done") for (const item of items) this.#opened?.feed.forget(item.entity);
+        return outcome;
       }
       default:
         return { kind: "done" };

@@ -153,12 +153,16 @@ test("with the policy `park` one that falls too far behind is parked and nothing
   await passing(node, subscribers.order({ name: "patient", verb: "delete", principal: operator }));
   await node.advance(1_000);
   for (let shard = 0; shard < 8; shard++) assert.equal(subscribers.held(shard), undefined);
-  // Resumed it may take its time for what it is behind.
-  downstream.refuse = () => undefined;
+  // Resumed it may take its time for what it is behind, also while more comes and its sink is slow.
   await passing(node, subscribers.order({ name: "slow", verb: "resume", principal: operator }));
-  await node.advance(2_000);
+  await node.advance(500);
+  for (let index = 0; index < 3; index++) await node.execute(purse, "p", "pay", { amount: 1 });
+  await node.advance(1_000);
+  assert.equal(subscribers.show("slow").state, "lagging");
+  downstream.refuse = () => undefined;
+  await node.advance(61_000);
   assert.equal(subscribers.show("slow").state, "running");
-  assert.equal(new Set(downstream.ids).size, 85);
+  assert.equal(new Set(downstream.ids).size, 88);
 });
 
 test("what is held for a subscriber that does not read is bounded in records and in time", async (t) => {

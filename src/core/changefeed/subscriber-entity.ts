@@ -42,6 +42,8 @@ interface State {
   cursorMs: number;
   rewinds: number;
   settled: number;
+  /** Of present states, which begin again after a skip: what the sink refuses of them is set aside. */
+  asideOfStates?: boolean;
   epoch: number;
   node: string;
   items: number;
@@ -113,6 +115,7 @@ export const subscriberEntity = defineOwnEntity(subscriberType, {
     cursorMs: 0,
     rewinds: 0,
     settled: 0,
+    asideOfStates: false,
     epoch: 0,
     node: "",
     items: 0,
@@ -125,6 +128,7 @@ export const subscriberEntity = defineOwnEntity(subscriberType, {
       const { epoch } = state;
       // What a sink knows of one that was deleted does not count for this one.
       if (epoch > 0) state.rewinds++;
+      state.asideOfStates = false;
       Object.assign(state, { config: event.config, createdMs: event.atMs, paused: false, trouble: null });
       Object.assign(state, { cursor: null, mark: null, cursorMs: event.atMs, items: 0, batches: 0, aside: [] });
     },
@@ -142,10 +146,12 @@ export const subscriberEntity = defineOwnEntity(subscriberType, {
     },
     rewound: (state, event: { start: FeedStart; by: By; atMs: number }) => {
       if (state.config !== null) state.config = { ...state.config, start: event.start };
+      state.asideOfStates = false;
       Object.assign(state, { cursor: null, mark: null, cursorMs: event.atMs, trouble: null });
       state.rewinds++;
     },
     skipped: (state, event: { cursor: string; by: By }) => {
+      state.asideOfStates = state.trouble?.batch?.ofStates === true;
       Object.assign(state, { cursor: event.cursor, mark: null, trouble: null });
       // A sink that keeps a cursor of its own has to be told.
       state.rewinds++;
@@ -304,8 +310,8 @@ export const subscriberEntity = defineOwnEntity(subscriberType, {
 });
 
 function ordersOf(state: State): SubscriberOrders {
-  const { aside, asides: _, mark = null, ...rest } = state;
-  return { ...rest, mark, aside: aside.length, again: aside.filter(({ again }) => again) };
+  const { aside, asides: _, mark = null, asideOfStates = false, ...rest } = state;
+  return { ...rest, mark, asideOfStates, aside: aside.length, again: aside.filter(({ again }) => again) };
 }
 
 /** Plain data that was made by the same code: members stand in the same order. */

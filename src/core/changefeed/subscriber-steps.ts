@@ -125,7 +125,7 @@ export interface Run {
   waitMs: number;
   waiting: boolean;
   lastError: string | null;
-  /** How far it may be behind before it is parked: at least what it was when it opened. */
+  /** How far it was behind when it opened: from beyond its bounds it may take its time. */
   allowed: { records: number; seconds: number } | undefined;
   stopping: boolean;
   /** A later running was heard of. */

@@ -47,6 +47,7 @@ class World {
         mark: null,
         cursorMs: 0,
         rewinds: 0,
+        asideOfStates: false,
         settled: 0,
         epoch: 0,
         node: "",
