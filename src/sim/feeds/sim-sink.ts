@@ -184,11 +184,11 @@ export class SimSink implements Sink {
     return world.faulty && prng.chance(world.swarm.downstream.failing);
   }
 
-  /** Never ends for a process that has ended; what is on its way may arrive all the same. */
+  /** None is slow when the faults are over: one that is slower than what is kept for nobody never has everything. Never ends for a process that has ended; what is on its way may arrive all the same. */
   async #pause(onItsWay = false): Promise<void> {
     const { world, prng } = this.#facts;
     const { slowMs } = world.swarm.downstream;
-    const ms = slowMs === 0 ? 0 : prng.integer(slowMs);
+    const ms = slowMs === 0 || !world.faulty ? 0 : prng.integer(slowMs);
     if (ms > 0) await new Promise<void>((resolve) => void world.timeline.after(ms, resolve));
     if (!this.#holder.alive && !(onItsWay && prng.chance(0.5))) await new Promise<void>(() => {});
   }

@@ -152,11 +152,7 @@ const subscribers: readonly PlantedBug[] = [
   bug(
     "aside-leads-deltas",
     "deltas lead from a value that was set aside (ours, until the simulator found it)",
-    edit(
-      "core/changefeed/subscriber.ts",
-      "    if (isDeltas) run.urgent",
-      "    if (isDeltas && run.epoch < 0) run.urgent",
-    ),
+    edit("propagation/subscriber-run.ts", 'if (outcome.kind === "done") for', 'if (outcome.kind === "opened") for'),
   ),
   bug(
     "hold-ignored-at-trim",
