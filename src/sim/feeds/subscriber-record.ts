@@ -5,6 +5,7 @@
  * Invariants checked: a cursor is committed only when everything before it was taken, was set aside, or is nobody's news. It goes
  * back only when the subscriber is rewound. A running that is past moves nothing. Of one that is kept for, no record is gone.
  */
+import type { Offset, ShardId } from "../../model/ids.ts";
 import type { StepRecord } from "../../model/records.ts";
 import type { AsideRecord, SubscriberConfig, SubscriberTrouble } from "../../model/subscribers.ts";
 import type { World } from "../world.ts";
@@ -18,6 +19,12 @@ export interface Opening {
   book: Book | undefined;
   /** Where the sink itself says that it stands. */
   from: string | undefined;
+}
+
+export interface RecordParts {
+  readonly world: World;
+  readonly truth: FeedTruth;
+  readonly keptFrom: (shard: ShardId) => Offset;
 }
 
 export class SubscriberRecord {
@@ -44,11 +51,16 @@ export class SubscriberRecord {
   onAside: (cursor: string, record: AsideRecord) => void = () => {};
   readonly #world: World;
   readonly #truth: FeedTruth;
+  /** Below it records of the shard may be gone. */
+  readonly #keptFrom: (shard: ShardId) => Offset;
   #events = 0;
+  /** Since the last rewind: what comes after where it began was there when that was recorded. A rewind to what is gone fails, and may. */
+  #isPromised = false;
 
-  constructor(world: World, truth: FeedTruth, name: string) {
+  constructor({ world, truth, keptFrom }: RecordParts, name: string) {
     this.#world = world;
     this.#truth = truth;
+    this.#keptFrom = keptFrom;
     this.name = name;
   }
 
@@ -128,6 +140,7 @@ export class SubscriberRecord {
 
   /** Everything before it was taken. */
   #committed({ cursor, mark }: { cursor: string; mark?: string }): void {
+    if (this.settled !== this.rewinds || this.begun === null) this.#isPromised = this.#isThere(cursor);
     this.settled = this.rewinds;
     this.mark = mark;
     const base = this.opening?.from ?? this.cursor;
@@ -136,6 +149,11 @@ export class SubscriberRecord {
     else this.begun = cursor;
     this.begun ??= cursor;
     this.cursor = cursor;
+  }
+
+  #isThere(cursor: string): boolean {
+    const { places } = this.bookAt(cursor);
+    return [...places].every(([shard, { offset }]) => offset === 0 || offset >= this.#keptFrom(shard));
   }
 
   #setAside({ record, cursor, mark }: { record: AsideRecord; cursor: string; mark?: string }): void {
@@ -163,7 +181,7 @@ export class SubscriberRecord {
   #troubled(trouble: SubscriberTrouble): void {
     this.trouble = trouble;
     this.#world.note(`${this.name}: ${trouble.kind} ${trouble.code} ${trouble.detail}`);
-    const isKept = this.config?.slow === "archive" && this.cursor !== null && this.settled === this.rewinds;
+    const isKept = this.config?.slow === "archive" && this.#isPromised && this.settled === this.rewinds;
     if (trouble.kind === "failed" && isKept)
       this.#world.violated("what a subscriber waits for is kept", `${this.name}: ${trouble.detail}`);
   }

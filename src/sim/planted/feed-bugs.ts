@@ -3,7 +3,6 @@
  *
  * Invariant: as in `bugs.ts`, which lists these with the others.
  */
-import { subscribersFrom } from "../feeds/feed-swarm.ts";
 import { bug, edit, type PlantedBug } from "./planted-bug.ts";
 
 const feeds: readonly PlantedBug[] = [
@@ -162,11 +161,7 @@ const subscribers: readonly PlantedBug[] = [
       "return Math.min(order.below, this.#options.held?.() ?? order.below);",
       "return order.below;",
     ),
-    edit(
-      "runtime/archive.ts",
-      "const below = Math.min(trimmed, this.#options.held?.() ?? trimmed);",
-      "const below = trimmed;",
-    ),
+    edit("runtime/archive.ts", "if (range.to > (this.#options.held?.() ?? trimmed)) return;", ""),
   ),
   bug(
     "list-not-held",
@@ -193,7 +188,4 @@ const subscribers: readonly PlantedBug[] = [
   ),
 ];
 
-export const feedBugs: readonly PlantedBug[] = [
-  ...feeds,
-  ...subscribers.map((planted) => ({ ...planted, from: subscribersFrom })),
-];
+export const feedBugs: readonly PlantedBug[] = [...feeds, ...subscribers];
