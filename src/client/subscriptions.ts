@@ -73,6 +73,11 @@ export class Subscriptions {
     this.#port = port;
   }
 
+  /** Views that are watched. */
+  get size(): number {
+    return this.#byName.size;
+  }
+
   watch(name: ViewName, listener: (update: ViewUpdate<Plain>) => void, options: WatchOptions): Watch<Plain> {
     const subscription = this.#find(name);
     const stop = (): void => this.#stop(subscription, watcher);
