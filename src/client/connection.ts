@@ -27,7 +27,9 @@ import type { ServerClock } from "./server-clock.ts";
 import type { ConnectionState, ConnectOptions, StateChange } from "./types.ts";
 
 /** What concerns calls and subscriptions. */
-export type Answer = Exclude<ServerMessage, { t: "welcome" | "pong" | "doors" | "leaving" }> & { readonly id: string | number };
+export type Answer = Exclude<ServerMessage, { t: "welcome" | "pong" | "doors" | "leaving" }> & {
+  readonly id: string | number;
+};
 
 export interface ConnectionOwner {
   opened(welcome: Welcome): void;
