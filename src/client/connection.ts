@@ -196,7 +196,7 @@ export class Connection {
 
   #notGreeted(attempt: Attempt): void {
     attempt.lostMs = this.#parts.clock.monotonic() - attempt.dialledMs;
-    if (attempt.socket !== undefined) this.#patience.greetingFailed();
+    if (attempt.socket !== undefined) this.#patience.notGreeted();
     this.#fail(attempt, new HoldfastError("disconnected", "The server did not greet in time."));
   }
 

@@ -19,6 +19,8 @@ export class Patience {
   readonly #silenceMs: number;
   /** The longest trip of late; it fades. */
   #tripMs = 0;
+  /** Grows while nobody greets: perhaps it is not the doors that are slow. */
+  #doubt = 1;
 
   constructor(silenceMs: number) {
     this.#silenceMs = silenceMs;
@@ -36,19 +38,22 @@ export class Patience {
 
   /** From dialling to the welcome: four trips and a look at the token. */
   get greetMs(): number {
-    return Math.min(clientLimits.connectMs, Math.max(this.#silenceMs, 6 * this.#tripMs));
+    return Math.min(clientLimits.connectMs, Math.max(this.#silenceMs, 6 * this.#tripMs) * this.#doubt);
   }
 
   took(tripMs: number): void {
     this.#tripMs = Math.max(tripMs, this.#tripMs * 0.9);
+    this.#doubt = 1;
   }
 
-  /** Nothing came within `greetMs`, or within `pongMs`. */
-  greetingFailed(): void {
-    this.#tripMs = Math.max(this.#tripMs, this.greetMs / 4);
+  /** Nobody greeted within `greetMs`. */
+  notGreeted(): void {
+    this.#doubt *= 1.5;
   }
-  pongFailed(): void {
-    this.#tripMs = Math.max(this.#tripMs, this.pongMs);
+
+  /** Nothing came within `pongMs`. If it was only slow, it gets half as much more the next time. */
+  notAnswered(): void {
+    this.#tripMs = Math.max(this.#tripMs, this.pongMs / 2);
   }
 }
 
@@ -127,7 +132,7 @@ export class Heartbeat {
         if (late && !ask.again) return this.beat(true);
         const left = this.#port.sentBytes() - this.#port.bufferedBytes();
         if (left < ask.ping && left > ask.left) return this.#await(waitMs, { ...ask, left });
-        this.#patience.pongFailed();
+        this.#patience.notAnswered();
         this.#port.silent();
       });
     });

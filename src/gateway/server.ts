@@ -177,7 +177,8 @@ class RunningGateway implements Gateway {
     const { clock, service } = this.#parts.context;
     this.#cancelSweep = clock.after(sweepMs(service.limits), () => {
       const nowMs = clock.monotonic();
-      if (this.#parts.context.doors?.look()) for (const session of this.#sessions) session.tellDoors();
+      this.#parts.context.doors?.look();
+      for (const session of this.#sessions) session.tellDoors();
       for (const session of this.#sessions) session.sweep(nowMs);
       this.#parts.streams.sweep(nowMs);
       this.#parts.feeds?.sweep(nowMs);

@@ -45,6 +45,8 @@ export class Session {
   #waiting: Incoming[] = [];
   #identity: Identity | undefined;
   #refreshing = false;
+  /** The doors that the client was told of. */
+  #doors: readonly string[] | undefined;
   readonly #openedMs: number;
   #slowMs = -1;
   #closedMs = -1;
@@ -115,10 +117,12 @@ export class Session {
     this.#closeIfDone();
   }
 
-  /** Where else this service can be reached. */
+  /** Where else this service can be reached, if the client does not know it already. */
   tellDoors(): void {
     const doors = this.#context.doors?.told;
-    if (doors !== undefined && this.state === "open") this.#send({ t: "doors", doors });
+    if (doors === undefined || doors === this.#doors || this.state !== "open") return;
+    this.#doors = doors;
+    this.#send({ t: "doors", doors });
   }
 
   /** Whoever has nothing in flight need not wait for those who have. */
@@ -189,6 +193,7 @@ export class Session {
       principal: { kind, id },
       limits: { frameBytesMax, frameMessagesMax, frameValuesMax, inflightPerConnectionMax },
     });
+    this.#context.doors?.look();
     this.tellDoors();
     if (this.#context.draining) return this.drain();
     const waiting = this.#waiting;
