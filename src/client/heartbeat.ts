@@ -128,7 +128,7 @@ export class Heartbeat {
       // Timers come before what the sockets have received meanwhile.
       this.#clock.defer(() => {
         if (this.#stopped || this.#turn !== turn) return;
-        if (this.#port.heardMs() >= this.#pingedMs) return this.listen();
+        if (this.#port.heardMs() >= this.#pingedMs) return this.#look();
         if (late && !ask.again) return this.beat(true);
         const left = this.#port.sentBytes() - this.#port.bufferedBytes();
         if (left < ask.ping && left > ask.left) return this.#await(waitMs, { ...ask, left });
