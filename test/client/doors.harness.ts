@@ -81,8 +81,16 @@ export class DoorWire {
   async kill(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    this.#reset();
     if (server !== undefined) await new Promise((resolve) => server.close(resolve));
+  }
+
+  #reset(): void {
+    for (const socket of this.#sockets) {
+      // To reset one that is ending already keeps Node busy for ever.
+      if (socket.readyState === "open") socket.resetAndDestroy();
+      else socket.destroy();
+    }
   }
 
   /** As when the process is stopped (SIGSTOP): connections stay open, dials are taken, and nothing is said. */
@@ -92,7 +100,7 @@ export class DoorWire {
 
   /** It serves again. What hung is reset. */
   async revive(): Promise<void> {
-    if (this.#hangs) for (const socket of this.#sockets) socket.resetAndDestroy();
+    if (this.#hangs) this.#reset();
     this.#hangs = false;
     if (this.#server === undefined) await this.listen();
   }
