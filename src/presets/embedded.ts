@@ -39,7 +39,7 @@ import { recoverVisibly } from "./recovery-progress.ts";
 
 type DoorOptions = Pick<
   GatewayOptions,
-  "authenticate" | "host" | "port" | "allowedOrigins" | "staticDirectory" | "title" | "version" | "report"
+  "authenticate" | "host" | "port" | "doors" | "allowedOrigins" | "staticDirectory" | "title" | "version" | "report"
 >;
 
 export interface EmbeddedOptions extends DoorOptions {
