@@ -1,0 +1,6 @@
+/** One node of the service under chaos, as a process. Argument: `NodeSettings` as JSON. Prints `ready` when it serves. */
+import { type NodeSettings, startSubject } from "./subject.ts";
+
+const settings = JSON.parse(process.argv[2] ?? "null") as NodeSettings;
+const url = await startSubject(settings);
+console.log(`ready ${url}`);
