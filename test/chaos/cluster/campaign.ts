@@ -8,10 +8,9 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { startPostgres } from "../../../src/adapters/postgres/server.harness.ts";
-import { artefacts } from "../../../src/adapters/system/program.harness.ts";
 import { temporaryDirectory } from "../../../src/adapters/system/temporary.ts";
 import { type Network, networkSkipReason, openNetwork } from "./network.ts";
-import { type RunResult, runOnce } from "./run.ts";
+import { type RunOptions, type RunResult, runOnce } from "./run.ts";
 import { type Evidence, type Judgement, judge } from "./verdict.ts";
 
 export interface CampaignOptions {
@@ -21,6 +20,9 @@ export interface CampaignOptions {
   readonly seed: number;
   readonly nodes: number;
   readonly leaseMs: number;
+  /** Folder for the histories of runs that failed. */
+  readonly keepIn?: string;
+  readonly planted?: RunOptions["planted"];
   readonly print: (line: string) => void;
   readonly trace?: (line: string) => void;
 }
@@ -41,6 +43,7 @@ export interface CampaignSums {
   hands: number;
   claims: number;
   servedAgainMsMax: number;
+  readonly violations: string[];
   /** Why nothing was cut. */
   readonly notCut: string | undefined;
 }
@@ -55,10 +58,18 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignSum
   try {
     for (let run = 0; run < options.runs; run++) {
       const seed = options.seed + run;
-      const result = await runOnce({ ...options, seed, server, network });
-      add(sums, result);
-      options.print(`seed ${seed}: ${describe(result)}`);
-      if (result.violations.length > 0) report(result, seed, options.print);
+      try {
+        const result = await runOnce({ ...options, seed, server, network });
+        add(sums, result);
+        options.print(`seed ${seed}: ${describe(result)}`);
+        sums.violations.push(...result.violations);
+        if (result.violations.length > 0) report(result, seed, options);
+      } catch (error) {
+        sums.runs += 1;
+        sums.failed += 1;
+        sums.violations.push(`the run could not be finished: ${String(error)}`);
+        options.print(`seed ${seed}: VIOLATION: ${sums.violations.at(-1)}`);
+      }
     }
     return sums;
   } finally {
@@ -83,13 +94,13 @@ export function judgeFile(path: string): Judgement {
   return judge(JSON.parse(gunzipSync(readFileSync(path)).toString()) as Evidence);
 }
 
-function report({ violations, evidence, ends }: RunResult, seed: number, print: (line: string) => void): void {
-  const folder = join(artefacts, "chaos");
-  mkdirSync(folder, { recursive: true });
-  const path = join(folder, `seed-${seed}.json.gz`);
-  writeFileSync(path, gzipSync(JSON.stringify(evidence)));
+function report({ violations, evidence, ends }: RunResult, seed: number, { keepIn, print }: CampaignOptions): void {
   for (const violation of violations.slice(0, 20)) print(`VIOLATION: ${violation}`);
   for (const end of ends.slice(0, 5)) print(`  ${end}`);
+  if (keepIn === undefined) return;
+  mkdirSync(keepIn, { recursive: true });
+  const path = join(keepIn, `seed-${seed}.json.gz`);
+  writeFileSync(path, gzipSync(JSON.stringify(evidence)));
   print(`  history: ${path} (--check ${path} makes the checks again)`);
 }
 
@@ -119,7 +130,7 @@ function emptySums(notCut: string | undefined): CampaignSums {
   const faults = { kills: 0, pauses: 0, cuts: 0, databases: 0 };
   const asked = { acknowledged: 0, queries: 0, unknown: 0, notRun: 0 };
   const checked = { searched: 0, undecided: 0, hands: 0, claims: 0, servedAgainMsMax: 0 };
-  return { runs: 0, failed: 0, ...faults, ...asked, ...checked, notCut };
+  return { runs: 0, failed: 0, ...faults, ...asked, ...checked, violations: [], notCut };
 }
 
 function add(sums: CampaignSums, result: RunResult): void {

@@ -6,8 +6,10 @@
  *
  * Prints a line per run and the sums; ends with 1 if any run had a violation. docs/patterns/chaos.md says what is done and checked.
  */
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { postgresSkipReason } from "../../../src/adapters/postgres/server.harness.ts";
+import { artefacts } from "../../../src/adapters/system/program.harness.ts";
 import { describeSums, judgeFile, runCampaign } from "./campaign.ts";
 
 const text = { type: "string" } as const;
@@ -30,6 +32,8 @@ if (values.check !== undefined) {
 
 const missing = postgresSkipReason();
 if (missing !== undefined) throw new Error(missing);
+// So that nodes, network and database go with it.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 const beganMs = performance.now();
 const sums = await runCampaign({
   runs: number("runs", values.runs, 10),
@@ -37,6 +41,7 @@ const sums = await runCampaign({
   seed: number("seed", values.seed, 1),
   nodes: number("nodes", values.nodes, 3),
   leaseMs: number("lease", values.lease, 2_000),
+  keepIn: join(artefacts, "chaos"),
   print: (line) => console.log(line),
   ...(values.trace === true ? { trace: (line: string) => console.log(line) } : {}),
 });

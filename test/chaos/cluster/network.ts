@@ -34,19 +34,19 @@ export interface Network {
 /** Interface names have 15 letters at most. */
 const prefix = "hfc";
 
-/** Why there is no network to cut; undefined if there is, or must be. */
+/**
+ * Why there is no network to cut; undefined if there is. @throws in CI the programs are missing, which can be installed; a container that
+ * may make no namespaces cannot be helped, there either.
+ */
 export function networkSkipReason(): string | undefined {
-  const reason = whyNot();
-  if (reason !== undefined && process.env["CI"] === "true") throw new Error(`The network cannot be cut: ${reason}`);
-  return reason;
-}
-
-function whyNot(): string | undefined {
   if (process.platform !== "linux") return `network namespaces are Linux's, and this is ${process.platform}`;
   if (process.getuid?.() !== 0) return "network namespaces need root";
   for (const program of ["ip", "nft"]) {
     const { error } = spawnSync(program, ["-V"], { stdio: "ignore" });
-    if (error !== undefined) return `the program ${program} is missing (apt-get install iproute2 nftables)`;
+    if (error === undefined) continue;
+    const reason = `the program ${program} is missing (apt-get install iproute2 nftables)`;
+    if (process.env["CI"] === "true") throw new Error(reason);
+    return reason;
   }
   const probe = `${prefix}${process.pid}p`;
   const made = spawnSync("ip", ["netns", "add", probe], { encoding: "utf8" });

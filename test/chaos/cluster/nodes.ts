@@ -12,6 +12,11 @@ import type { NodeSettings } from "./subject.ts";
 const program = fileURLToPath(new URL("node.ts", import.meta.url));
 /** Of what a process said last. */
 const saidMax = 4_000;
+/** A paused one would outlive the harness. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
 
 export interface NodeHome {
   readonly settings: NodeSettings;
@@ -38,8 +43,10 @@ export class Running {
     this.#home = home;
     const node = [process.execPath, "--conditions=source", "--disable-proto=delete", program];
     const [file = "", ...args] = [...home.command, ...node, JSON.stringify(home.settings)];
-    const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
+    // Its input ends with the harness, and it with its input.
+    const child = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"] });
     this.#child = child;
+    running.add(child);
     child.stderr.on("data", (bytes) => {
       this.#said = (this.#said + String(bytes)).slice(-saidMax);
     });
@@ -95,6 +102,7 @@ export class Running {
 
   #ended(): void {
     this.#over = true;
+    running.delete(this.#child);
     if (!this.#killed) this.#home.ended(this.#child.exitCode, this.#said);
   }
 }

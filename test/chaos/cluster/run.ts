@@ -25,6 +25,7 @@ export interface RunOptions {
   readonly leaseMs: number;
   readonly server: PostgresServer;
   readonly network: Network | undefined;
+  readonly planted?: NodeSettings["planted"];
   readonly trace?: (line: string) => void;
 }
 
@@ -59,7 +60,9 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
     await strike(options, stage);
     await stage.heal();
     options.trace?.("  all faults are over");
-    const servedAgainMs = await untilServed(workload, recorder);
+    const healedMs = performance.now();
+    await stage.start();
+    const servedAgainMs = await untilServed(workload, recorder, healedMs);
     await workload.stop();
     await lastReads(workload, recorder);
     const evidence = await quietEvidence(stage, connection, recorder);
@@ -77,12 +80,13 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
 }
 
 async function settingsOf(options: RunOptions, connection: string, directory: string): Promise<NodeSettings[]> {
-  const { nodes, network, leaseMs } = options;
+  const { nodes, network, leaseMs, planted } = options;
   const ports = network === undefined ? await freePorts(2 * nodes) : [];
   const postgres = network === undefined ? connection : connection.replace("127.0.0.1", network.host);
   return Array.from({ length: nodes }, (_, index) => ({
     node: `n${index}`,
     zone: `z${index}`,
+    ...(planted === undefined ? {} : { planted }),
     postgres,
     directory: join(directory, `n${index}`),
     leaseMs,
@@ -106,9 +110,8 @@ async function strike({ seed, ms, nodes, leaseMs, network }: RunOptions, stage: 
   await until(ms);
 }
 
-/** A command on each shard. @returns how long it took */
-async function untilServed(workload: Workload, recorder: Recorder): Promise<number> {
-  const beganMs = performance.now();
+/** A command on each shard. @returns how long it took since `beganMs` */
+async function untilServed(workload: Workload, recorder: Recorder, beganMs: number): Promise<number> {
   await Promise.all(
     probes().map(async (key) => {
       const of = { who: "probe", type: "register", key, name: "write", input: { value: 1 } };

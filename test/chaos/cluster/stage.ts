@@ -92,7 +92,7 @@ export class Stage {
     this.#follow(this.#course(fault));
   }
 
-  /** Ends every fault, once those that were begun have run their course. */
+  /** Ends every fault, once those that were begun have run their course. What is down then has still to be started. */
   async heal(): Promise<void> {
     while (this.#under.size > 0) await Promise.all(this.#under);
     this.#cuts.clear();
@@ -102,7 +102,6 @@ export class Stage {
       const others = this.#slots.filter(({ index }) => index !== this.#active);
       await Promise.all(others.map(({ running }) => running?.kill()));
     }
-    await this.start();
   }
 
   /** SIGKILL of all. */

@@ -8,8 +8,15 @@ import { cpSync, existsSync, rmSync } from "node:fs";
 import { basename } from "node:path";
 import { entities as game } from "../../../examples/teen-patti/src/entities.ts";
 import { developmentAuthentication } from "../../../src/gateway/auth.ts";
+import { serveOver } from "../../../src/presets/embedded.ts";
 import { keysDirectory } from "../../../src/presets/keys.ts";
-import { migratePostgres, startPostgres } from "../../../src/presets/postgres.ts";
+import {
+  migratePostgres,
+  openPostgresLog,
+  type PostgresServiceOptions,
+  startPostgres,
+} from "../../../src/presets/postgres.ts";
+import { answersEarly } from "./early-log.ts";
 import { purse, register } from "./entities.ts";
 
 /** `takeover`: one node at a time is meant to serve. `cluster`: all of them, and they agree among themselves. */
@@ -29,6 +36,8 @@ export interface NodeSettings {
   readonly host: string;
   readonly peer: { readonly port: number; readonly secret: string };
   readonly door: { readonly port: number };
+  /** A fault of the service that the checks must find. `early`: its log answers before it has written. */
+  readonly planted?: "early";
 }
 
 /** Before any node starts. */
@@ -60,15 +69,19 @@ export const operatorToken = "chaos-operator";
 /** Resolves when it serves. @returns where its door is */
 export async function startSubject(settings: NodeSettings): Promise<string> {
   const asUser = developmentAuthentication({ warn: () => {} });
-  const service = await startPostgres({
+  const log = { connection: settings.postgres };
+  const options = {
     entities: [...game, register, purse],
-    postgres: { connection: settings.postgres },
     directory: settings.directory,
     host: settings.host,
     port: settings.door.port,
     authenticate: async (token, caller) =>
       token === operatorToken ? { principal: { kind: "operator", id: "chaos" } } : await asUser(token, caller),
     onFault: (where, error) => console.error(`fault in ${where}`, error),
-  });
+  } satisfies Omit<PostgresServiceOptions, "postgres">;
+  const service =
+    settings.planted === "early"
+      ? await serveOver(async () => answersEarly(await openPostgresLog(log)), options)
+      : await startPostgres({ ...options, postgres: log });
   return service.url;
 }
