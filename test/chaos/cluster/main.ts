@@ -4,7 +4,7 @@
  *     npm run chaos -- --runs 200 --seconds 30 --seed 1
  *     npm run chaos -- --check artefacts/chaos/seed-7.json.gz     the checks once more, over a run that failed
  *
- * Prints a line per run and the sums; ends with 1 if any run had a violation. docs/patterns/chaos.md says what is done and checked.
+ * Prints a line per run and the sums; ends with 1 if any run had a violation. docs/chaos.md says what is done and checked.
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";

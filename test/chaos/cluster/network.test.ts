@@ -18,7 +18,8 @@ const hear =
 const say = "const s=require('dgram').createSocket('udp4');s.send(process.argv[2],9000,process.argv[1],()=>s.close())";
 
 function runIn(network: Network, node: number, script: string, ...args: readonly string[]) {
-  const [file = "", ...rest] = [...network.commandOf(node), process.execPath, "-e", script, ...args];
+  const line = [...network.commandOf(node), process.execPath, "-e", script, ...args];
+  const [file, ...rest] = line as [string, ...string[]];
   const child = spawn(file, rest, { stdio: ["ignore", "pipe", "inherit"] });
   child.stdout.setEncoding("utf8");
   return child;

@@ -42,7 +42,8 @@ export class Running {
   constructor(home: NodeHome) {
     this.#home = home;
     const node = [process.execPath, "--conditions=source", "--disable-proto=delete", program];
-    const [file = "", ...args] = [...home.command, ...node, JSON.stringify(home.settings)];
+    const line: readonly string[] = [...home.command, ...node, JSON.stringify(home.settings)];
+    const [file, ...args] = line as [string, ...string[]];
     // Its input ends with the harness, and it with its input.
     const child = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"] });
     this.#child = child;

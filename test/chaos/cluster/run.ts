@@ -45,7 +45,7 @@ const givenUpMs = 60_000;
 const quietAttempts = 6;
 
 export async function runOnce(options: RunOptions): Promise<RunResult> {
-  const { seed, ms, server, network } = options;
+  const { seed, server } = options;
   using directory = temporaryDirectory();
   const connection = await server.database();
   await prepareSubject(connection, shardCount);

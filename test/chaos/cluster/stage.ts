@@ -6,7 +6,6 @@
  * paused, cut or down.
  */
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PostgresServer } from "../../../src/adapters/postgres/server.harness.ts";
 import { Balancer, type Target } from "./balancer.ts";
@@ -83,7 +82,7 @@ export class Stage {
   async start(): Promise<void> {
     const meant = this.#slots.filter(({ index }) => arrangement === "cluster" || index === this.#active);
     for (const slot of meant) if (slot.running?.isOver ?? true) this.#run(slot);
-    await Promise.all(meant.map(({ running }) => running?.served));
+    for (const { running } of meant) await running?.served;
   }
 
   /** Does it, and undoes it when its time is over. */
@@ -99,14 +98,13 @@ export class Stage {
     this.#filter();
     for (const { running } of this.#slots) running?.resume();
     if (arrangement === "takeover") {
-      const others = this.#slots.filter(({ index }) => index !== this.#active);
-      await Promise.all(others.map(({ running }) => running?.kill()));
+      for (const { index, running } of this.#slots) if (index !== this.#active) await running?.kill();
     }
   }
 
   /** SIGKILL of all. */
   async killAll(): Promise<void> {
-    await Promise.all(this.#slots.map(({ running }) => running?.kill()));
+    await Promise.all(this.#slots.flatMap(({ running }) => running?.kill() ?? []));
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,6 @@
  * searched; each value is written once; after `stop` nothing new is asked.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { seededChance } from "../../../examples/teen-patti/src/bots/chance.ts";
 import { startCrew } from "../../../examples/teen-patti/src/bots/crew.ts";
 import { openDoor } from "../../../examples/teen-patti/src/bots/door.ts";
 import { LOBBY_KEY } from "../../../examples/teen-patti/src/contract.ts";
