@@ -1,8 +1,8 @@
 /**
  * The address that clients know: takes their connections to a node that serves, as a load balancer does.
  *
- * Invariant: what a connection carries is passed on as it is; a connection to a node that is not healthy any more is cut, after the time
- * that a balancer takes to find out.
+ * Invariant: what a connection carries is passed on as it is; a connection to a node that is not healthy any more is cut after a while,
+ * so that some clients go elsewhere at once, and others still hold on to a node that was paused when it comes back.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
@@ -14,20 +14,22 @@ export interface Target {
 export class Balancer {
   readonly #server: Server;
   readonly #healthy: () => readonly Target[];
-  readonly #joined = new Map<Socket, Target>();
+  readonly #joined = new Map<Socket, { readonly target: Target; readonly noticeMs: number }>();
+  readonly #noticeMs: readonly number[];
   readonly #look: NodeJS.Timeout;
   readonly #sick = new Map<Target, number>();
   #turn = 0;
 
-  private constructor(server: Server, healthy: () => readonly Target[], noticeMs: number) {
+  private constructor(server: Server, healthy: () => readonly Target[], noticeMs: readonly number[]) {
+    this.#noticeMs = noticeMs;
     this.#server = server;
     this.#healthy = healthy;
     server.on("connection", (client) => this.#take(client));
-    this.#look = setInterval(() => this.#check(noticeMs), 50);
+    this.#look = setInterval(() => this.#check(), 50);
   }
 
-  /** @param noticeMs for how long a node is not healthy before its connections are cut */
-  static async open(healthy: () => readonly Target[], noticeMs: number): Promise<Balancer> {
+  /** @param noticeMs for how long a node is not healthy before a connection to it is cut; connections take these in turn */
+  static async open(healthy: () => readonly Target[], noticeMs: readonly number[]): Promise<Balancer> {
     const server = createServer({ allowHalfOpen: false });
     const balancer = new Balancer(server, healthy, noticeMs);
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
@@ -47,10 +49,13 @@ export class Balancer {
 
   #take(client: Socket): void {
     const healthy = this.#healthy();
-    const target = healthy[this.#turn++ % Math.max(1, healthy.length)];
+    const turn = this.#turn++;
+    const target = healthy[turn % Math.max(1, healthy.length)];
+    // Not in step with the targets, or all connections to one would have the same patience.
+    const noticeMs = this.#noticeMs[Math.floor(turn / Math.max(1, healthy.length)) % this.#noticeMs.length] ?? 0;
     client.on("error", () => client.destroy());
     if (target === undefined) return void client.destroy();
-    this.#joined.set(client, target);
+    this.#joined.set(client, { target, noticeMs });
     const node = connect({ host: target.host, port: target.port, noDelay: true });
     client.setNoDelay(true);
     node.on("error", () => node.destroy());
@@ -62,11 +67,11 @@ export class Balancer {
     client.pipe(node).pipe(client);
   }
 
-  #check(noticeMs: number): void {
+  #check(): void {
     const healthy = new Set(this.#healthy());
     for (const target of healthy) this.#sick.delete(target);
     const nowMs = performance.now();
-    for (const [client, target] of this.#joined) {
+    for (const [client, { target, noticeMs }] of this.#joined) {
       if (healthy.has(target)) continue;
       const sinceMs = this.#sick.get(target) ?? nowMs;
       this.#sick.set(target, sinceMs);

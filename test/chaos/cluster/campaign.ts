@@ -22,7 +22,7 @@ export interface CampaignOptions {
   readonly leaseMs: number;
   /** Folder for the histories of runs that failed. */
   readonly keepIn?: string;
-  readonly planted?: RunOptions["planted"];
+  readonly planted?: NonNullable<RunOptions["planted"]>;
   readonly print: (line: string) => void;
   readonly trace?: (line: string) => void;
 }

@@ -10,28 +10,38 @@ const value = z.int().min(0);
 const amount = z.int().min(1).max(1_000);
 const isClient = (principal: { readonly kind: string }) => principal.kind === "user";
 
-export const register = defineEntity("register", {
-  state: () => ({ value: 0 }),
-  events: {
-    written: (state, event: { value: number }) => {
-      state.value = event.value;
+type Register = { value: number; before: number };
+
+export const register = registerThatReads(({ value: now }) => now);
+
+/** A planted fault: a reader sees what was there before the last write. */
+export const staleRegister = registerThatReads(({ before }) => before);
+
+function registerThatReads(read: (state: Register) => number) {
+  return defineEntity("register", {
+    state: (): Register => ({ value: 0, before: 0 }),
+    events: {
+      written: (state, event: { value: number }) => {
+        state.before = state.value;
+        state.value = event.value;
+      },
     },
-  },
-  commands: (command) => ({
-    write: command(z.object({ value }), (_state, input, ctx) => {
-      ctx.emit("written", input);
-      return (next) => next.value;
+    commands: (command) => ({
+      write: command(z.object({ value }), (_state, input, ctx) => {
+        ctx.emit("written", input);
+        return (next) => next.value;
+      }),
+      /** Tells whether it was the expected value that is another now. */
+      swap: command(z.object({ from: value, to: value }), (state, { from, to }, ctx) => {
+        const fits = state.value === from;
+        if (fits) ctx.emit("written", { value: to });
+        return () => fits;
+      }),
     }),
-    /** Tells whether it was the expected value that is another now. */
-    swap: command(z.object({ from: value, to: value }), (state, { from, to }, ctx) => {
-      const fits = state.value === from;
-      if (fits) ctx.emit("written", { value: to });
-      return () => fits;
-    }),
-  }),
-  queries: { read: (state) => state.value },
-  access: isClient,
-});
+    queries: { read },
+    access: isClient,
+  });
+}
 
 export const purse = defineEntity("purse", {
   state: () => ({ balance: 0 }),

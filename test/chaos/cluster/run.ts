@@ -25,7 +25,7 @@ export interface RunOptions {
   readonly leaseMs: number;
   readonly server: PostgresServer;
   readonly network: Network | undefined;
-  readonly planted?: NodeSettings["planted"];
+  readonly planted?: NonNullable<NodeSettings["planted"]>;
   readonly trace?: (line: string) => void;
 }
 
@@ -50,7 +50,9 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
   const connection = await server.database();
   await prepareSubject(connection, shardCount);
   const settings = await settingsOf(options, connection, directory.path);
-  const stage = new Stage({ ...options, settings });
+  // Only in a cluster a node knows when it is not the owner any more.
+  const clientsHold = arrangement === "cluster";
+  const stage = new Stage({ ...options, settings, clientsHold });
   const recorder = new Recorder();
   let workload: Workload | undefined;
   try {
@@ -100,7 +102,8 @@ async function settingsOf(options: RunOptions, connection: string, directory: st
 async function strike({ seed, ms, nodes, leaseMs, network }: RunOptions, stage: Stage): Promise<void> {
   const all: readonly End["kind"][] =
     arrangement === "cluster" ? ["node", "node", "database", "clients"] : ["database", "clients"];
-  const plan = planFaults({ seed, ms, nodes, leaseMs, ends: network === undefined ? [] : all });
+  const ends = network === undefined ? [] : nodes === 1 ? all.filter((end) => end !== "node") : all;
+  const plan = planFaults({ seed, ms, nodes, leaseMs, ends });
   const beganMs = performance.now();
   const until = (atMs: number) => sleep(Math.max(0, beganMs + atMs - performance.now()));
   for (const fault of plan) {

@@ -18,6 +18,8 @@ export interface StageOptions {
   readonly settings: readonly NodeSettings[];
   readonly network: Network | undefined;
   readonly server: PostgresServer;
+  /** Some clients hold on to a node that is lost. */
+  readonly clientsHold: boolean;
   /** Told of everything that is done, for people. */
   readonly trace?: (line: string) => void;
 }
@@ -33,10 +35,12 @@ export interface Counts {
 
 /** How long a node that was replaced may go on beside the one in its place, once it is back. */
 const besideMs = 1_500;
+/** For the next one to serve; then nobody waits for it any longer. */
+const replacedMsMax = 10_000;
 /** Until a supervisor starts a process again that ended. */
 const restartMs = 300;
-/** Until a balancer takes note. */
-const noticeMs = 400;
+/** Until the balancer cuts a connection to a node that is lost: soon, or only when the node has long been back. */
+const noticeMs = { soon: 400, late: 15_000 };
 /** The program ends with this code when an invariant is broken. */
 const brokenCode = 70;
 
@@ -70,7 +74,10 @@ export class Stage {
       mkdirSync(settings.directory, { recursive: true });
       return { index, settings, target: { host: settings.host, port: settings.door.port }, running: undefined };
     });
-    this.#balancer = Balancer.open(() => this.#healthy(), noticeMs);
+    this.#balancer = Balancer.open(
+      () => this.#healthy(),
+      options.clientsHold ? [noticeMs.soon, noticeMs.late] : [noticeMs.soon],
+    );
   }
 
   /** Where clients connect. */
@@ -177,6 +184,7 @@ export class Stage {
     this.counts.pauses += 1;
     this.#replace(slot);
     await sleep(forMs);
+    await this.#replaced(slot);
     running.resume();
     await this.#endBeside(slot, running);
   }
@@ -187,6 +195,7 @@ export class Stage {
     this.#filter();
     this.#replace(slot);
     await sleep(forMs);
+    await this.#replaced(slot);
     this.#cuts.delete(cut);
     this.#filter();
     await this.#endBeside(slot, running);
@@ -216,6 +225,17 @@ export class Stage {
     };
     if (before === undefined || before.isOver) start();
     else this.#follow(before.kill().then(start));
+  }
+
+  /** The one in its place has served for a moment: one that comes back before is no test of anything. */
+  async #replaced(lost: Slot): Promise<void> {
+    if (arrangement !== "takeover") return;
+    for (let waitedMs = 0; waitedMs < replacedMsMax; waitedMs += 50) {
+      const next = this.#slots[this.#active] as Slot;
+      if (next === lost || next.running?.isReady === true) break;
+      await sleep(50);
+    }
+    await sleep(restartMs);
   }
 
   /** In a takeover one that is back is fenced; it may try for a while. */

@@ -17,7 +17,7 @@ import {
   startPostgres,
 } from "../../../src/presets/postgres.ts";
 import { answersEarly } from "./early-log.ts";
-import { purse, register } from "./entities.ts";
+import { purse, register, staleRegister } from "./entities.ts";
 
 /** `takeover`: one node at a time is meant to serve. `cluster`: all of them, and they agree among themselves. */
 export type Arrangement = "takeover" | "cluster";
@@ -36,8 +36,8 @@ export interface NodeSettings {
   readonly host: string;
   readonly peer: { readonly port: number; readonly secret: string };
   readonly door: { readonly port: number };
-  /** A fault of the service that the checks must find. `early`: its log answers before it has written. */
-  readonly planted?: "early";
+  /** A fault of the service that the checks must find. `early`: its log answers before it has written. `stale`: reads are. */
+  readonly planted?: "early" | "stale";
 }
 
 /** Before any node starts. */
@@ -71,7 +71,7 @@ export async function startSubject(settings: NodeSettings): Promise<string> {
   const asUser = developmentAuthentication({ warn: () => {} });
   const log = { connection: settings.postgres };
   const options = {
-    entities: [...game, register, purse],
+    entities: [...game, settings.planted === "stale" ? staleRegister : register, purse],
     directory: settings.directory,
     host: settings.host,
     port: settings.door.port,
