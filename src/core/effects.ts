@@ -54,6 +54,8 @@ export type WatcherToken = object;
 export type Input =
   /** A record of the log, in order. Only while recovering. */
   | { readonly kind: "replay"; readonly at: Offset; readonly record: LogRecord }
+  /** The log goes on to this tail: what comes is replayed as well. Only while recovering: a standby does it again and again. */
+  | { readonly kind: "extend"; readonly tail: Offset; readonly nowMs: number }
   /** Everything up to the tail was replayed. The owner asks for a claim. */
   | {
       readonly kind: "recovered";
@@ -63,6 +65,8 @@ export type Input =
       readonly node: string;
     }
   | { readonly kind: "claimed"; readonly nowMs: number }
+  /** The claim was refused, or nobody knows: the log goes on, and so does the recovery. */
+  | { readonly kind: "unclaimed" }
   | {
       readonly kind: "command";
       readonly call: CommandCall;
@@ -139,6 +143,8 @@ export type Input =
   | { readonly kind: "tick"; readonly nowMs: number; readonly chance: Chance }
   /** Take no new work. */
   | { readonly kind: "drain" }
+  /** Another node is to own the shard. Only while draining, when everything is durable. */
+  | { readonly kind: "leave" }
   /** Give images of entities that changed, of at most so many. */
   | { readonly kind: "collect"; readonly imagesMax: number }
   /** A store has the image that contains the entity's records up to `touched`, in so many bytes. */
@@ -191,4 +197,4 @@ export type Effect =
   /** The state of this entity cannot be trusted: rebuild it from the log, and hand it back by `rebuilt`. */
   | { readonly kind: "rebuild"; readonly order: RebuildOrder }
   /** This incarnation is over: what was not durable is dropped, nobody is answered from it again. */
-  | { readonly kind: "release"; readonly reason: "fenced" | "unknown"; readonly shard: ShardId };
+  | { readonly kind: "release"; readonly reason: "fenced" | "unknown" | "left"; readonly shard: ShardId };

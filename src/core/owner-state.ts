@@ -75,7 +75,7 @@ export interface Owner extends Apart {
   /** The log has no space: the batch in flight waits for some, commands are refused. */
   full: boolean;
   /** What the replay runs up to: the log's tail, and the time by which request ids are past their window. */
-  readonly replay: ReplayBounds;
+  replay: ReplayBounds;
   readonly slots: Slots;
   readonly cold: ColdImages | undefined;
   readonly vault: Vault | undefined;
@@ -159,7 +159,7 @@ export function refuseWaiting(
 }
 
 /** Ends this incarnation. Callers are answered; undurable state is dropped with the owner. */
-export function release(owner: Owner, reason: "fenced" | "unknown", effects: Effect[]): void {
+export function release(owner: Owner, reason: "fenced" | "unknown" | "left", effects: Effect[]): void {
   if (owner.phase === "released") return;
   owner.phase = "released";
   const detail = "The shard starts again from its log; send the same request again.";

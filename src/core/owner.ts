@@ -2,8 +2,8 @@
  * The owner of one shard: the follower of its log that may also append. A synchronous state machine; `stepOwner` takes an
  * input, changes only this owner, and adds what the runtime must do to `effects`.
  *
- *   recovering --recovered--> claiming --claimed--> serving --drain--> draining
- *        any of them --append-failed--> released (final)
+ *   recovering --recovered--> claiming --claimed--> serving --drain--> draining --leave--> released (final)
+ *        recovering <--unclaimed-- claiming          any of them --append-failed--> released
  *
  *   1 .. durable .. cut .. tail
  *        records below `durable` are in the log for good; those below `cut` are being appended; those below `tail` are
@@ -48,6 +48,15 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
       return replayRecord(owner, input.at, input.record);
     case "recovered":
       return startClaim(owner, input, effects);
+    case "extend":
+      return extendReplay(owner, input);
+    case "unclaimed":
+      assert(owner.phase === "claiming", "only a claiming owner is refused a claim");
+      owner.phase = "recovering";
+      return;
+    case "leave":
+      assert(owner.phase === "draining" && owner.durable === owner.tail, "an owner leaves when nothing is under way");
+      return release(owner, "left", effects);
     case "claimed":
       return startServing(owner, input.nowMs, effects);
     case "appended":
@@ -175,6 +184,11 @@ function startClaim(owner: Owner, input: Extract<Input, { kind: "recovered" }>, 
   owner.timeMs = Math.max(owner.timeMs, input.nowMs);
   const record: LogRecord = { kind: "claim", time: owner.timeMs, epoch: owner.epoch, node: input.node };
   effects.push({ kind: "claim", at: owner.tail, epoch: owner.epoch, record });
+}
+
+function extendReplay(owner: Owner, { tail, nowMs }: Extract<Input, { kind: "extend" }>): void {
+  assert(owner.phase === "recovering", "only a recovering owner goes on to replay");
+  if (tail > owner.replay.tail) owner.replay = { ...owner.replay, tail, nowMs };
 }
 
 function startServing(owner: Owner, nowMs: number, effects: Effect[]): void {

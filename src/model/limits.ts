@@ -189,6 +189,34 @@ export const limitsDefault = {
   /** A member that says nothing for so long loses its shards, ms. */
   subscriberLeaseMs: 30_000,
 
+  // other nodes
+  /** Connections with other nodes. Placement is tested up to 1,000 nodes. */
+  peersMax: 1_024,
+  /** Connections to the peer port that have not proved yet whose they are: when a network heals, many nodes dial at once, and dial again. */
+  peerHandshakesMax: 256,
+  /** From connecting to the last message of the handshake: two round trips, and whatever a busy node takes to answer. */
+  peerHandshakeMs: 2_000,
+  /** What may be sent before the handshake is over, in bytes: two names, two nonces, and what a node tells of itself. */
+  peerHandshakeBytesMax: 16 * 1024,
+  /** One message between nodes, with the frame of the log beside it. A frame has at most `appendBytesMax` of records. */
+  peerFrameBytesMax: 8 * 1024 * 1024,
+  /** Bytes that wait to be sent to one node; then `send` takes nothing. A fifth of a second of a 1 Gbit network, and two of the largest messages. */
+  peerBufferedBytesMax: 16 * 1024 * 1024,
+  /** Calls that wait for one node's answers: what 64 connections of clients may have under way. */
+  peerCallsMax: 65_536,
+  /** Calls that wait on this node for an owner: a second of what its clients send. */
+  routeWaitingMax: 16_384,
+  /** And how long: longer than a failover without a standby takes, shorter than a client's patience. ms */
+  routeWaitMs: 5_000,
+  /** Records that a standby may lack and yet take a shard over: it reads them in the pause. */
+  handoffLagMax: 256,
+  /** How long an owner that handed its shard over waits for the claim before it makes one itself, ms: ten times what a claim takes. */
+  handoffMs: 1_000,
+  /** A node of which nothing was heard for so long is pinged, ms. */
+  peerPingMs: 300,
+  /** And after so long its connection is given up, ms: three pings. A pause of a garbage collection is shorter. */
+  peerSilentMs: 1_000,
+
   // the door
   /** One WebSocket frame or HTTP body. `ws` would take 100 MiB. */
   frameBytesMax: 256 * 1024,
@@ -261,6 +289,9 @@ export function limitsWith(changes: Partial<Limits> = {}): Limits {
     "a batch of a stream is a batch",
   );
   assert(limits.requestIdFutureMs < limits.dedupWindowMs, "an id from the future is forgotten after its window");
+  assert(limits.appendBytesMax < limits.peerFrameBytesMax, "a frame of the log fits in a message to another node");
+  assert(limits.peerFrameBytesMax <= limits.peerBufferedBytesMax, "a message may wait to be sent");
+  assert(2 * limits.peerPingMs <= limits.peerSilentMs, "a node may miss a ping");
   assert(
     limits.subscribersMax < limits.subscriberIdleRecords,
     "recorded cursors of all subscribers together make none of them record its own",

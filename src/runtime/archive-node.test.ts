@@ -306,7 +306,7 @@ test("an archive that does not answer holds the trims up, is told, and has every
   for (let day = 0; day < 4; day++) await service.pay(walletOf(1));
   assert.ok(service.store.shards.every(({ trimmed }) => trimmed === 1));
   assert.equal(archived.objects.size, 0);
-  assert.ok(service.told.some((where) => /^checkpoint of shard/.test(where)));
+  assert.ok(service.told.some((where) => /^snapshot of shard/.test(where)));
   await service.run(walletOf(1), { checkpointMs: 50 }, async (node) => {
     const requestId = makeUuidV7(Date.now() + 5 * 86_400_000, systemRandom.bytes(16));
     const call = { entity: { type: "wallet", key: "w0" }, command: "pay", input: { amount: 1 }, requestId, principal };

@@ -2,10 +2,12 @@
  * Checkpoints: brings what changed in memory into the state store and into snapshots, in small slices while commands go
  * on, forgets entities that are not used, and trims the log behind the snapshots.
  *
- *   changed slots --collect--> images --durable?--> state store --all of them--> stamp --> snapshot --> trim
+ *   changed slots --collect--> images --durable?--> state store --all of them--> stamp
+ *   the last stamp of a shard --> snapshot --> trim
  *
- * Invariants: checkpoints work on one shard at a time, beside them room is made in memory; after each slice the work rests longer
- * than it took. The log is trimmed only below a snapshot that was read back, and never where a remembered request id still points.
+ * Three works go on beside each other, each on one shard at a time: stamps, snapshots of what was stamped, room in memory. None waits for
+ * another: a snapshot takes seconds, and what a crash would replay grows meanwhile. After each slice a work rests longer than it took, unless
+ * stamps fall behind. Invariant: the log is trimmed only below a snapshot that was read back, and never where a remembered request id still points.
  */
 import { allWhole } from "../core/image.ts";
 import type { HoldfastError } from "../model/errors.ts";
@@ -32,8 +34,8 @@ const expireMs = 3_600_000;
 const durableMs = 1;
 /** What replaying a record costs: `bench/main.ts --only recovery`, with room for larger events. */
 const replayMicros = 1.5;
-/** What it costs to read an entity for it and to make room for that: `bench/scale.ts`. */
-const activationMicros = 40;
+/** What it costs to read an entity for it and to make room for that: `bench/scale.ts --only kill`, 11 to 22. */
+const activationMicros = 20;
 
 export interface CheckpointerOptions {
   readonly keeps: readonly Keep[];
@@ -47,13 +49,17 @@ export interface CheckpointerOptions {
   readonly report: (where: string, error: unknown) => void;
 }
 
+/** One of those that go on beside each other, over and over. */
+interface Work {
+  cancel: () => void;
+  underway: Promise<void> | undefined;
+}
+
 export class Checkpointer implements Origins {
   readonly #options: CheckpointerOptions;
   readonly #byShard: ReadonlyMap<ShardId, Keep>;
-  #cancelLook: () => void = () => {};
-  #cancelRoom: () => void = () => {};
+  readonly #works: Work[] = [];
   #making: Promise<void> | undefined;
-  #working: Promise<void> | undefined;
   #closed = false;
   /** The work is the last before the end: it does not rest. */
   #hurry = false;
@@ -96,33 +102,36 @@ export class Checkpointer implements Origins {
 
   /** Begins to look for what is due. */
   start(): void {
-    this.#startRoom();
-    this.#startLooks();
+    const { keeps } = this.#options;
+    this.#repeat(() => this.#makeRoom());
+    this.#repeat(async () => {
+      await this.#stampAll();
+      await this.#expire();
+    });
+    this.#repeat(async () => {
+      for (const keep of keeps) if (this.#saveDue(keep)) await this.#trySave(keep);
+    });
   }
 
-  #startLooks(): void {
-    if (this.#closed) return;
-    this.#cancelLook = this.#options.clock.after(lookMs, () => {
-      this.#working = this.#look().finally(() => {
-        this.#working = undefined;
-        this.#startLooks();
+  #repeat(work: () => Promise<void>): void {
+    const state: Work = { cancel: () => {}, underway: undefined };
+    this.#works.push(state);
+    const next = () => {
+      if (this.#closed) return;
+      state.cancel = this.#options.clock.after(lookMs, () => {
+        state.underway = work().finally(() => {
+          state.underway = undefined;
+          next();
+        });
       });
-    });
-  }
-
-  /** Apart from checkpoints: entities come in while a snapshot of one shard takes seconds. */
-  #startRoom(): void {
-    if (this.#closed) return;
-    this.#cancelRoom = this.#options.clock.after(lookMs, () => {
-      void this.#makeRoom().finally(() => this.#startRoom());
-    });
+    };
+    next();
   }
 
   /** Stores, publishes and trims nothing more, from this moment on. */
   halt(): void {
     this.#closed = true;
-    this.#cancelLook();
-    this.#cancelRoom();
+    for (const { cancel } of this.#works) cancel();
     for (const keep of this.#options.keeps) keep.halted = true;
   }
 
@@ -130,17 +139,20 @@ export class Checkpointer implements Origins {
   async close(complete: boolean): Promise<void> {
     this.#closed = true;
     this.#hurry = true;
-    this.#cancelLook();
-    this.#cancelRoom();
     const { clock, limits } = this.#options;
     this.#importUntilMs = clock.monotonic() + limits.drainMs;
-    await this.#working;
+    for (const { cancel, underway } of this.#works) {
+      cancel();
+      await underway;
+    }
     await this.#making;
     if (!complete) return;
     for (const keep of this.#options.keeps) {
       const { phase, durable } = keep.host.owner;
       // One that is released or recovering is not what its store and log are; the next start sees to it.
-      if (phase === "draining" && durable > keep.checkpointAt) await this.#try(keep);
+      if (phase !== "draining") continue;
+      if (durable > keep.checkpointAt) await this.#tryStamp(keep);
+      if (keep.hasSnapshots && (keep.stamped?.image.at ?? 0) > keep.snapshotAt) await this.#trySave(keep);
     }
   }
 
@@ -154,14 +166,6 @@ export class Checkpointer implements Origins {
 
   get #pressed(): boolean {
     return this.#hurry || this.#options.residents.pressed;
-  }
-
-  async #look(): Promise<void> {
-    for (const keep of this.#options.keeps) {
-      if (this.#closed) return;
-      if (this.#due(keep)) await this.#try(keep);
-    }
-    await this.#expire();
   }
 
   /** What the archive need not keep any more, also of shards to which nothing comes: by the time of the node's last record. */
@@ -180,51 +184,91 @@ export class Checkpointer implements Origins {
     }
   }
 
+  /** What replaying the records that no stamp has would take, in ms. */
+  #replayMs({ host: { owner }, checkpointAt, activationsBefore }: Keep): number {
+    const activations = owner.slots.activations - activationsBefore;
+    return ((owner.durable - checkpointAt) * replayMicros + activations * activationMicros) / 1_000;
+  }
+
+  /** The same of all shards, as so many times the budget. */
+  get #behind(): number {
+    const { limits, keeps } = this.#options;
+    return keeps.reduce((sum, keep) => sum + this.#replayMs(keep), 0) / limits.replayBudgetMs;
+  }
+
+  /** Less the further stamps are behind, none at twice the budget. */
+  get #stampRest(): number {
+    return restFactor * Math.min(1, Math.max(0, 2 - this.#behind));
+  }
+
   /** By cost: when replaying what came since would take this shard's share of the budget; by age, if anything came. */
-  #due(keep: Keep): boolean {
+  #stampDue(keep: Keep): boolean {
     const { limits, clock, keeps } = this.#options;
-    const records = keep.host.owner.durable - keep.checkpointAt;
-    if (keep.host.owner.phase !== "serving") return false;
+    if (this.#closed || keep.host.owner.phase !== "serving") return false;
     if (keep.isImporting) return keep.isImportDue;
     const old = clock.monotonic() - keep.checkpointMs >= limits.checkpointMs;
     // A shard that fell silent is seen to until its whole log may go, or it would keep everybody's oldest segment.
-    if (records <= 0) return old && keep.hasSnapshots && keep.trimmedAt < keep.checkpointAt;
-    const activations = keep.host.owner.slots.activations - keep.activationsBefore;
-    const micros = records * replayMicros + activations * activationMicros;
-    if (micros / 1_000 >= limits.replayBudgetMs / keeps.length) return true;
-    return old;
+    if (keep.host.owner.durable <= keep.checkpointAt)
+      return old && keep.hasSnapshots && keep.trimmedAt < keep.checkpointAt;
+    return old || this.#replayMs(keep) >= limits.replayBudgetMs / keeps.length;
   }
 
-  /** By cost as well; but entities that were read are not counted, since uploads cost more than stamps. */
-  #snapshotDue(keep: Keep, image: ShardImage): boolean {
+  /** A stamp that no snapshot was tried of: by cost as well, but entities that were read do not count, since uploads cost more than stamps. */
+  #saveDue({ host, hasSnapshots, stamped, saved, snapshotAt, snapshotMs }: Keep): boolean {
     const { limits, clock, keeps } = this.#options;
-    if (!keep.hasSnapshots) return false;
-    if (this.#hurry || clock.monotonic() - keep.snapshotMs >= limits.checkpointMs) return true;
-    return ((image.at - keep.snapshotAt) * replayMicros) / 1_000 >= limits.replayBudgetMs / keeps.length;
+    if (this.#closed || host.owner.phase !== "serving" || !hasSnapshots) return false;
+    if (stamped?.owner !== host.owner || stamped === saved) return false;
+    if (stamped.silent || clock.monotonic() - snapshotMs >= limits.checkpointMs) return true;
+    return ((stamped.image.at - snapshotAt) * replayMicros) / 1_000 >= limits.replayBudgetMs / keeps.length;
   }
 
-  async #try(keep: Keep): Promise<void> {
+  /** The most costly first, each again when it is due again: what one of them takes must not make the others wait for all. */
+  async #stampAll(): Promise<void> {
+    const failed = new Set<Keep>();
+    for (;;) {
+      let worst: Keep | undefined;
+      for (const keep of this.#options.keeps) {
+        if (failed.has(keep) || !this.#stampDue(keep)) continue;
+        if (worst === undefined || this.#replayMs(keep) > this.#replayMs(worst)) worst = keep;
+      }
+      if (worst === undefined) return;
+      const { stamped } = worst;
+      await this.#tryStamp(worst);
+      if (worst.stamped === stamped) failed.add(worst);
+    }
+  }
+
+  async #tryStamp(keep: Keep): Promise<void> {
+    await this.#try(keep, "checkpoint", () => this.#stamp(keep));
+    keep.checkpointMs = this.#options.clock.monotonic();
+  }
+
+  async #trySave(keep: Keep): Promise<void> {
+    keep.saved = keep.stamped;
+    await this.#try(keep, "snapshot", () => this.#save(keep));
+  }
+
+  async #try(keep: Keep, what: string, work: () => Promise<void>): Promise<void> {
     const { owner } = keep.host;
     try {
-      await this.#checkpoint(keep);
+      await work();
     } catch (error) {
       if (isStateDamaged(error)) {
         // Only the incarnation that was looked at; a later one finds out for itself.
         if (keep.host.owner === owner && owner.phase === "serving") keep.host.abandon(error);
       } else if (!(error instanceof Abandoned)) {
         if (keep.isImporting) keep.delayImport();
-        this.#options.report(`checkpoint of shard ${keep.host.shard}`, error);
+        this.#options.report(`${what} of shard ${keep.host.shard}`, error);
       }
     }
-    keep.checkpointMs = this.#options.clock.monotonic();
   }
 
-  async #checkpoint(keep: Keep): Promise<void> {
+  async #stamp(keep: Keep): Promise<void> {
     const { owner } = keep.host;
     if (keep.isImporting) {
       await keep.import(owner, async (busyMs) => {
         if (this.#options.clock.monotonic() > this.#importUntilMs) throw new Abandoned();
-        await this.#rest(busyMs);
+        await this.#rest(busyMs, this.#stampRest);
       });
     }
     const image = keep.present();
@@ -232,10 +276,14 @@ export class Checkpointer implements Origins {
     const whole = allWhole(owner);
     await this.#writeBack(keep, owner.dirty.size);
     // A broken entity's records stay in the log, and are replayed, until an operator has dealt with it.
-    if (!whole || owner.withheld !== withheld) return;
-    const silent = image.at === keep.checkpointAt;
-    await keep.stamp(image, owner);
-    if (!this.#snapshotDue(keep, image)) return;
+    if (whole && owner.withheld === withheld) await keep.stamp(image, owner);
+  }
+
+  /** Of what is stored, which is all that changed below the last stamp, and some that changed later. */
+  async #save(keep: Keep): Promise<void> {
+    if (keep.stamped === undefined) return;
+    const { image, owner, silent } = keep.stamped;
+    keep.checkAlive(owner);
     const trimBelow = await keep.snapshot(image, owner, { rest: () => this.#rest(1), easy: !this.#hurry });
     if (trimBelow !== undefined) await this.#trim(keep, image, { below: trimBelow, silent });
   }
@@ -284,7 +332,7 @@ export class Checkpointer implements Origins {
       const written = await keep.writeBack(left, { durable: this.#durable, now, hasty: this.#pressed });
       if (written.count === 0) return;
       left -= written.count;
-      await this.#rest(written.busyMs);
+      await this.#rest(written.busyMs, this.#stampRest);
     }
   }
 
@@ -313,11 +361,11 @@ export class Checkpointer implements Origins {
     }
   };
 
-  /** Lets commands go on, for longer than the work took; unless entities come faster than they leave. */
-  async #rest(busyMs: number): Promise<void> {
+  /** Lets commands go on, for longer than the work took; unless entities come faster than they leave, or than they are stamped. */
+  async #rest(busyMs: number, factor = restFactor): Promise<void> {
     const { clock, residents } = this.#options;
     residents.look();
-    const restMs = this.#pressed ? 0 : busyMs * restFactor;
+    const restMs = this.#pressed ? 0 : busyMs * factor;
     await new Promise<void>((resolve) => (restMs > 1 ? clock.after(restMs, resolve) : clock.defer(resolve)));
   }
 

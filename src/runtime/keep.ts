@@ -7,7 +7,6 @@
  */
 import { requestsBelow } from "../core/dedup.ts";
 import type { Owner } from "../core/owner-state.ts";
-import type { EntityDefinition } from "../model/entity.ts";
 import { assert, type HoldfastError } from "../model/errors.ts";
 import { type Offset, parseRef } from "../model/ids.ts";
 import type { ShardImage, StoredImage } from "../model/images.ts";
@@ -15,10 +14,9 @@ import type { Clock } from "../ports/clock.ts";
 import type { LogPosition } from "../ports/log.ts";
 import { isStateDamaged } from "../ports/state-store.ts";
 import { sortInSlices } from "../std/sort-in-slices.ts";
-import type { Lent } from "../wire/snapshot-part-lookup.ts";
 import type { ShardArchive } from "./archive.ts";
-import type { ShardArchiveReader } from "./archive-reader.ts";
-import { type Codes, converterOf, planFor, sameCodes } from "./codes.ts";
+import { converterOf, planFor, sameCodes } from "./codes.ts";
+import type { KeepParts, Slicing, Stamp } from "./keep-parts.ts";
 import { checkTold } from "./recovery.ts";
 import type { ShardHost } from "./shard-host.ts";
 import type { ShardImages } from "./shard-images.ts";
@@ -30,42 +28,14 @@ import type { ShardSnapshots } from "./snapshots.ts";
 /** The incarnation that the images were of has ended; what was stored of it stays true. */
 export class Abandoned extends Error {}
 
-/** Images of one slice while commands go on: half a millisecond of work. */
+/** Images of one slice while commands go on: half a millisecond of work; and when memory is more urgent: fewer transactions. */
 const sliceImages = 64;
-/** Images of one slice when memory is more urgent than latency: fewer transactions. */
 const sliceImagesHasty = 2_048;
 
 /** Restores in a row whose images could not be read. */
 const restoresMax = 4;
-
 /** Names that are sorted in one go: about a millisecond. */
 const sortSlice = 2_048;
-
-export interface KeepParts {
-  readonly host: ShardHost;
-  readonly images: ShardImages;
-  readonly snapshots: ShardSnapshots | undefined;
-  /** Where trimmed ranges go; and where those that are there are read, in a recovery. */
-  readonly archive: ShardArchive | undefined;
-  readonly archived: ShardArchiveReader | undefined;
-  readonly codes: Codes;
-  readonly clock: Clock;
-  /** The log's position of this shard now. */
-  readonly position: () => Promise<LogPosition>;
-  /** `archiveReplayRecordsMax` */
-  readonly replayRecordsMax: number;
-  /** What the node may hold of snapshots in memory, `snapshotHeldBytesMax`. */
-  readonly lent: Lent;
-  readonly definitions: ReadonlyMap<string, EntityDefinition>;
-  /** Something outside is damaged; the work went on without it. */
-  readonly report: (where: string, error: unknown) => void;
-}
-
-export interface Slicing {
-  readonly durable: (host: ShardHost, below: Offset) => Promise<void>;
-  readonly now: () => number;
-  readonly hasty: boolean;
-}
 
 export class Keep {
   readonly host: ShardHost;
@@ -94,11 +64,14 @@ export class Keep {
   /** Writes that failed, in all and until `present` was called last. */
   #failures = 0;
   #failuresBefore = 0;
-  /** Ends with the write that was asked for last. */
+  /** Of the write that was asked for last. */
   #turn: Promise<unknown> = Promise.resolve();
   readonly #report: (where: string, error: unknown) => void;
   checkpointAt: Offset = 1;
   checkpointMs = 0;
+  /** The last stamp, and the last one that a snapshot was tried of. */
+  stamped: Stamp | undefined;
+  saved: Stamp | undefined;
   /** When the last stamp was written, by the monotonic clock; before the first one, when the shard was restored. */
   stampedMs = 0;
   /** The node's own code is broken: what is in memory is not to be believed any more. */
@@ -319,6 +292,7 @@ export class Keep {
       this.checkAlive(owner);
       if (this.#failures !== this.#failuresBefore) throw new Abandoned();
       await this.images.complete(image, this.#snapshotAt);
+      this.stamped = { image, owner, silent: image.at === this.checkpointAt };
       this.checkpointAt = image.at;
       this.stampedMs = this.#clock.monotonic();
       this.activationsBefore = owner.slots.activations;

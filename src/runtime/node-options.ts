@@ -4,9 +4,10 @@
  * Invariant: of each entity name there is one definition; those of Holdfast's own types are always there, since the log may hold them.
  */
 import { ownTypes } from "../core/changefeed/own-types.ts";
+import type { Input } from "../core/effects.ts";
 import type { AnyEntity, EntityDefinition } from "../model/entity.ts";
 import { HoldfastError } from "../model/errors.ts";
-import type { Offset, ShardId } from "../model/ids.ts";
+import type { EntityRef, Offset, ShardId } from "../model/ids.ts";
 import type { Limits } from "../model/limits.ts";
 import type { Retention } from "../model/retention.ts";
 import type { Clock, Random } from "../ports/clock.ts";
@@ -17,6 +18,7 @@ import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
 import type { FeedSource } from "./feed-source.ts";
 import type { Service } from "./service.ts";
+import type { ClusterHooks, ShardRoles } from "./shard-roles.ts";
 import type { Commit } from "./tally.ts";
 
 export interface NodeOptions {
@@ -50,11 +52,20 @@ export interface NodeOptions {
   readonly limits?: Partial<Limits>;
   /** For the log's claim records. */
   readonly name?: string;
+  /** The node is one of several: it begins with no shard, and `roles` says what it does with each. */
+  readonly cluster?: ClusterHooks & {
+    /** Takes an input for the owner of an entity that is not owned here. */
+    route(entity: EntityRef, input: Input): void;
+  };
   /** User code failed; the caller was told. No payload in either argument unless the author put it there. */
   readonly onFault?: (where: string, error: unknown) => void;
   /** An invariant or the disk is broken. The node has stopped answering; the process should end. */
   readonly onCrash?: (error: unknown) => void;
 }
+
+/** What owners of different nodes say to each other, without the time and chance of the node that it arrives at. */
+export type RemoteInput = WithoutMoment<Extract<Input, { kind: "deliver" | "settle" | "undelivered" }>>;
+type WithoutMoment<Each> = Each extends unknown ? Omit<Each, "nowMs" | "chance"> : never;
 
 /** A running node. */
 export interface HoldfastNode extends Service {
@@ -62,6 +73,10 @@ export interface HoldfastNode extends Service {
   onCommit(listener: (commit: Commit) => void): () => void;
   /** What feeds stand on: `openFeeds` of `propagation`. */
   readonly source: FeedSource;
+  /** Only where it is one of several. */
+  readonly roles: ShardRoles | undefined;
+  /** An input from another node for an entity that is owned here; what is not, is handed to `cluster.route`. */
+  take(entity: EntityRef, input: RemoteInput): void;
   /** Takes no new work, waits for what was accepted to be durable (at most `drainMs`), and closes the log. Idempotent. */
   stop(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -26,7 +26,6 @@ import type { LogReader } from "../ports/log.ts";
 import { Alarm } from "./alarm.ts";
 import { listCalls } from "./call-list.ts";
 import { CallRunner } from "./calls.ts";
-import { makeChance } from "./chance.ts";
 import { type Checkpointer, logOnly } from "./checkpointer.ts";
 import { Committer } from "./committer.ts";
 import { drained } from "./drained.ts";
@@ -35,18 +34,19 @@ import type { FeedSource } from "./feed-source.ts";
 import { figuresOf, healthOf, type Sources } from "./figures.ts";
 import { IdleTick } from "./idle-tick.ts";
 import type { Keep } from "./keep.ts";
-import { type HoldfastNode, indexDefinitions, type NodeOptions } from "./node-options.ts";
+import { type HoldfastNode, indexDefinitions, type NodeOptions, type RemoteInput } from "./node-options.ts";
 import { Outgoing } from "./outgoing.ts";
 import { makePersonal, type Personal } from "./personal.ts";
-import { readStep } from "./read-step.ts";
 import { Rebuilder } from "./rebuilder.ts";
 import { RecentFrames } from "./recent-frames.ts";
-import { Recoveries } from "./recoveries.ts";
+import { Recoveries, type RecoveriesOptions } from "./recoveries.ts";
 import { crowded, invalidKey, notServing } from "./refusals.ts";
 import type { Figures, Health, Phase, ShownCall } from "./service.ts";
-import type { CallerToken, HostSurroundings, ShardHost } from "./shard-host.ts";
+import type { CallerToken, HostSurroundings, ReleaseReason, ShardHost } from "./shard-host.ts";
+import { ShardRoles } from "./shard-roles.ts";
 import { makeShards } from "./shards.ts";
 import { SteadyTime } from "./steady-time.ts";
+import { surroundingsOf } from "./surroundings.ts";
 import { type Commit, countedSnapshots, Tally } from "./tally.ts";
 import { WarmUp } from "./warm-up.ts";
 import { startWatch } from "./watch.ts";
@@ -100,6 +100,7 @@ class Node implements HoldfastNode {
   readonly #idleTick: IdleTick;
   readonly #recent: RecentFrames;
   readonly source: FeedSource;
+  readonly roles: ShardRoles | undefined;
 
   constructor(options: NodeOptions) {
     this.#options = options;
@@ -168,13 +169,15 @@ class Node implements HoldfastNode {
     this.#past = past;
     this.source = this.#feedSource(now);
     const origins = checkpointer ?? logOnly;
-    this.#recoveries = new Recoveries({ log, clock, now, node: options.name ?? this.run, origins });
+    const facts = { log, clock, now, node: options.name ?? this.run, origins };
+    this.#recoveries = new Recoveries(facts);
+    if (options.cluster !== undefined) this.roles = this.#makeRoles(facts);
   }
 
   async recover(): Promise<void> {
     this.#phase = "recovering";
     try {
-      await this.#recoveries.all(this.#hosts);
+      if (this.roles === undefined) await this.#recoveries.all(this.#hosts);
       if (this.#phase !== "recovering")
         throw new HoldfastError("unavailable", "The node was stopped while it recovered.");
     } catch (error) {
@@ -194,8 +197,7 @@ class Node implements HoldfastNode {
       kind: "command",
       call,
       caller,
-      nowMs: this.#time.now(),
-      chance: this.#around.chance,
+      ...this.#moment(),
       appendMs: this.#committer.appendMs,
     }));
   }
@@ -217,7 +219,8 @@ class Node implements HoldfastNode {
   }
 
   listCalls(filter: Partial<CallFilter> = {}): Promise<readonly ShownCall[]> {
-    return listCalls(this.#hosts, filter, (host, input) => this.#stepAlone(host, input));
+    const hosts = this.#hosts.filter(({ shard }) => this.roles?.owns(shard) !== false);
+    return listCalls(hosts, filter, (host, input) => this.#stepAlone(host, input));
   }
 
   operateCall(order: CallOrder, done: (result: CallResult) => void): void {
@@ -305,30 +308,32 @@ class Node implements HoldfastNode {
   }
 
   #surroundings(): HostSurroundings {
-    return {
-      answer: (caller, result) => {
-        this.#tally.replied(result);
-        this.#outgoing.add(() => caller.answer(result), result.durable === false);
-      },
-      publish: (watching, news) => this.#outgoing.publish(watching, news),
-      pending: (host, byMs) => this.#committer.add(host, byMs),
-      wake: (host, atMs) => this.#alarm.set(host, atMs),
-      rebuild: (host, order) => this.#rebuilder.add(host.shard, order),
-      monotonic: () => this.#options.clock.monotonic(),
-      overBudget: () => {
-        this.#tally.overBudget++;
-      },
-      call: (host, effect) => this.#calls.start(host, effect),
-      route: (entity, input) => this.#hostOf(entity)?.step(input),
-      readRecord: (shard, at) => readStep(this.#options.log, shard, at),
-      fault: (where, error) => this.#options.onFault?.(where, error),
-      durable: (append) => this.#recent.add(append),
-      served: ({ shard, owner }) => this.#recent.begin(shard, owner.durable),
-      released: (host) => this.#recoverAgain(host),
+    return surroundingsOf({
+      ...{ options: this.#options, tally: this.#tally, outgoing: this.#outgoing, supervise: this.#supervise },
+      ...{ committer: this.#committer, recent: this.#recent },
       now: () => this.#time.now(),
-      chance: makeChance(this.#options.random),
-      supervise: this.#supervise,
-    };
+      later: () => ({ alarm: this.#alarm, calls: this.#calls, rebuilder: this.#rebuilder }),
+      route: (entity, input) => this.#route(entity, input),
+      released: (host, reason) => this.#recoverAgain(host, reason),
+    });
+  }
+
+  take(entity: EntityRef, input: RemoteInput): void {
+    const { nowMs, chance } = this.#moment();
+    this.#guard(() => this.#route(entity, { ...input, nowMs, chance } as Input));
+  }
+
+  #route(entity: EntityRef, input: Input): void {
+    const host = this.#hostOf(entity);
+    if (host === undefined) return;
+    if (this.roles?.owns(host.shard) === false) this.#options.cluster?.route(entity, input);
+    else host.step(input);
+  }
+
+  #makeRoles(facts: Omit<RecoveriesOptions, "progress">): ShardRoles {
+    const landed = (host: ShardHost) => this.#committer.landed(host);
+    const [hosts, recent, { progress }] = [this.#hosts, this.#recent, this.#recoveries];
+    return new ShardRoles({ ...facts, hosts, recent, progress, landed, guard: (work) => this.#guard(work) });
   }
 
   #rebuilt(shard: ShardId, order: RebuildOrder, built: Built | undefined): void {
@@ -341,10 +346,11 @@ class Node implements HoldfastNode {
   }
 
   /** A shard's incarnation ended: a new one recovers from the log, after the frame in flight is answered. */
-  #recoverAgain(host: ShardHost): void {
-    if (!this.#recoveries.expect(host)) return;
+  #recoverAgain(host: ShardHost, reason: ReleaseReason): void {
+    if (this.roles === undefined && !this.#recoveries.expect(host)) return;
     this.#alarm.clear(host);
     this.#calls.drop(host);
+    if (this.roles !== undefined) return this.#options.cluster?.released(host.shard, reason);
     this.#supervise(this.#recoveries.one(host, this.#committer.landed(host)));
   }
 
@@ -359,17 +365,11 @@ class Node implements HoldfastNode {
   }
 
   #sources(): Sources {
-    return {
-      hosts: this.#hosts,
-      keeps: this.#keeps,
-      tally: this.#tally,
-      phase: this.#phase,
-      readOnly: this.#committer.readOnly,
-      progress: this.#recoveries.progress,
-      recoveringMs: this.#recoveries.elapsedMs,
-      nowMs: this.#options.clock.monotonic(),
-      callsRunning: this.#calls.running,
-    };
+    const [hosts, keeps, tally, phase] = [this.#hosts, this.#keeps, this.#tally, this.#phase];
+    const { progress, elapsedMs: recoveringMs } = this.#recoveries;
+    const [{ readOnly }, { running: callsRunning }] = [this.#committer, this.#calls];
+    const nowMs = this.#options.clock.monotonic();
+    return { hosts, keeps, tally, phase, readOnly, progress, recoveringMs, nowMs, callsRunning };
   }
 
   /** Runs core code; what it throws is a broken invariant of ours. */

@@ -79,8 +79,12 @@ export async function recoverShards(log: ShardLog, hosts: readonly ShardHost[], 
   }
 }
 
-/** State that was kept beside the log never stops a recovery which the log alone can do. */
-async function replayFromOrigins(
+/**
+ * Restores and replays up to the given positions, without a claim.
+ * State that was kept beside the log never stops a recovery which the log alone can do.
+ * @throws as `recoverShards`; LogMoved
+ */
+export async function replayFromOrigins(
   log: ShardLog,
   hosts: readonly ShardHost[],
   positions: readonly LogPosition[],

@@ -1,0 +1,124 @@
+/** Two nodes over one log: what one owns the other follows, and takes over. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createMemoryStore, type MemoryStore, openMemoryLog } from "../adapters/memory/log.ts";
+import { systemClock } from "../adapters/system/clock.ts";
+import { systemRandom } from "../adapters/system/random.ts";
+import type { CallResult } from "../model/records.ts";
+import type { Append } from "../ports/log.ts";
+import { makeUuidV7 } from "../std/uuid.ts";
+import { counter } from "./counter.harness.ts";
+import { startNode } from "./node.ts";
+import type { HoldfastNode } from "./node-options.ts";
+import type { ShardRoles } from "./shard-roles.ts";
+
+const principal = { kind: "service", id: "test" } as const;
+const entity = { type: "counter", key: "c1" };
+
+interface Member {
+  readonly node: HoldfastNode;
+  readonly roles: ShardRoles;
+  readonly released: number[];
+}
+
+async function start(store: MemoryStore, name: string, durable: (append: Append) => void = () => {}): Promise<Member> {
+  const released: number[] = [];
+  const node = await startNode({
+    entities: [counter],
+    log: openMemoryLog({ store }),
+    clock: systemClock,
+    random: systemRandom,
+    shardCount: 1,
+    name,
+    cluster: { durable, released: (shard) => void released.push(shard), route: () => {} },
+  });
+  assert.ok(node.roles !== undefined);
+  return { node, roles: node.roles, released };
+}
+
+function count({ node }: Member, requestId = makeUuidV7(Date.now(), systemRandom.bytes(16))): Promise<CallResult> {
+  return new Promise((resolve) =>
+    node.execute({ entity, command: "count", input: null, requestId, principal }, resolve),
+  );
+}
+
+test("a node that is one of several begins with no shard", async () => {
+  await using member = (await start(createMemoryStore(1), "a")).node;
+  const result = await new Promise<CallResult>((resolve) =>
+    member.execute(
+      { entity, command: "count", input: null, requestId: makeUuidV7(Date.now(), systemRandom.bytes(16)), principal },
+      resolve,
+    ),
+  );
+  assert.equal(!result.ok && result.code, "unavailable");
+});
+
+test("a standby that is fed takes over without reading, and the owner before is fenced", async () => {
+  const store = createMemoryStore(1);
+  const pushed: Append[] = [];
+  const one = await start(store, "a", (append) => pushed.push(append));
+  const two = await start(store, "b");
+  await one.roles.follow(0);
+  assert.equal(await one.roles.promote(0), true);
+  await count(one);
+  await two.roles.follow(0);
+  pushed.length = 0;
+  for (let index = 0; index < 5; index++) await count(one);
+  for (const { shard, epoch, at, count: records, frame } of pushed)
+    assert.equal(two.roles.feed({ shard, epoch, at, count: records, bytes: frame }), true);
+  assert.equal(two.roles.position(0).tail, one.roles.position(0).tail);
+  assert.equal(await two.roles.promote(0), true);
+  const taken = await count(two);
+  assert.equal(taken.ok && taken.value, 7);
+  const late = await count(one);
+  assert.equal(!late.ok && late.code, "fenced");
+  assert.deepEqual(one.released, [0]);
+  await one.node.stop();
+  await two.node.stop();
+});
+
+test("a gap is refused, and closed from the log", async () => {
+  const store = createMemoryStore(1);
+  const pushed: Append[] = [];
+  const one = await start(store, "a", (append) => pushed.push(append));
+  const two = await start(store, "b");
+  await one.roles.follow(0);
+  await one.roles.promote(0);
+  await two.roles.follow(0);
+  await count(one);
+  await count(one);
+  const last = pushed.at(-1) as Append;
+  const frame = { shard: 0, epoch: last.epoch, at: last.at, count: last.count, bytes: last.frame };
+  assert.equal(two.roles.feed(frame), false);
+  await two.roles.fill(0);
+  assert.equal(two.roles.position(0).tail, one.roles.position(0).tail);
+  assert.equal(two.roles.feed(frame), true, "what is there already changes nothing");
+  await one.node.stop();
+  await two.node.stop();
+});
+
+test("an owner that gives up has everything durable, and the next continues with the same request ids", async () => {
+  const store = createMemoryStore(1);
+  const one = await start(store, "a");
+  const two = await start(store, "b");
+  await one.roles.follow(0);
+  await one.roles.promote(0);
+  const requestId = makeUuidV7(Date.now(), systemRandom.bytes(16));
+  const first = count(one, requestId);
+  const handed = await one.roles.giveUp(0);
+  const answered = await first;
+  assert.equal(answered.ok && answered.value, 1);
+  assert.deepEqual(one.released, [0]);
+  await two.roles.follow(0);
+  assert.equal(two.roles.position(0).tail, handed?.tail);
+  assert.equal(await two.roles.promote(0), true);
+  const again = await count(two, requestId);
+  assert.equal(again.ok && again.value, 1);
+  await one.roles.follow(0);
+  await count(two);
+  assert.equal(await one.roles.promote(0), true, "and back, over what it has not been fed");
+  const third = await count(one);
+  assert.equal(third.ok && third.value, 3);
+  await one.node.stop();
+  await two.node.stop();
+});

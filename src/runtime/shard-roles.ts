@@ -1,0 +1,214 @@
+/**
+ * The shards of a node that is one of several: which it follows, which it owns, and how it comes from one to the other.
+ *
+ *   none --follow--> standby --promote--> owner --giveUp--> none        anything --drop--> none
+ *
+ * A standby is a host that goes on recovering: frames are fed to it in order, each checked against its chain, and it is promoted by
+ * the claim that ends every recovery. Invariants: verbs of one shard do not overlap (the caller sees to it); a frame that does not follow
+ * what is there changes nothing; a claim is made only at the tail that was replayed.
+ */
+import { HoldfastError } from "../model/errors.ts";
+import type { Epoch, Offset, ShardId } from "../model/ids.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Append, LogFrame, LogPosition, ShardLog } from "../ports/log.ts";
+import { decodeFrame } from "../wire/frame.ts";
+import type { RecentFrames } from "./recent-frames.ts";
+import { LogMoved, type RecoveryFacts, replayFromOrigins } from "./recovery.ts";
+import type { ReleaseReason, ShardHost } from "./shard-host.ts";
+
+/** What a cluster hears of the node's shards. */
+export interface ClusterHooks {
+  /** A frame of a shard that is owned here became durable. */
+  durable(append: Append): void;
+  /** The incarnation ended, for whatever reason: nobody is served by it any more. */
+  released(shard: ShardId, reason: ReleaseReason): void;
+}
+
+export interface ShardRolesOptions extends RecoveryFacts {
+  readonly hosts: readonly ShardHost[];
+  readonly log: ShardLog;
+  readonly clock: Clock;
+  readonly recent: RecentFrames;
+  /** Resolves when the host has no frame under way. */
+  readonly landed: (host: ShardHost) => Promise<void>;
+  /** Runs core code; what it throws is a broken invariant. */
+  readonly guard: (work: () => void) => void;
+}
+
+/** Where an owner ended that gave up its shard. */
+export interface HandedOver {
+  readonly epoch: Epoch;
+  readonly tail: Offset;
+}
+
+const movedMax = 5;
+/** Claims in a row that are refused by a log that has nothing new: somebody else claims as fast. */
+const claimsMax = 5;
+/** Between looks whether what was decided is durable: a frame that was just cut has no landing yet. */
+const flushMs = 1;
+
+export class ShardRoles {
+  readonly #options: ShardRolesOptions;
+  readonly #following = new Set<ShardId>();
+
+  constructor(options: ShardRolesOptions) {
+    this.#options = options;
+  }
+
+  owns(shard: ShardId): boolean {
+    const phase = this.#host(shard).owner.phase;
+    return phase === "serving" || phase === "draining";
+  }
+
+  follows(shard: ShardId): boolean {
+    return this.#following.has(shard);
+  }
+
+  position(shard: ShardId): { epoch: Epoch; tail: Offset; durable: Offset } {
+    const { epoch, tail, durable } = this.#host(shard).owner;
+    return { epoch, tail, durable };
+  }
+
+  /**
+   * Brings the shard up to its log's tail; from then on it follows what is fed.
+   * @throws `log-damaged`, `unknown-event`, `evolve-failed` the log and this code do not fit; `unavailable`
+   */
+  async follow(shard: ShardId): Promise<void> {
+    const host = this.#host(shard);
+    await this.#options.landed(host);
+    for (let attempt = 0; ; attempt++) {
+      const positions = await this.#options.log.tail([shard]);
+      try {
+        await replayFromOrigins(this.#options.log, [host], positions, this.#options);
+        break;
+      } catch (error) {
+        if (!(error instanceof LogMoved) || attempt === movedMax) throw error;
+      }
+    }
+    this.#following.add(shard);
+    this.#options.recent.begin(shard, host.owner.tail);
+  }
+
+  /**
+   * Takes in a durable frame of a shard that is followed.
+   * @returns false: there is a gap before it, which `fill` closes
+   * @throws `log-damaged` it does not follow what is here: this copy or that frame is wrong, and the shard is not followed any more
+   */
+  feed(frame: LogFrame): boolean {
+    const { shard, at, count } = frame;
+    const host = this.#host(shard);
+    if (!this.#following.has(shard) || at + count <= host.owner.tail) return true;
+    // It is being claimed: if that is refused, the log is read.
+    if (host.owner.phase !== "recovering") return true;
+    if (at !== host.owner.tail) return false;
+    try {
+      this.#replay(host, frame);
+    } catch (error) {
+      this.#following.delete(shard);
+      throw error;
+    }
+    // Its bytes are the reader's or the transport's; those kept are copied.
+    this.#options.recent.add({ shard, epoch: frame.epoch, at, count, frame: frame.bytes });
+    return true;
+  }
+
+  #replay(host: ShardHost, { shard, at, count, bytes }: LogFrame): void {
+    const { chain, records } = decodeFrame(bytes, shard, at, host.chain);
+    host.step({ kind: "extend", tail: at + count, nowMs: this.#options.now() });
+    let offset = at;
+    for (const record of records) host.step({ kind: "replay", at: offset++, record });
+    host.chain = chain;
+  }
+
+  /** Reads from the log what a followed shard has not been fed. @throws as `feed` */
+  async fill(shard: ShardId): Promise<void> {
+    const host = this.#host(shard);
+    const { owner } = host;
+    for await (const frames of this.#options.log.read(new Map([[shard, owner.tail]]))) {
+      for (const frame of frames) {
+        if (host.owner !== owner || !this.#following.has(shard)) return;
+        if (!this.feed(frame))
+          throw new HoldfastError("log-damaged", `The log of shard ${shard} has a gap at ${owner.tail}.`);
+      }
+      const relief = this.#options.origins.relieve();
+      if (relief !== undefined) await relief;
+    }
+  }
+
+  /**
+   * Makes a standby the owner.
+   * @returns false: others claim as fast, or it is not followed any more
+   * @throws as `fill`; `disk-full`
+   */
+  async promote(shard: ShardId): Promise<boolean> {
+    const host = this.#host(shard);
+    for (let attempt = 0; attempt < claimsMax; attempt++) {
+      if (!this.#following.has(shard)) return false;
+      if (await this.#claim(host)) return true;
+      await this.fill(shard);
+    }
+    return false;
+  }
+
+  async #claim(host: ShardHost): Promise<boolean> {
+    const { now, node, log } = this.#options;
+    const { epoch, tail } = host.owner;
+    host.step({ kind: "recovered", epoch, tail, nowMs: now(), node });
+    const claim = host.underway;
+    if (claim === undefined) return false;
+    const [result] = await log.claim([claim.append]).catch((error: unknown) => {
+      host.underway = undefined;
+      host.step({ kind: "unclaimed" });
+      throw error;
+    });
+    host.underway = undefined;
+    if (result?.ok === true) {
+      host.chain = claim.chain;
+      this.#following.delete(host.shard);
+      this.#options.guard(() => host.step({ kind: "claimed", nowMs: now() }));
+      return true;
+    }
+    host.step({ kind: "unclaimed" });
+    if (result?.reason === "full")
+      throw new HoldfastError("disk-full", `The log has no space for the claim of shard ${host.shard}.`);
+    return false;
+  }
+
+  /**
+   * Ends an ownership in order: nothing new is decided, what was decided is durable when this resolves.
+   * @returns undefined: the incarnation had ended before
+   */
+  async giveUp(shard: ShardId): Promise<HandedOver | undefined> {
+    const host = this.#host(shard);
+    const { owner } = host;
+    if (owner.phase !== "serving") return undefined;
+    this.#options.guard(() => host.step({ kind: "drain" }));
+    const isOver = () => host.owner !== owner || owner.phase !== "draining";
+    while (!isOver() && (owner.durable < owner.tail || host.underway !== undefined)) {
+      if (host.underway !== undefined) await this.#options.landed(host);
+      else await new Promise<void>((resolve) => this.#options.clock.after(flushMs, resolve));
+    }
+    if (isOver()) return undefined;
+    const handed = { epoch: owner.epoch, tail: owner.tail };
+    this.#options.guard(() => host.step({ kind: "leave" }));
+    return handed;
+  }
+
+  /** Follows the shard no more; what was in memory of it goes. Not for an owner. */
+  drop(shard: ShardId): void {
+    this.#following.delete(shard);
+    const host = this.#host(shard);
+    if (host.owner.phase === "recovering" && host.underway === undefined) host.reset(1);
+  }
+
+  /** Where the log is, without following it. */
+  async tail(shard: ShardId): Promise<LogPosition> {
+    return (await this.#options.log.tail([shard]))[0] as LogPosition;
+  }
+
+  #host(shard: ShardId): ShardHost {
+    const host = this.#options.hosts[shard];
+    if (host === undefined) throw new HoldfastError("internal", `There is no shard ${shard}.`);
+    return host;
+  }
+}
