@@ -20,6 +20,7 @@ export interface CampaignOptions {
   readonly seed: number;
   readonly nodes: number;
   readonly leaseMs: number;
+  readonly recoveryMs: number;
   /** Folder for the histories of runs that failed. */
   readonly keepIn?: string;
   readonly planted?: NonNullable<RunOptions["planted"]>;

@@ -41,6 +41,7 @@ const sums = await runCampaign({
   seed: number("seed", values.seed, 1),
   nodes: number("nodes", values.nodes, 3),
   leaseMs: number("lease", values.lease, 2_000),
+  recoveryMs: 20_000,
   keepIn: join(artefacts, "chaos"),
   print: (line) => console.log(line),
   ...(values.trace === true ? { trace: (line: string) => console.log(line) } : {}),

@@ -163,17 +163,23 @@ export class Stage {
 
   #course(fault: Fault): Promise<void> {
     if (fault.kind === "database") return this.#restartDatabase(fault);
-    const slot = this.#slots[arrangement === "cluster" ? fault.node : this.#active] as Slot;
-    const { running } = slot;
-    if (running === undefined || running.isOver) return Promise.resolve();
+    const slot = this.#victim(fault.node);
+    const running = slot?.running;
+    if (slot === undefined || running === undefined) return Promise.resolve();
     if (fault.kind === "cut") return this.#cut(slot, running, { ...fault, node: slot.index }, fault.forMs);
     if (fault.kind === "kill") return this.#kill(slot, running, fault.forMs);
     return this.#pause(slot, running, fault.forMs);
   }
 
+  /** The node of the plan; another one if that is down or paused already, so that as much is done as was planned. */
+  #victim(node: number): Slot | undefined {
+    if (arrangement === "takeover") return this.#slots[this.#active];
+    const inTurn = [...this.#slots.slice(node), ...this.#slots.slice(0, node)];
+    return inTurn.find(({ running }) => running !== undefined && !running.isOver && !running.isPaused);
+  }
+
   async #kill(slot: Slot, running: Running, forMs: number): Promise<void> {
-    this.counts.kills += 1;
-    await running.kill();
+    if (await running.kill()) this.counts.kills += 1;
     if (arrangement === "takeover") return this.#replace(slot);
     await sleep(forMs);
     if (slot.running === running) this.#run(slot);
