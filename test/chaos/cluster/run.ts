@@ -136,7 +136,8 @@ function probes(): string[] {
 
 /** What everybody has in the end: a lost command would be missing here. */
 async function lastReads(workload: Workload, recorder: Recorder): Promise<void> {
-  const names = new Set(recorder.asked.map(({ type, key }) => `${type}/${key}`));
+  const ours = recorder.asked.filter(({ type }) => type === "register" || type === "purse");
+  const names = new Set(ours.map(({ type, key }) => `${type}/${key}`));
   const read = (name: string) => {
     const [type = "", key = ""] = name.split("/");
     const query = type === "register" ? "read" : "balance";

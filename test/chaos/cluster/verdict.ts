@@ -85,7 +85,7 @@ function againstLog(asked: readonly Asked[], byRequest: Steps, violations: strin
   for (const one of asked) {
     if (one.requestId === undefined || one.told === undefined || one.told.kind === "unknown") continue;
     const step = byRequest.get(one.requestId);
-    const problem = problemOf(one.told, step);
+    const problem = problemOf(one.told, step, modelled.has(one.type));
     if (problem !== undefined) violations.push(`${problem}: ${describe(one)}, ${JSON.stringify(step?.outcome)}`);
   }
 }
@@ -94,7 +94,14 @@ function describe({ who, type, key, name, input, requestId, told }: Asked): stri
   return `${who} ${name} ${JSON.stringify(input)} of ${type}/${key} (${requestId}), told ${JSON.stringify(told)}`;
 }
 
-function problemOf(told: NonNullable<Asked["told"]>, step: LoggedStep | undefined): string | undefined {
+/** Types whose answers are compared; those of the game may hold a name, which is sealed in the log. */
+const modelled: ReadonlySet<string> = new Set(["register", "purse"]);
+
+function problemOf(
+  told: NonNullable<Asked["told"]>,
+  step: LoggedStep | undefined,
+  comparesValue: boolean,
+): string | undefined {
   if (told.kind === "not-run") return step === undefined ? undefined : "carried out, and told that it was not";
   if (step === undefined) return "acknowledged, and lost";
   const { outcome, events, offset } = step;
@@ -102,7 +109,8 @@ function problemOf(told: NonNullable<Asked["told"]>, step: LoggedStep | undefine
     return !outcome.ok && outcome.reason === told.reason ? undefined : "refused, and the log says otherwise";
   }
   if (told.kind !== "ok") return undefined;
-  if (!outcome.ok || !isDeepStrictEqual(outcome.value, told.value)) return "the log holds another answer";
+  if (!outcome.ok || (comparesValue && !isDeepStrictEqual(outcome.value, told.value)))
+    return "the log holds another answer";
   return events.length > 0 && told.version !== offset ? "answered with another version than the log's" : undefined;
 }
 
@@ -129,7 +137,26 @@ function againstModels(
   for (const [key, history] of historiesOf(asked, purses, { byRequest, steps }))
     for (const problem of [...checkVersionOrder(history), ...checkVersionModel(history, wallet)])
       violations.push(`purse/${key}: ${problem}`);
+  for (const [name, history] of gameHistories(asked, byRequest))
+    for (const problem of checkVersionOrder(history)) violations.push(`${name}: ${problem}`);
   return found;
+}
+
+/** What bots were told, by entity. Nothing is known of it here but versions, and from the log which commands made one. */
+function gameHistories(asked: readonly Asked[], byRequest: Steps): Map<string, Operation<string, null>[]> {
+  const histories = new Map<string, Operation<string, null>[]>();
+  for (const { who, type, key, name, requestId, sentMs, told } of asked) {
+    if (modelled.has(type) || (told?.kind !== "ok" && told?.kind !== "rejected")) continue;
+    const step = requestId === undefined ? undefined : byRequest.get(requestId);
+    const { atMs: at, version } = told;
+    const changed = step !== undefined && step.events.length > 0;
+    const entity = `${type}/${key}`;
+    const operation = { who, input: name, sent: sentMs, answer: { at, output: null, version, changed } };
+    const history = histories.get(entity);
+    if (history === undefined) histories.set(entity, [operation]);
+    else history.push(operation);
+  }
+  return histories;
 }
 
 interface Reading<Input, Output> {

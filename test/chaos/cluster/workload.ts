@@ -6,7 +6,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { startCrew } from "../../../examples/teen-patti/src/bots/crew.ts";
-import { openDoor } from "../../../examples/teen-patti/src/bots/door.ts";
+import type { Door } from "../../../examples/teen-patti/src/bots/door.ts";
 import { LOBBY_KEY } from "../../../examples/teen-patti/src/contract.ts";
 import { systemClock } from "../../../examples/teen-patti/src/system.ts";
 import { fastTables } from "../../../examples/teen-patti/src/tables.ts";
@@ -75,7 +75,7 @@ export class Workload {
       speed: "max",
       seed: this.#seed,
       clock: systemClock,
-      openDoor: (user) => openDoor(this.#url, user, { random: impatient }),
+      openDoor: (user) => this.#recordedDoor(user),
     });
   }
 
@@ -103,6 +103,23 @@ export class Workload {
     } finally {
       await operator.close();
     }
+  }
+
+  /** A bot's way in, with everything that it asks on record. */
+  #recordedDoor(user: string): Door {
+    const client = connect({ url: this.#url, token: `dev:${user}`, random: impatient });
+    return {
+      execute: async (type, key, name, input) => {
+        const told = await this.#recorder.ask(client, { who: user, type, key, name, input });
+        if (told.kind !== "ok") throw new Error(`${name} of ${type}/${key}: ${told.kind}`);
+        return told.value;
+      },
+      watch(type, key, view, listener) {
+        const watch = client.entity(type, key).watch(view, ({ value }) => listener(value));
+        return () => watch.stop();
+      },
+      close: () => client.close(),
+    };
   }
 
   async #loop(who: string, prng: Prng, work: (who: string, prng: Prng) => Promise<void>): Promise<void> {
