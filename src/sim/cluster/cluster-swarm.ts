@@ -90,6 +90,8 @@ function serviceOf(seed: number, prng: Prng, calm: boolean): Swarm {
     residentEntitiesMax: _resident,
     checkpointMs: _checkpoint,
     triesMax: _tries,
+    dedupWindowMs: _window,
+    requestIdFutureMs: _future,
     ...limits
   } = drawn.limits;
   return {
