@@ -295,7 +295,10 @@ export function limitsWith(changes: Partial<Limits> = {}): Limits {
   assert(limits.requestIdFutureMs < limits.dedupWindowMs, "an id from the future is forgotten after its window");
   assert(limits.appendBytesMax < limits.peerFrameBytesMax, "a frame of the log fits in a message to another node");
   assert(limits.peerFrameBytesMax <= limits.peerBufferedBytesMax, "a message may wait to be sent");
-  assert(2 * limits.peerHeartbeatMs <= limits.peerSilentMs, "a sign of life may come late");
+  assert(
+    3 * limits.peerHeartbeatMs <= limits.peerSilentMs,
+    "a sign of life may come late, and so may who looks for it",
+  );
   assert(
     limits.subscribersMax < limits.subscriberIdleRecords,
     "recorded cursors of all subscribers together make none of them record its own",

@@ -116,10 +116,13 @@ export class PeerLink implements PeerConnection {
     this.#parts.socket.close(normalClose, shortened(reason));
   }
 
-  /** Checks what time decides. @param wasLate this process did not get to run: nobody else is to blame for silence */
-  sweep(nowMs: number, wasLate: boolean): void {
+  /**
+   * Checks what time decides.
+   * @param lateMs how long this process did not get to run: that does not count, since what came meanwhile is not read yet
+   */
+  sweep(nowMs: number, lateMs: number): void {
     const { socket, limits } = this.#parts;
-    if (wasLate) this.#heardMs = nowMs;
+    this.#heardMs = Math.min(nowMs, this.#heardMs + lateMs);
     if (this.#over) {
       if (nowMs - this.#overMs > limits.peerSilentMs) socket.terminate();
       return;
