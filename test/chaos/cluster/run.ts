@@ -151,7 +151,7 @@ async function quietEvidence(stage: Stage, connection: string, recorder: Recorde
   for (let attempt = 1; ; attempt++) {
     await sleep(attempt * 300);
     await stage.killAll();
-    const evidence = { asked: recorder.asked, log: await readLog(connection) };
+    const evidence = { asked: recorder.asked, shown: recorder.shown, log: await readLog(connection) };
     if (attempt === quietAttempts || judge(evidence).inFlight === 0) return evidence;
     await stage.start();
   }

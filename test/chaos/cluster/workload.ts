@@ -114,8 +114,11 @@ export class Workload {
         if (told.kind !== "ok") throw new Error(`${name} of ${type}/${key}: ${told.kind}`);
         return told.value;
       },
-      watch(type, key, view, listener) {
-        const watch = client.entity(type, key).watch(view, ({ value }) => listener(value));
+      watch: (type, key, view, listener) => {
+        const watch = client.entity(type, key).watch(view, ({ value, version }) => {
+          this.#recorder.shown.push({ who: user, type, key, version });
+          listener(value);
+        });
         return () => watch.stop();
       },
       close: () => client.close(),
