@@ -45,6 +45,8 @@ export class Session {
   #waiting: Incoming[] = [];
   #identity: Identity | undefined;
   #refreshing = false;
+  /** The doors that the client was told of. */
+  #doors: readonly string[] | undefined;
   readonly #openedMs: number;
   #slowMs = -1;
   #closedMs = -1;
@@ -107,9 +109,25 @@ export class Session {
     else if (verdict === "ping" && this.#socket.readyState === this.#socket.OPEN) this.#socket.ping();
   }
 
-  /** No new work from now on. */
+  /** No new work from now on; over when what is in flight is answered. */
   drain(): void {
-    if (this.state === "open") this.state = "closing";
+    if (this.state !== "open") return;
+    this.state = "closing";
+    if (this.#live.size > 0) this.#send({ t: "leaving" });
+    this.#closeIfDone();
+  }
+
+  /** Where else this service can be reached, if the client does not know it already. */
+  tellDoors(): void {
+    const doors = this.#context.doors?.told;
+    if (doors === undefined || doors === this.#doors || this.state !== "open") return;
+    this.#doors = doors;
+    this.#send({ t: "doors", doors });
+  }
+
+  /** Whoever has nothing in flight need not wait for those who have. */
+  #closeIfDone(): void {
+    if (this.state === "closing" && this.#live.size === 0) this.close(closeCode.shuttingDown);
   }
 
   /** Sends what is there and closes. */
@@ -166,7 +184,7 @@ export class Session {
     const { service, clock } = this.#context;
     const { frameBytesMax, frameMessagesMax, frameValuesMax, inflightPerConnectionMax } = service.limits;
     this.#identity = identity;
-    this.state = this.#context.draining ? "closing" : "open";
+    this.state = "open";
     const { kind, id } = identity.principal;
     this.#send({
       t: "welcome",
@@ -175,6 +193,9 @@ export class Session {
       principal: { kind, id },
       limits: { frameBytesMax, frameMessagesMax, frameValuesMax, inflightPerConnectionMax },
     });
+    this.#context.doors?.look();
+    this.tellDoors();
+    if (this.#context.draining) return this.drain();
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#socket.resume();
@@ -260,8 +281,7 @@ export class Session {
       this.#refuseId(id);
       return undefined;
     }
-    if (this.state === "closing")
-      return this.#turnAway(id, "unavailable", "This node is stopping; ask again on a new connection.");
+    if (this.state === "closing") return this.#stopping(id);
     if (this.#live.size >= this.#context.service.limits.inflightPerConnectionMax) {
       return this.#turnAway(id, "overloaded", "Too much is in flight on this connection; wait for answers.");
     }
@@ -271,6 +291,12 @@ export class Session {
 
   #turnAway(id: string | number, code: "unavailable" | "overloaded", detail: string): undefined {
     this.#send({ t: "error", id, code, detail, retryAfterMs: retryAfterMs(code) });
+  }
+
+  /** It need not wait: elsewhere it is served at once. */
+  #stopping(id: string | number): undefined {
+    const detail = "This node is stopping; ask again on a new connection.";
+    this.#send({ t: "error", id, code: "unavailable", detail });
   }
 
   #inUse(id: string | number): boolean {
@@ -294,12 +320,12 @@ export class Session {
   #settle(id: string | number, result: CallResult): void {
     if (!this.#live.delete(id) || this.state === "closed") return;
     this.#outbox.push(answerMessage(id, result));
+    this.#closeIfDone();
   }
 
   #subscribe(message: Of<"subscribe" | "follow">): void {
     if (this.#inUse(message.id)) return this.#refuseId(message.id);
-    if (this.state === "closing")
-      return this.#turnAway(message.id, "unavailable", "This node is stopping; ask again on a new connection.");
+    if (this.state === "closing") return this.#stopping(message.id);
     if (message.t === "follow") return this.#feeds.add(message, this.#principal());
     if (this.#views.size >= this.#context.service.limits.subscriptionsPerConnectionMax) {
       return this.#turnAway(message.id, "overloaded", "This connection has as many subscriptions as it may.");

@@ -258,6 +258,10 @@ export const limitsDefault = {
   createsPerMinuteMax: 600,
   /** Principals whose quota is remembered; the least recent is forgotten first. */
   quotasMax: 100_000,
+  /** Doors of the service that a client is told of: any one that lives is enough for it. */
+  doorsToldMax: 64,
+  /** Origins of doors whose pages may call, those that are gone among them; the one told of longest ago is forgotten first. */
+  doorOriginsMax: 1_024,
   /** Waiting for replies at a graceful stop. */
   drainMs: 10_000,
 };
