@@ -14,6 +14,7 @@ import { type RunOptions, type RunResult, runOnce } from "./run.ts";
 import { type Evidence, type Judgement, judge } from "./verdict.ts";
 
 export interface CampaignOptions {
+  readonly arrangement: RunOptions["arrangement"];
   readonly runs: number;
   readonly ms: number;
   /** Of the first run; each further one has the next. */

@@ -29,6 +29,8 @@ const bots = { tables: 2, perTable: 4 };
 const restMs = 8;
 
 export class Workload {
+  /** The bots, by the names that their crew gives them. */
+  static readonly players = Array.from({ length: bots.tables * bots.perTable }, (_, at) => `bot-${at + 1}`);
   readonly #recorder: Recorder;
   readonly #clients: readonly Client<Untyped>[];
   readonly #seed: number;
