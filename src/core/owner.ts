@@ -39,10 +39,7 @@ import { unwatch } from "./watchers.ts";
 
 /** One input; what follows from it for the runtime is appended to `effects`. */
 export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
-  if (owner.phase === "released") {
-    answerUnserved(input, effects);
-    return;
-  }
+  if (owner.phase === "released") return answerUnserved(input, effects);
   switch (input.kind) {
     case "replay":
       return replayRecord(owner, input.at, input.record);
