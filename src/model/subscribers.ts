@@ -71,6 +71,15 @@ export interface SubscriberConfig {
   readonly tries: number;
 }
 
+export interface TroubledBatch {
+  readonly items: number;
+  /** `shard-offset` of the first. */
+  readonly first: string;
+  readonly cursor: string;
+  /** Of a shard's present states: skipped, they begin again, and what is refused of them is set aside. */
+  readonly ofStates?: true;
+}
+
 /** Why it does not run although nobody paused it. */
 export interface SubscriberTrouble {
   /** `parked`: an operator decides. `failed`: its records are gone; it must be rewound. */
@@ -80,7 +89,7 @@ export interface SubscriberTrouble {
   readonly detail: string;
   readonly sinceMs: number;
   /** The batch it is parked in front of, if it is one: what `skip` leaves out ends at `cursor`. */
-  readonly batch: { readonly items: number; readonly first: string; readonly cursor: string } | null;
+  readonly batch: TroubledBatch | null;
 }
 
 /** A record whose items the sink refused. */
@@ -106,12 +115,16 @@ export interface SubscriberOrders {
   readonly trouble: SubscriberTrouble | null;
   /** Null: where `config.start` says, which was not looked up yet. */
   readonly cursor: string | null;
+  /** Where a sink that keeps a cursor stood by itself when this one was recorded; null: not known. */
+  readonly mark: string | null;
   /** Recorded time up to which it was read, ms since 1970, about. */
   readonly cursorMs: number;
   /** How often it was rewound. A cursor of before the last time counts no more. */
   readonly rewinds: number;
   /** `rewinds` when the cursor was recorded last: if it is another one, the sink does not know of the last rewind. */
   readonly settled: number;
+  /** A batch of present states was skipped, and they begin again: what the sink refuses of them is set aside, whatever the config says. */
+  readonly asideOfStates: boolean;
   /** Of its last running. Never goes back, deleted or not. */
   readonly epoch: number;
   /** The node of that running. */

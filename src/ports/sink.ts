@@ -31,7 +31,7 @@ export interface Sink {
   readonly forms?: readonly FeedForm[];
   /**
    * Connects. A sink that keeps the cursor together with what it was given (PostgreSQL) returns the cursor it stands at, which
-   * then counts and not the subscriber's own; undefined if it has none.
+   * then counts and not the subscriber's own, unless that was recorded while the sink stood just there; undefined if it has none.
    * @throws `unavailable` it cannot be reached now; asked again later
    * @throws `invalid-configuration` it can never work like this: the subscriber is parked
    * @throws `fenced` a later running of the subscriber was here: final

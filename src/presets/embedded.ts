@@ -27,7 +27,7 @@ import type { SinkMaker } from "../propagation/subscriber-run.ts";
 import { Subscribers } from "../propagation/subscribers.ts";
 import type { BackupSource } from "../runtime/backup.ts";
 import type { BackupReport } from "../runtime/backup-verify.ts";
-import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
+import { type HoldfastNode, type NodeOptions, prepareNode } from "../runtime/node.ts";
 import type { Figures } from "../runtime/service.ts";
 import type { BackupRequest } from "./backup.ts";
 import { backUpWithKeys } from "./backup-keys.ts";
@@ -120,8 +120,20 @@ export type ServedLog = ShardLog & Pick<SegmentLog, "shardCount">;
 /** What a preset gives beside its log. */
 export type ServeOptions = Omit<EmbeddedOptions, "shardCount" | "segmentBytes"> & GivenStores;
 
+/** What a preset makes otherwise. */
+export interface ServeParts {
+  /** Default: a node that has every shard. */
+  readonly prepare?: (options: NodeOptions) => HoldfastNode & { recover(): Promise<void> };
+  /** The door is open; nothing is recovered yet. */
+  readonly opened?: (gateway: Gateway) => void;
+}
+
 /** The service over a log: what every preset is made of. */
-export async function serveOver(openLog: () => Promise<ServedLog>, options: ServeOptions): Promise<EmbeddedService> {
+export async function serveOver(
+  openLog: () => Promise<ServedLog>,
+  options: ServeOptions,
+  { prepare = prepareNode, opened }: ServeParts = {},
+): Promise<EmbeddedService> {
   const { directory, entities, limits, retention, onFault } = options;
   // Before anything is opened, so that nothing has to be closed again.
   checkRetention(retention ?? {});
@@ -140,7 +152,7 @@ export async function serveOver(openLog: () => Promise<ServedLog>, options: Serv
     },
   );
   let subscribers: Subscribers | undefined;
-  const node = prepareNode({
+  const node = prepare({
     entities,
     held: (shard) => (subscribers === undefined ? 1 : subscribers.held(shard)),
     ...(keys === undefined ? {} : { keys }),
@@ -168,6 +180,7 @@ export async function serveOver(openLog: () => Promise<ServedLog>, options: Serv
     if (options.admin !== undefined) admin = await startAdmin(shown, options.admin, subscribers);
     const parts = { service: node, clock: systemClock, random: systemRandom, feeds, projections, subscribers, figures };
     gateway = await startGateway({ ...options, ...parts });
+    opened?.(gateway);
     await recoverVisibly(node, progressStream(options.progress), systemClock);
     subscribers.start();
   } catch (error) {

@@ -5,6 +5,7 @@
  * Invariant: a feed holds a bounded number of bytes however far it is behind, and costs nothing while nobody asks.
  */
 import type { BatchLimits, FeedAsk, FeedBatch } from "../model/feeds.ts";
+import type { EntityRef } from "../model/ids.ts";
 
 export interface Feed {
   /** After everything that was handed out. */
@@ -16,6 +17,8 @@ export interface Feed {
    * @throws `unavailable` the log, the archive or a shard does not answer, or the feed was closed; ask again
    */
   next(limits: BatchLimits): Promise<FeedBatch>;
+  /** What was given of this entity was not taken: the next item of it leads from nothing. Not while `next` is under way. */
+  forget(entity: EntityRef): void;
   /** Lets go of what it holds; a `next` that waits ends with an empty batch. Idempotent. */
   close(): void;
 }

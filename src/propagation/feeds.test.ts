@@ -280,6 +280,26 @@ test("deltas lead from each value that was given to the next one; a feed begins 
   assert.equal(sum, 465);
 });
 
+test("after an item that was not taken, and is forgotten, the next one of its entity is an absolute", async (context) => {
+  const place = await openPlace(context);
+  const feed = await place.open({ form: "deltas", filter: { types: ["purse"] } });
+  const kinds: string[] = [];
+  for (let round = 1; round <= 4; round++) {
+    for (const key of ["p1", "p2"])
+      await place.send("purse", key, "both", { amount: 1, note: "the same long note in every round" });
+    const items = await drain(feed);
+    for (const { entity } of items) if (round === 2 && entity.key === "p1") feed.forget(entity);
+    kinds.push(
+      items
+        .map(({ entity, kind }) => `${entity.key} ${kind}`)
+        .sort()
+        .join(", "),
+    );
+  }
+  const deltas = "p1 delta, p2 delta";
+  assert.deepEqual(kinds, ["p1 absolute, p2 absolute", deltas, "p1 absolute, p2 delta", deltas]);
+});
+
 test("a view is what a feed shows of it", async (context) => {
   const place = await openPlace(context);
   await place.pay("p", 5);

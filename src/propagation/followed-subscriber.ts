@@ -125,7 +125,8 @@ export class FollowedSubscriber {
     if (orders.cursor === null) return orders.config.start === "now" ? undefined : 1;
     // What is recorded counts: a crash goes back to it.
     const offset = this.#places(orders.cursor).get(shard)?.offset;
-    return offset === 0 ? undefined : offset;
+    // It reads the shard's present states, and then what came since it began to: where that was is not recorded.
+    return offset === 0 ? 1 : offset;
   }
 
   #isHeld(orders: SubscriberOrders, { slow }: SubscriberConfig): boolean {

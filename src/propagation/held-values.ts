@@ -6,7 +6,7 @@
  */
 import { patchBetween } from "../core/changefeed/delta-line.ts";
 import type { AbsoluteItem, DeltaItem } from "../model/feeds.ts";
-import { formatRef, type Offset } from "../model/ids.ts";
+import { type EntityRef, formatRef, type Offset } from "../model/ids.ts";
 import { copyPlain, type Plain } from "../std/plain.ts";
 
 interface Held {
@@ -39,6 +39,12 @@ export class HeldValues {
     if (patch === undefined) return absolute;
     const { shard, offset, entity } = absolute;
     return { kind: "delta", shard, offset, entity, from: before.version, patch };
+  }
+
+  forget(entity: EntityRef): void {
+    const name = formatRef(entity);
+    this.#bytes -= this.#held.get(name)?.bytes ?? 0;
+    this.#held.delete(name);
   }
 
   #hold(name: string, before: Held | undefined, held: Held): void {

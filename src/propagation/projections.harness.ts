@@ -189,6 +189,7 @@ export function held(batches = 0): { readonly through: (feeds: Feeds) => Feeds; 
           if (batches-- <= 0) await gate;
           return await feed.next(limits);
         },
+        forget: (entity) => feed.forget(entity),
         close: () => feed.close(),
       } satisfies Feed;
     },

@@ -131,6 +131,10 @@ export class FeedReader implements Feed {
     }
   }
 
+  forget(entity: EntityRef): void {
+    this.#held?.forget(entity);
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

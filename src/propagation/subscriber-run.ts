@@ -155,7 +155,7 @@ export class SubscriberRun {
     switch (next.kind) {
       case "commit": {
         const { cursor, cursorMs, items, batches } = next;
-        return recorded(await this.#command("commit", { cursor, cursorMs, items, batches }));
+        return recorded(await this.#command("commit", { cursor, cursorMs, items, batches, ...this.#mark() }));
       }
       case "trouble":
         return recorded(await this.#command("trouble", { trouble: next.trouble }));
@@ -168,11 +168,21 @@ export class SubscriberRun {
         const { shard, offset, entity } = items[0] as FeedItem;
         const name = `${entity.type}/${entity.key}`;
         const record = { shard, offset, items: items.length, entity: name, detail: next.detail };
-        return recorded(await this.#command("set-aside", { record, cursor, cursorMs: readMs }));
+        const outcome = recorded(
+          await this.#command("set-aside", { record, cursor, cursorMs: readMs, ...this.#mark() }),
+        );
+        // A delta would lead from what the sink does not hold.
+        if (outcome.kind === "done") for (const item of items) this.#opened?.feed.forget(item.entity);
+        return outcome;
       }
       default:
         return { kind: "done" };
     }
+  }
+
+  /** Of a sink that keeps a cursor, which stays behind the place while nothing is delivered. */
+  #mark(): { readonly mark?: string } {
+    return this.#opened?.sink.rewind === undefined ? {} : { mark: this.#opened.mark };
   }
 
   #command(command: string, input: object): Promise<CallResult> {
@@ -194,7 +204,7 @@ export class SubscriberRun {
   }
 
   /** By the orders of when it was planned, whatever comes meanwhile. */
-  async #open({ cursor, rewound, config }: Extract<Next, { kind: "open" }>): Promise<Outcome> {
+  async #open({ cursor, mark, rewound, config }: Extract<Next, { kind: "open" }>): Promise<Outcome> {
     const { name, feeds, sinks } = this.#parts;
     const make = Object.hasOwn(sinks, config.sink ?? "") ? sinks[config.sink as string] : undefined;
     if (make === undefined) {
@@ -212,7 +222,8 @@ export class SubscriberRun {
     try {
       const opening = sink.open({ subscriber: name, epoch: this.#run.epoch, service: feeds.service });
       own = await this.#patiently(opening, () => {});
-      const at = rewound || own === undefined ? cursor : cursorOf(own);
+      const counts = !rewound && own !== undefined && own !== mark;
+      const at = counts ? cursorOf(own as string) : cursor;
       feed = await feeds.open(subscriberAsk(config, at === null ? config.start : { cursor: at }));
       if (rewound) await sink.rewind?.(feed.cursor);
     } catch (error) {

@@ -6,14 +6,17 @@ import { MemoryObjects, openMemorySnapshots } from "../adapters/memory/snapshot-
 import { MemoryState, openMemoryStateStore } from "../adapters/memory/state-store.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { systemRandom } from "../adapters/system/random.ts";
-import { isHoldfastError } from "../model/errors.ts";
+import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { FeedAsk, FeedItem, FeedStart } from "../model/feeds.ts";
 import type { CallResult } from "../model/records.ts";
 import type { Retention } from "../model/retention.ts";
+import type { SubscriberAsk } from "../model/subscribers.ts";
 import { counter } from "../runtime/counter.harness.ts";
 import { type HoldfastNode, startNode } from "../runtime/node.ts";
 import { makeUuidV7 } from "../std/uuid.ts";
 import { openFeeds } from "./feeds.ts";
+import { Downstream, no, operator } from "./subscribers.harness.ts";
+import { Subscribers } from "./subscribers.ts";
 
 const shardCount = 2;
 const keys = Array.from({ length: 12 }, (_, index) => `c${index}`);
@@ -140,5 +143,62 @@ test("without an archive absolutes from the beginning are of every entity, and g
     assert.equal(items.length, keys.length);
     for (const item of items) assert.deepEqual(item.kind === "absolute" && item.value, { count: 7 });
     feeds.close();
+  });
+});
+
+/** A day with a subscriber `copy` that reads present states, after days whose records are gone. */
+async function copied(
+  ask: Partial<SubscriberAsk>,
+  refuse: Downstream["refuse"],
+  work: (parts: {
+    readonly downstream: Downstream;
+    readonly subscribers: Subscribers;
+    readonly until: (what: () => boolean) => Promise<void>;
+  }) => Promise<void>,
+): Promise<void> {
+  const days = await trimmedDays({ archive: "none" });
+  await days.day(async (node) => {
+    const downstream = new Downstream();
+    downstream.refuse = refuse;
+    const feeds = openFeeds(node.source);
+    const options = { service: node, feeds, source: node.source, random: systemRandom };
+    const subscribers = new Subscribers({ ...options, sinks: { memory: downstream.sink } });
+    subscribers.start();
+    const until = (what: () => boolean) =>
+      patient(async () => {
+        if (!what()) throw new HoldfastError("unavailable", "not yet");
+      });
+    try {
+      const whole = { form: "absolutes", sink: "memory", start: "beginning", batchItems: 1, ...ask } as const;
+      await subscribers.create("copy", whole, operator);
+      await work({ downstream, subscribers, until });
+    } finally {
+      await subscribers.stop();
+      feeds.close();
+    }
+  });
+}
+
+const keysOf = ({ items }: Downstream) => new Set(items.map(({ entity }) => entity.key));
+
+test("while a subscriber reads present states, what comes after them is held for it", async () => {
+  const refuse = () => no("unavailable");
+  await copied({}, refuse, async ({ downstream, subscribers, until }) => {
+    await until(() => subscribers.show("copy").lastError !== null && subscribers.show("copy").cursor !== null);
+    for (let shard = 0; shard < shardCount; shard++) assert.notEqual(subscribers.held(shard), undefined);
+    downstream.refuse = () => undefined;
+    await until(() => keysOf(downstream).size === keys.length);
+  });
+});
+
+test("present states that are refused and skipped are set aside when they begin again", async () => {
+  const refuse: Downstream["refuse"] = ({ items }) =>
+    items.some(({ entity }) => entity.key === "c3" || entity.key === "c7") ? no("rejected") : undefined;
+  await copied({}, refuse, async ({ downstream, subscribers, until }) => {
+    await until(() => subscribers.show("copy").trouble !== null);
+    assert.equal(subscribers.show("copy").trouble?.batch?.ofStates, true);
+    await subscribers.order({ name: "copy", verb: "skip", principal: operator });
+    await until(() => keysOf(downstream).size === keys.length - 2 && subscribers.show("copy").aside === 2);
+    assert.equal(subscribers.show("copy").state, "running");
   });
 });

@@ -230,8 +230,9 @@ export class ShardArchive {
 
   /** One after the other, the oldest first: whenever this ends, what is left has no gap. */
   async #expire(beforeMs: number, trimmed: Offset, { check }: Pick<Advance, "check">): Promise<void> {
-    const below = Math.min(trimmed, this.#options.held?.() ?? trimmed);
-    for (const range of expired(this.#ranges, beforeMs, below).slice(0, deletesMax)) {
+    for (const range of expired(this.#ranges, beforeMs, trimmed).slice(0, deletesMax)) {
+      // Somebody may have been rewound since the last one.
+      if (range.to > (this.#options.held?.() ?? trimmed)) return;
       check();
       await this.#options.store.delete([range.name]);
       this.#ranges = this.#ranges.filter(({ name }) => name !== range.name);

@@ -3,7 +3,8 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MemoryObjects } from "../adapters/memory/snapshot-store.ts";
+import { MemoryObjects, type MemorySnapshotHooks } from "../adapters/memory/snapshot-store.ts";
+import { HoldfastError } from "../model/errors.ts";
 import { idsPerChunk } from "../wire/snapshot-requests.ts";
 import { assertSame, openShard, requestsOf, ShardModel } from "./snapshots.harness.ts";
 import type { ShardSnapshots } from "./snapshots.ts";
@@ -215,4 +216,32 @@ test("a merge that waits for the next save outlives one that had nothing to publ
   const saved = await model.save(snapshots);
   assert.deepEqual([saved.layers, saved.problems], [2, []]);
   await assertSame((await openShard(objects).load()).snapshot, model.copy());
+});
+
+test("another owner builds on what it has read back, and a whole generation leaves the list for nothing else", async () => {
+  const objects = new MemoryObjects();
+  const model = new ShardModel({ seed: 11 });
+  const first = openShard(objects);
+  model.touchSome(30, 50);
+  await model.save(first);
+  const before = new Set(objects.objects.keys());
+  model.touchSome(5, 50);
+  await model.save(first);
+  const layer = [...objects.objects.keys()].find((name) => name.includes("/objects/") && !before.has(name));
+  objects.objects.delete(layer as string);
+  // Each process ends before it has looked at what it published.
+  for (let round = 0; round < 4; round++) {
+    let published = false;
+    const hooks: MemorySnapshotHooks = {
+      before: async () => {
+        if (published) throw new HoldfastError("unavailable", "The process has ended.");
+      },
+      after: async ({ verb }) => {
+        if (verb === "replace") published = true;
+      },
+    };
+    model.touchSome(5, 50);
+    await model.save(openShard(objects, hooks));
+    await assertSame((await openShard(objects).load()).snapshot, model.copy());
+  }
 });

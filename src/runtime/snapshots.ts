@@ -8,7 +8,8 @@
  * 1. A listed generation has all its objects: they are written before it is listed, and deleted after it is not any more.
  * 2. A lower epoch never replaces the head of a higher one: an owner announces its epoch there before it publishes.
  * 3. An object that no listed generation needs is never needed again, so it may be deleted at any later time.
- * 4. A generation whose objects failed a check is no base: the next save is whole.
+ * 4. A generation is a base only when this process has read back all of it. So of what stays listed when another one comes the
+ *    newest is whole: what rests on an object that rotted never drives out what does not.
  * There are no timers here; work comes in slices with turns of the event loop between them.
  */
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
@@ -217,9 +218,8 @@ export class ShardSnapshots {
     const newest = head.generations[0];
     if (newest !== undefined && newest.at > at) throw this.#ahead(newest.at, at);
     for (const listed of head.generations) {
-      if (listed.at > atMost) continue;
-      const manifest = await this.#manifestOf(listed);
-      if (manifest === undefined || objectsOf(manifest).some(({ name }) => this.#bad.has(name))) continue;
+      if (listed.at > atMost || !(await this.#isWhole(listed))) continue;
+      const manifest = (await this.#manifestOf(listed)) as Manifest;
       return sameCodes(manifest.codes, codes) ? { listed, manifest } : undefined;
     }
     return undefined;

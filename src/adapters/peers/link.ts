@@ -48,12 +48,15 @@ export class PeerLink implements PeerConnection {
   readonly #guard: GuardLimits;
   readonly #flush = (): void => this.#send();
   readonly #written = (error?: Error | null): void => {
+    this.#underway--;
     if (error === undefined || error === null) this.#drained();
   };
   #events: PeerEvents | undefined;
   /** Encoded in this turn. */
   #messages: EncodedPeer[] = [];
   #bytes = 0;
+  /** Frames that the socket has and has not sent; pings are none. */
+  #underway = 0;
   #scheduled = false;
   #refused = false;
   #over = false;
@@ -145,7 +148,7 @@ export class PeerLink implements PeerConnection {
     this.#scheduled = false;
     const messages = this.#messages;
     if (messages.length === 0 || this.#over) return;
-    const { raw, socket } = this.#parts;
+    const { raw } = this.#parts;
     this.#messages = [];
     this.#bytes = 0;
     raw.cork();
@@ -153,17 +156,22 @@ export class PeerLink implements PeerConnection {
     for (let index = 0; index < messages.length; index++) {
       const next = (messages[index] as EncodedPeer).size;
       if (size > 0 && size + next > batchBytes) {
-        socket.send(joinPeers(messages.slice(from, index), size), this.#written);
+        this.#frame(messages.slice(from, index), size);
         [from, size] = [index, 0];
       }
       size += next;
     }
-    socket.send(joinPeers(from === 0 ? messages : messages.slice(from), size), this.#written);
+    this.#frame(from === 0 ? messages : messages.slice(from), size);
     raw.uncork();
   }
 
+  #frame(messages: readonly EncodedPeer[], size: number): void {
+    this.#underway++;
+    this.#parts.socket.send(joinPeers(messages, size), this.#written);
+  }
+
   #drained(): void {
-    if (!this.#refused || this.#over || this.bufferedBytes > 0) return;
+    if (!this.#refused || this.#over || this.#underway > 0 || this.#bytes > 0) return;
     this.#refused = false;
     this.#events?.drained(this);
   }

@@ -37,9 +37,13 @@ interface State {
   paused: boolean;
   trouble: SubscriberTrouble | null;
   cursor: string | null;
+  /** Where the sink itself stood when the cursor was recorded. Absent in states of before there was one. */
+  mark?: string | null;
   cursorMs: number;
   rewinds: number;
   settled: number;
+  /** Of present states, which begin again after a skip: what the sink refuses of them is set aside. */
+  asideOfStates?: boolean;
   epoch: number;
   node: string;
   items: number;
@@ -59,6 +63,8 @@ interface Run {
 
 export interface Commit extends Run {
   readonly cursor: string;
+  /** Where the sink itself stands, if it keeps that. */
+  readonly mark?: string;
   readonly cursorMs: number;
   /** Taken since the last one. */
   readonly items: number;
@@ -67,6 +73,7 @@ export interface Commit extends Run {
 
 export interface SetAside extends Run {
   readonly cursor: string;
+  readonly mark?: string;
   readonly cursorMs: number;
   readonly record: Omit<AsideRecord, "id" | "atMs" | "again">;
 }
@@ -104,9 +111,11 @@ export const subscriberEntity = defineOwnEntity(subscriberType, {
     paused: false,
     trouble: null,
     cursor: null,
+    mark: null,
     cursorMs: 0,
     rewinds: 0,
     settled: 0,
+    asideOfStates: false,
     epoch: 0,
     node: "",
     items: 0,
@@ -119,8 +128,9 @@ export const subscriberEntity = defineOwnEntity(subscriberType, {
       const { epoch } = state;
       // What a sink knows of one that was deleted does not count for this one.
       if (epoch > 0) state.rewinds++;
+      state.asideOfStates = false;
       Object.assign(state, { config: event.config, createdMs: event.atMs, paused: false, trouble: null });
-      Object.assign(state, { cursor: null, cursorMs: event.atMs, items: 0, batches: 0, aside: [] });
+      Object.assign(state, { cursor: null, mark: null, cursorMs: event.atMs, items: 0, batches: 0, aside: [] });
     },
     changed: (state, event: { config: SubscriberConfig; by: By }) => {
       state.config = event.config;
@@ -136,16 +146,18 @@ export const subscriberEntity = defineOwnEntity(subscriberType, {
     },
     rewound: (state, event: { start: FeedStart; by: By; atMs: number }) => {
       if (state.config !== null) state.config = { ...state.config, start: event.start };
-      Object.assign(state, { cursor: null, cursorMs: event.atMs, trouble: null });
+      state.asideOfStates = false;
+      Object.assign(state, { cursor: null, mark: null, cursorMs: event.atMs, trouble: null });
       state.rewinds++;
     },
     skipped: (state, event: { cursor: string; by: By }) => {
-      Object.assign(state, { cursor: event.cursor, trouble: null });
+      state.asideOfStates = state.trouble?.batch?.ofStates === true;
+      Object.assign(state, { cursor: event.cursor, mark: null, trouble: null });
       // A sink that keeps a cursor of its own has to be told.
       state.rewinds++;
     },
     deleted: (state, _event: { by: By }) => {
-      Object.assign(state, { config: null, cursor: null, trouble: null, paused: false, aside: [] });
+      Object.assign(state, { config: null, cursor: null, mark: null, trouble: null, paused: false, aside: [] });
     },
     /** There were too many. */
     refused: (state, _event: { reason: string }) => {
@@ -155,20 +167,27 @@ export const subscriberEntity = defineOwnEntity(subscriberType, {
       state.epoch++;
       state.node = event.node;
     },
-    committed: (state, { cursor, cursorMs, items, batches }: Omit<Commit, "epoch" | "rewinds">) => {
-      Object.assign(state, { cursor, cursorMs, items: state.items + items, batches: state.batches + batches });
+    committed: (state, { cursor, cursorMs, items, batches, mark }: Omit<Commit, "epoch" | "rewinds">) => {
+      Object.assign(state, {
+        cursor,
+        mark: mark ?? null,
+        cursorMs,
+        items: state.items + items,
+        batches: state.batches + batches,
+      });
       state.settled = state.rewinds;
     },
     troubled: (state, event: { trouble: SubscriberTrouble }) => {
       state.trouble = event.trouble;
     },
-    "set-aside": (state, event: { record: AsideRecord; cursor: string; cursorMs: number }) => {
+    "set-aside": (state, event: { record: AsideRecord; cursor: string; cursorMs: number; mark?: string }) => {
       // A feed that begins with the present states may meet one again.
       const { shard, offset, entity } = event.record;
       state.aside = state.aside.filter((one) => one.shard !== shard || one.offset !== offset || one.entity !== entity);
       state.aside.push(event.record);
       state.asides++;
       state.cursor = event.cursor;
+      state.mark = event.mark ?? null;
       state.cursorMs = event.cursorMs;
     },
     /** To be delivered again. */
@@ -270,11 +289,11 @@ export const subscriberEntity = defineOwnEntity(subscriberType, {
       ctx.emit("rewound", { start: "beginning", by: by(ctx.principal), atMs: ctx.now });
       return undefined;
     }),
-    "set-aside": command(taken<SetAside>(), (state, { record, cursor, cursorMs, ...run }, ctx) => {
+    "set-aside": command(taken<SetAside>(), (state, { record, cursor, cursorMs, mark, ...run }, ctx) => {
       if (isPast(state, run)) return ctx.reject("past");
       if (state.aside.length >= limitsDefault.subscriberAsideMax) return ctx.reject("aside-full");
       const kept = { ...record, id: state.asides + 1, atMs: ctx.now, again: false };
-      ctx.emit("set-aside", { record: kept, cursor, cursorMs });
+      ctx.emit("set-aside", { record: kept, cursor, cursorMs, ...(mark === undefined ? {} : { mark }) });
       return undefined;
     }),
     replayed: command(taken<Replayed>(), (state, { id, refused, ...run }, ctx) => {
@@ -291,8 +310,8 @@ export const subscriberEntity = defineOwnEntity(subscriberType, {
 });
 
 function ordersOf(state: State): SubscriberOrders {
-  const { aside, asides: _, ...rest } = state;
-  return { ...rest, aside: aside.length, again: aside.filter(({ again }) => again) };
+  const { aside, asides: _, mark = null, asideOfStates = false, ...rest } = state;
+  return { ...rest, mark, asideOfStates, aside: aside.length, again: aside.filter(({ again }) => again) };
 }
 
 /** Plain data that was made by the same code: members stand in the same order. */

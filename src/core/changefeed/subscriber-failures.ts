@@ -3,7 +3,7 @@
  *
  * Invariant: what another attempt may mend is tried again; of the rest nothing is passed over silently.
  */
-import type { SubscriberConfig, SubscriberTrouble } from "../../model/subscribers.ts";
+import type { SubscriberConfig, SubscriberTrouble, TroubledBatch } from "../../model/subscribers.ts";
 import type { Next, Outcome, Run, RunBatch } from "./subscriber-steps.ts";
 
 type Failure = Extract<Outcome, { kind: "failed" }>;
@@ -37,7 +37,8 @@ export function afterFailedDelivery(run: Run, last: Next, failure: Failure): voi
   if (last.kind === "replay") return afterFailedReplay(run, last.id, failure);
   const { batch } = run;
   if (batch === undefined) return;
-  if (failure.code === "rejected" && configOf(run).rejected === "aside") return narrowDown(run, batch, failure);
+  const aside = configOf(run).rejected === "aside" || (batch.whole && run.orders.asideOfStates);
+  if (failure.code === "rejected" && aside) return narrowDown(run, batch, failure);
   if (failure.code === "rejected" || forGood.has(failure.code)) return trouble(run, "parked", failure, batch);
   again(run);
   if (run.failures >= configOf(run).tries) trouble(run, "parked", failure, batch);
@@ -55,14 +56,7 @@ function afterFailedReplay(run: Run, id: number, failure: Failure): void {
 export function afterRefusedRecord(run: Run, last: Next, failure: Extract<Outcome, { kind: "failed" }>): void {
   const { reason, version, detail } = failure;
   if (last.kind === "set-aside" && reason === "aside-full") {
-    const first = last.batch.items[0];
-    const batch = {
-      items: last.batch.items.length,
-      first: `${first?.shard}-${first?.offset}`,
-      cursor: last.batch.cursor,
-    };
-    run.urgent = { kind: "trouble", trouble: { kind: "parked", code: reason, detail: last.detail, batch } };
-    return;
+    return trouble(run, "parked", { kind: "failed", code: reason, detail: last.detail }, last.batch);
   }
   if (reason === "past" || reason === "not-found") {
     // It was rewound or deleted, or a later running has begun: the orders tell which, and nothing of this opening counts.
@@ -106,12 +100,14 @@ function configOf(run: Run): SubscriberConfig {
   return run.orders.config as SubscriberConfig;
 }
 
-function trouble(run: Run, kind: SubscriberTrouble["kind"], { code, detail }: Failure, batch: RunBatch | null): void {
+function shownOf(batch: RunBatch | null): TroubledBatch | null {
   const first = batch?.items[0];
-  const shown =
-    batch === null || first === undefined
-      ? null
-      : { items: batch.items.length, first: `${first.shard}-${first.offset}`, cursor: batch.cursor };
+  if (batch === null || first === undefined) return null;
+  const shown = { items: batch.items.length, first: `${first.shard}-${first.offset}`, cursor: batch.cursor };
+  return batch.whole ? { ...shown, ofStates: true } : shown;
+}
+
+function trouble(run: Run, kind: SubscriberTrouble["kind"], { code, detail }: Failure, batch: RunBatch | null): void {
   run.waiting = false;
-  run.urgent = { kind: "trouble", trouble: { kind, code, detail, batch: shown } };
+  run.urgent = { kind: "trouble", trouble: { kind, code, detail, batch: shownOf(batch) } };
 }

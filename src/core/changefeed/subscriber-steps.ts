@@ -35,6 +35,8 @@ export type Next =
   | {
       readonly kind: "open";
       readonly cursor: string | null;
+      /** A sink that stands just there has everything before `cursor`, though its own is behind. */
+      readonly mark: string | null;
       readonly rewound: boolean;
       /** Of the orders that it is opened by: others may have come when it is open. */
       readonly config: SubscriberConfig;
@@ -123,7 +125,7 @@ export interface Run {
   waitMs: number;
   waiting: boolean;
   lastError: string | null;
-  /** How far it may be behind before it is parked: at least what it was when it opened. */
+  /** How far it was behind when it opened: from beyond its bounds it may take its time. */
   allowed: { records: number; seconds: number } | undefined;
   stopping: boolean;
   /** A later running was heard of. */

@@ -40,7 +40,18 @@ class World {
     const ask = { form: "changes", sink: "s", start: "beginning", batchItems: 4, rejected, tries } as const;
     this.orders = {
       config: readSubscriberAsk(ask, { kind: "operator", id: "o" }, limits),
-      ...{ paused: false, trouble: null, cursor: null, cursorMs: 0, rewinds: 0, settled: 0, epoch: 0, node: "" },
+      ...{
+        paused: false,
+        trouble: null,
+        cursor: null,
+        mark: null,
+        cursorMs: 0,
+        rewinds: 0,
+        asideOfStates: false,
+        settled: 0,
+        epoch: 0,
+        node: "",
+      },
       ...{ items: 0, batches: 0, aside: 0, again: [], createdMs: 0 },
     };
   }
@@ -218,7 +229,7 @@ test("what the entity refuses as past is not tried again, and nothing is done un
   hear(run, world.orders, world.version);
   const opened = nextOf(run, { kind: "done" }, facts);
   const { config } = world.orders;
-  assert.deepEqual(opened, { kind: "open", cursor: null, rewound: true, config, rewinds: 1 });
+  assert.deepEqual(opened, { kind: "open", cursor: null, mark: null, rewound: true, config, rewinds: 1 });
 });
 
 test("a rewind that comes while the sink is being opened is not taken for the one it was opened by", () => {
@@ -235,6 +246,7 @@ test("a rewind that comes while the sink is being opened is not taken for the on
   assert.deepEqual(nextOf(run, { kind: "done" }, facts), {
     kind: "open",
     cursor: null,
+    mark: null,
     rewound: true,
     config,
     rewinds: 1,

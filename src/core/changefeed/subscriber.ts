@@ -130,9 +130,6 @@ function recorded(run: Run, last: Next, version: Offset, facts: Facts): void {
     pass(run, last.batch);
     committed(run, facts);
     run.orders = { ...orders, cursor: last.batch.cursor, cursorMs: last.batch.readMs };
-    // A delta would lead from what the sink does not hold. (A list of present states would begin again.)
-    const isDeltas = orders.config?.form === "deltas" && !last.batch.whole;
-    if (isDeltas) run.urgent = { kind: "seek", cursor: last.batch.cursor };
   }
   if (last.kind !== "begin-again") run.heard = Math.max(run.heard, version);
   if (run.batch === undefined) succeeded(run);
@@ -223,9 +220,9 @@ function begin(run: Run, facts: Facts): Next {
   const { urgent } = run;
   if ((urgent?.kind === "trouble" || urgent?.kind === "begin-again") && run.epoch > 0) return urgent;
   if (run.epoch === 0) return { kind: "begin" };
-  const { cursor, rewinds, settled } = run.orders;
+  const { cursor, mark, rewinds, settled } = run.orders;
   const config = run.orders.config as SubscriberConfig;
-  return { kind: "open", cursor, rewound: rewinds !== settled, config, rewinds };
+  return { kind: "open", cursor, mark, rewound: rewinds !== settled, config, rewinds };
 }
 
 function work(run: Run, facts: Facts): Next {
@@ -265,12 +262,11 @@ function isCommitDue({ taken, limits, committedMs, batch }: Run, { nowMs }: Fact
 
 type Lag = Pick<FeedLag, "records" | "seconds">;
 
-/** It is further behind than its bounds, and than it was when it came (`allowed`). */
+/** It is further behind than its bounds; one that came from beyond them (`allowed`) has fallen as far again. */
 export function isFurtherBehind({ lagRecords, lagMs }: SubscriberConfig, allowed: Lag, lag: FeedLag): boolean {
-  return (
-    lag.records > Math.max(lagRecords, allowed.records) ||
-    lag.seconds * 1_000 > Math.max(lagMs, allowed.seconds * 1_000)
-  );
+  // Time goes on and records come while its first batch is on the way: where it was is no bound for catching up.
+  const most = (bound: number, was: number) => (was > bound ? was + bound : bound);
+  return lag.records > most(lagRecords, allowed.records) || lag.seconds * 1_000 > most(lagMs, allowed.seconds * 1_000);
 }
 
 /** What it is parked for then. */

@@ -98,7 +98,7 @@ export type CoordinatorEffect =
   | { readonly kind: "assign"; readonly changes: readonly AssignmentChange[] }
   /** Its lease has lapsed. */
   | { readonly kind: "evict"; readonly member: NodeRef }
-  /** Replaces what stands in coordination of a member. */
+  /** Replaces what stands in coordination of a member. Those of one member are done in their order. */
   | { readonly kind: "describe"; readonly member: NodeRef; readonly info: NodeInfo }
   /** Once per caller. */
   | { readonly kind: "answer"; readonly caller: object; readonly failure?: VerbFailure };
@@ -153,6 +153,8 @@ export interface PendingVerb {
   readonly untilMs: number;
   /** Of `move` and `pin`: those whose target does not say it yet. */
   readonly left: Set<ShardId>;
+  /** A later verb asks for something else of a shard that was left, or of the node. */
+  overtaken: boolean;
   describedMs: number;
 }
 
@@ -169,6 +171,8 @@ export interface Coordinator {
   /** By name. */
   readonly members: Map<string, MemberState>;
   readonly reports: Map<string, ReportState>;
+  /** By name, in how many of the reports a node is lost: more than those whose reports count. */
+  readonly lostIn: Map<string, number>;
   readonly shards: ShardState[];
   verbs: PendingVerb[];
 }
@@ -183,6 +187,7 @@ export function makeCoordinator(options: CoordinatorOptions): Coordinator {
     pictureVersion: 0,
     members: new Map(),
     reports: new Map(),
+    lostIn: new Map(),
     shards: Array.from({ length: options.shardCount }, (_, shard) => emptyShard(shard)),
     verbs: [],
   };
@@ -218,4 +223,14 @@ export function freshReport(state: Coordinator, ref: NodeRef): ReportState | und
     held.report.from.generation === ref.generation &&
     state.nowMs - held.atMs <= state.options.reportFreshMs;
   return counts ? held : undefined;
+}
+
+/** Replaces what a node said; undefined: it says nothing any more. */
+export function keepReport(state: Coordinator, node: string, next: ReportState | undefined): void {
+  const { reports, lostIn } = state;
+  for (const lost of reports.get(node)?.report.unreachable ?? [])
+    lostIn.set(lost.node, (lostIn.get(lost.node) ?? 0) - 1);
+  for (const lost of next?.report.unreachable ?? []) lostIn.set(lost.node, (lostIn.get(lost.node) ?? 0) + 1);
+  if (next === undefined) reports.delete(node);
+  else reports.set(node, next);
 }

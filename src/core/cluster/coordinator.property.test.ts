@@ -72,10 +72,14 @@ function heal(cluster: TestCluster, takenOver: boolean): void {
   cluster.cuts.clear();
   cluster.stuck.clear();
   cluster.lostAnswers = 0;
+  const { options, startedMs } = cluster.coordinator;
+  const coordinates = sameNode(cluster.members.get(options.self.node)?.ref, options.self);
+  const runs = cluster.members.get(options.self.node)?.state === "runs";
+  const remains = !takenOver && coordinates && runs && startedMs !== undefined;
   for (const node of names) {
-    if (cluster.members.get(node)?.state === "runs") cluster.describe(node, {});
-    else cluster.join(node);
+    if (cluster.members.get(node)?.state !== "runs") cluster.join(node);
+    else if (remains) cluster.verb({ kind: "drain", node, on: false });
+    else cluster.describe(node, {});
   }
-  const { self } = cluster.coordinator.options;
-  if (takenOver || !sameNode(cluster.members.get(self.node)?.ref, self)) cluster.coordinate("a");
+  if (!remains) cluster.coordinate("a");
 }

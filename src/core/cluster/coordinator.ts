@@ -18,13 +18,14 @@ import {
   type CoordinatorPicture,
   emptyShard,
   freshReport,
+  keepReport,
   liveMember,
   type MemberState,
   type ShardState,
 } from "./coordinator-state.ts";
 import { type PlacementNode, type PlacementShard, placement } from "./placement.ts";
 import { sameTarget } from "./placement-world.ts";
-import { isLost, isResting, isSuspected, reviewSuspicions } from "./suspicion.ts";
+import { isLost, isResting, isSuspected, maySuspect, reviewSuspicions } from "./suspicion.ts";
 import { describeDrains, obeyVerbs, presentTarget, settleVerbs, takeVerb } from "./verbs.ts";
 
 export function stepCoordinator(state: Coordinator, input: CoordinatorInput, effects: CoordinatorEffect[]): void {
@@ -91,33 +92,30 @@ function takeMembers(state: Coordinator, picture: CoordinatorPicture): void {
       restUntilMs: same?.restUntilMs ?? Number.NEGATIVE_INFINITY,
       evictedMs: same?.evictedMs ?? Number.NEGATIVE_INFINITY,
     });
-    if (same === undefined) state.reports.delete(node);
+    if (same === undefined) keepReport(state, node, undefined);
   }
-  for (const node of state.reports.keys()) if (!state.members.has(node)) state.reports.delete(node);
+  for (const node of [...state.reports.keys()]) if (!state.members.has(node)) keepReport(state, node, undefined);
 }
 
 /** @returns whether something is to be decided before the next tick. Who is no member is not listened to. */
 function takeReport(state: Coordinator, report: NodeReport): boolean {
-  const { from, shards, unreachable } = report;
+  const { from, shards } = report;
   if (liveMember(state, from) === undefined) return false;
   const before = state.reports.get(from.node);
-  state.reports.set(from.node, {
-    report,
-    rows: new Map(shards.map((row) => [row.shard, row])),
-    atMs: state.nowMs,
-  });
-  let urgent = before?.report.unreachable.length !== unreachable.length || unreachable.length > 0;
-  if (urgent) urgent = reviewSuspicions(state);
+  const rows = new Map(shards.map((row) => [row.shard, row]));
+  keepReport(state, from.node, { report, rows, atMs: state.nowMs });
   const seconds = (state.nowMs - (before?.atMs ?? state.nowMs)) / 1_000;
+  let urgent = maySuspect(state, report) || (!state.settled && hasSettled(state));
   for (const { shard, role, epoch, load } of shards) {
     const held = state.shards[shard];
     if (held === undefined) continue;
     held.epoch = Math.max(held.epoch, epoch);
     if (role !== "owner") continue;
     if (seconds > 0) held.load += (load / seconds - held.load) / 4;
-    if (!sameNode(presentTarget(held)?.owner, from)) urgent = true;
+    const target = presentTarget(held);
+    if (!sameNode(target?.owner, from) && (sameNode(target?.to, from) || epoch > held.decidedAt)) urgent = true;
   }
-  return urgent || before === undefined;
+  return urgent;
 }
 
 /** A picture may have told it already; then another change may be under way. */
@@ -134,7 +132,7 @@ function decide(state: Coordinator, effects: CoordinatorEffect[]): void {
   settleVerbs(state, effects);
   if (state.deposed || state.startedMs === undefined) return;
   reviewSuspicions(state);
-  if (!state.settled && hasSettled(state, state.startedMs)) {
+  if (!state.settled && hasSettled(state)) {
     state.settled = true;
     for (const shard of state.shards) shard.decidedAt = shard.epoch;
   }
@@ -144,8 +142,9 @@ function decide(state: Coordinator, effects: CoordinatorEffect[]): void {
   describeDrains(state, effects);
 }
 
-function hasSettled(state: Coordinator, startedMs: number): boolean {
-  if (state.nowMs - startedMs >= state.options.settleMs) return true;
+function hasSettled(state: Coordinator): boolean {
+  if (state.startedMs === undefined) return false;
+  if (state.nowMs - state.startedMs >= state.options.settleMs) return true;
   return [...state.members.values()].every(({ ref, lapsed }) => lapsed || freshReport(state, ref) !== undefined);
 }
 

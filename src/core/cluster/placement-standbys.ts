@@ -17,13 +17,13 @@ interface Want {
 interface Followers {
   /** Nodes that do not drain. One that is suspected keeps what it follows. */
   readonly stayers: number;
-  /** Nodes that may take standbys: all of them, and by zone. */
-  readonly takers: number;
+  /** Nodes that may take standbys: all of them, and how many by zone. */
+  readonly takers: readonly number[];
   readonly zones: ReadonlyMap<string | undefined, number>;
   /** What each node follows when all that is under way has come through. */
   readonly counts: number[];
-  /** Of the shards of each owner, how many a node follows: by owner times nodes plus follower. */
-  readonly pairs: Map<number, number>;
+  /** By owner: of its shards, how many each node follows. */
+  readonly pairs: Map<number, Int32Array>;
   quotas: readonly number[];
   /** Replacements that may still be begun. */
   replacements: number;
@@ -39,11 +39,13 @@ export function settleStandbys(world: World): void {
 
 function openFollowers(world: World): Followers {
   const zones = new Map<string | undefined, number>();
-  world.nodes.forEach(({ zone }, place) => {
-    if (takesStandbys(world, place)) zones.set(zone, (zones.get(zone) ?? 0) + 1);
-  });
+  const takers = world.nodes.map((_, place) => place).filter((place) => takesStandbys(world, place));
+  for (const place of takers) {
+    const { zone } = nodeAt(world, place);
+    zones.set(zone, (zones.get(zone) ?? 0) + 1);
+  }
   const followers: Followers = {
-    takers: [...zones.values()].reduce((sum, takers) => sum + takers, 0),
+    takers,
     stayers: world.nodes.filter(({ draining }) => !draining).length,
     zones,
     counts: world.nodes.map(() => 0),
@@ -64,8 +66,7 @@ function openFollowers(world: World): Followers {
 }
 
 /** Quotas of all standbys there are and `missing` more, over the nodes that may take some. */
-function followerQuotas(world: World, { counts }: Followers, missing: number): number[] {
-  const takers = world.nodes.map((_, place) => place).filter((place) => takesStandbys(world, place));
+function followerQuotas(world: World, { takers, counts }: Followers, missing: number): number[] {
   const total = takers.reduce((sum, place) => sum + (counts[place] as number), missing);
   const shares = quotasOf(
     total,
@@ -86,7 +87,7 @@ function ownerToBe(draft: Draft): number {
 function wantOf(world: World, { stayers, takers, zones }: Followers, draft: Draft): Want {
   const owner = nodeAt(world, ownerToBe(draft));
   const standbys = Math.min(world.options.standbys, stayers - (owner.draining ? 0 : 1));
-  return { standbys, apart: Math.min(standbys, takers - (zones.get(owner.zone) ?? 0)) };
+  return { standbys, apart: Math.min(standbys, takers.length - (zones.get(owner.zone) ?? 0)) };
 }
 
 /** Those of a list that stay: in other zones before others, and of equals the last that came. */
@@ -134,12 +135,14 @@ function isUnderWay(world: World, followers: Followers, draft: Draft, list: read
 
 function count(world: World, { counts, pairs }: Followers, draft: Draft, place: number, by: 1 | -1): void {
   counts[place] = (counts[place] as number) + by;
-  const pair = ownerToBe(draft) * world.nodes.length + place;
-  pairs.set(pair, (pairs.get(pair) ?? 0) + by);
+  const owner = ownerToBe(draft);
+  let row = pairs.get(owner);
+  if (row === undefined) pairs.set(owner, (row = new Int32Array(world.nodes.length)));
+  row[place] = (row[place] as number) + by;
 }
 
-function pairsOf(world: World, { pairs }: Followers, draft: Draft, place: number): number {
-  return pairs.get(ownerToBe(draft) * world.nodes.length + place) ?? 0;
+function pairsOf({ pairs }: Followers, draft: Draft, place: number): number {
+  return pairs.get(ownerToBe(draft))?.[place] ?? 0;
 }
 
 /** Adds what is missing. What replaces somebody who is ready is bounded, what stands where nobody is is not. */
@@ -168,25 +171,35 @@ function fill(world: World, followers: Followers, draft: Draft): void {
  * owns goes to many when it dies; then the one that follows least.
  */
 function bestFollower(world: World, followers: Followers, draft: Draft, apartOnly: boolean): number {
+  const { takers, counts, quotas } = followers;
+  const { owner, to, standbys } = draft;
+  const home = ownerToBe(draft);
+  const paired = followers.pairs.get(home);
   let best = nobody;
-  let bestRank: readonly [boolean, number, number] = [true, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
-  for (let place = 0; place < world.nodes.length; place++) {
-    if (!mayFollow(world, draft, place) || (apartOnly && !areApart(world, place, ownerToBe(draft)))) continue;
+  let bestRank = { full: true, paired: Number.POSITIVE_INFINITY, filled: Number.POSITIVE_INFINITY };
+  for (const place of takers) {
+    const following = counts[place] as number;
+    const full = following >= (quotas[place] as number);
+    if (full && !bestRank.full) continue;
     const { weight } = nodeAt(world, place);
-    const following = followers.counts[place] as number;
-    const full = following >= (followers.quotas[place] as number);
-    if (full && !bestRank[0]) continue;
-    const paired = (pairsOf(world, followers, draft, place) + 1) / weight;
-    const filled = (following + 1) / weight;
-    const better =
-      full !== bestRank[0] ? bestRank[0] : paired !== bestRank[1] ? paired < bestRank[1] : filled < bestRank[2];
-    if (better || best === nobody) [best, bestRank] = [place, [full, paired, filled]];
+    const rank = { full, paired: ((paired?.[place] ?? 0) + 1) / weight, filled: (following + 1) / weight };
+    if (best !== nobody && !isBetter(rank, bestRank)) continue;
+    if (place === owner || place === to || standbys.includes(place)) continue;
+    if (apartOnly && !areApart(world, place, home)) continue;
+    [best, bestRank] = [place, rank];
   }
   return best;
 }
 
-function mayFollow(world: World, draft: Draft, place: number): boolean {
-  return place !== draft.owner && place !== draft.to && takesStandbys(world, place) && !draft.standbys.includes(place);
+interface Rank {
+  readonly full: boolean;
+  readonly paired: number;
+  readonly filled: number;
+}
+
+function isBetter(one: Rank, other: Rank): boolean {
+  if (one.full !== other.full) return other.full;
+  return one.paired !== other.paired ? one.paired < other.paired : one.filled < other.filled;
 }
 
 /** Replaces standbys on nodes that follow more than their quota, by such on nodes that follow less. @returns whether any */
@@ -202,7 +215,7 @@ function spread(world: World, followers: Followers): boolean {
   const followed = byFollower(world, followers);
   for (const donor of donors) {
     const drafts = (followed[donor] ?? []).sort(
-      (one, other) => pairsOf(world, followers, other, donor) - pairsOf(world, followers, one, donor),
+      (one, other) => pairsOf(followers, other, donor) - pairsOf(followers, one, donor),
     );
     for (const draft of drafts) {
       if (excess(donor) <= 0) break;

@@ -11,29 +11,33 @@
  * 3. Who has lost shards by a suspicion and is trusted again rests: for a time it gets no moves, and another suspicion takes nothing.
  *    A lease that lapses does.
  */
-import { type NodeRef, sameNode } from "../../model/cluster.ts";
+import { type NodeRef, type NodeReport, sameNode } from "../../model/cluster.ts";
 import { type Coordinator, freshReport, type MemberState } from "./coordinator-state.ts";
 
-/** Looks again at who is accused. @returns whether anything is another */
-export function reviewSuspicions(state: Coordinator): boolean {
+/** Looks again at who is accused. */
+export function reviewSuspicions(state: Coordinator): void {
   const live = [...state.members.values()].filter(({ lapsed }) => !lapsed);
-  const voters = live.filter((member) => isHeard(state, member));
-  const mayAccuse = 2 * voters.length >= live.length;
+  const voters = new Set(live.filter((member) => isHeard(state, member)));
+  const mayAccuse = 2 * voters.size >= live.length;
   const accusations = countAccusations(state, voters);
-  let changed = false;
   for (const member of live) {
-    const others = voters.length - (voters.includes(member) ? 1 : 0);
+    const others = voters.size - (voters.has(member) ? 1 : 0);
     const against = accusations.get(member.ref.node) ?? 0;
     const accused = mayAccuse && 2 * against > others;
     if (accused === member.accused) continue;
-    changed = true;
     member.accused = accused;
     member.accusedSinceMs = state.nowMs;
     if (accused || !member.deposed) continue;
     member.deposed = false;
     member.restUntilMs = state.nowMs + state.options.suspicionRestMs;
   }
-  return changed;
+}
+
+/** With this report somebody may be accused who was not; the votes themselves are not counted here. */
+export function maySuspect({ members, lostIn }: Coordinator, { unreachable }: NodeReport): boolean {
+  return unreachable.some(
+    ({ node }) => members.get(node)?.accused === false && 2 * (lostIn.get(node) ?? 0) > members.size - 1,
+  );
 }
 
 /** It takes nothing; what it owns goes to standbys that are ready. */
@@ -59,7 +63,7 @@ function isHeard(state: Coordinator, { ref }: MemberState): boolean {
 }
 
 /** How many voters have lost whom, by name. None speaks of itself. */
-function countAccusations(state: Coordinator, voters: readonly MemberState[]): ReadonlyMap<string, number> {
+function countAccusations(state: Coordinator, voters: ReadonlySet<MemberState>): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (const { ref } of voters)
     for (const lost of new Set((freshReport(state, ref)?.report.unreachable ?? []).map((one) => present(state, one))))

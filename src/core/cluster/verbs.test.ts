@@ -143,4 +143,26 @@ describe("drains and pins", () => {
       [undefined, "invalid-input"],
     );
   });
+
+  test("of two verbs that contradict each other the later one stands, and the earlier is told", () => {
+    const cluster = startCluster(three, { writeMs: 200 });
+    cluster.verb({ kind: "pin", shards: [0, 1], to: "b" });
+    cluster.verb({ kind: "pin", shards: [1], to: "c" });
+    cluster.verb({ kind: "drain", node: "b", on: true });
+    cluster.verb({ kind: "drain", node: "b", on: false });
+    cluster.run(10_000);
+    assert.deepEqual([cluster.target(0)?.pin, cluster.target(1)?.pin], ["b", "c"]);
+    assert.notEqual(cluster.process("b").info.draining, true);
+    const codes = cluster.answers.map(({ verb, code }) => [verb.kind, code]);
+    assert.deepEqual(
+      codes.filter(([kind]) => kind === "drain"),
+      [
+        ["drain", "unavailable"],
+        ["drain", undefined],
+      ],
+    );
+    const pins = codes.filter(([kind]) => kind === "pin");
+    assert.equal(pins.filter(([, code]) => code === "unavailable").length, 1);
+    assert.equal(pins.length, 2);
+  });
 });

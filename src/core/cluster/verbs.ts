@@ -23,14 +23,22 @@ export function takeVerb(state: Coordinator, verb: OperatorVerb, caller: object,
     return;
   }
   const left = new Set(verb.kind === "drain" ? [] : verb.shards);
+  for (const pending of state.verbs) overtake(pending, verb, left);
   const untilMs = state.nowMs + state.options.verbTimeoutMs;
-  state.verbs.push({ verb, caller, untilMs, left, describedMs: Number.NEGATIVE_INFINITY });
+  state.verbs.push({ verb, caller, untilMs, left, overtaken: false, describedMs: Number.NEGATIVE_INFINITY });
   if (verb.kind !== "move") return;
   for (const shard of left) {
     const held = state.shards[shard] as ShardState;
     held.holdUntilMs = state.nowMs + state.options.handHoldMs;
     Object.assign(held, { avoid: undefined, move: undefined });
   }
+}
+
+/** The last word counts: what waits does not undo it afterwards. */
+function overtake(pending: PendingVerb, verb: OperatorVerb, shards: ReadonlySet<ShardId>): void {
+  if (pending.verb.kind !== verb.kind) return;
+  if (verb.kind === "drain") pending.overtaken ||= pending.verb.kind === "drain" && pending.verb.node === verb.node;
+  for (const shard of shards) if (pending.left.delete(shard)) pending.overtaken = true;
 }
 
 function refuse(state: Coordinator, verb: OperatorVerb): VerbFailure | undefined {
@@ -112,11 +120,14 @@ export function settleVerbs(state: Coordinator, effects: CoordinatorEffect[]): v
   });
 }
 
-function becomeOf(state: Coordinator, { verb, left, untilMs }: PendingVerb): VerbFailure | undefined | "waits" {
+function becomeOf(state: Coordinator, pending: PendingVerb): VerbFailure | undefined | "waits" {
+  const { verb, left, untilMs } = pending;
+  if (pending.overtaken && left.size === 0) return lost("A later verb asked for something else");
   if (verb.kind === "drain") {
     const member = state.members.get(verb.node);
     if (member === undefined) return lost(`The node ${verb.node} has left`);
-    if ((member.info.draining === true) === verb.on) return undefined;
+    // asked for in any case: what is shown may be older than an earlier verb that was overtaken
+    if (pending.describedMs >= 0 && (member.info.draining === true) === verb.on) return undefined;
   } else {
     if (left.size === 0) return undefined;
     if (verb.kind === "move" && !state.members.has(verb.to)) return lost(`The node ${verb.to} has left`);
@@ -129,7 +140,8 @@ function lost(message: string): VerbFailure {
 }
 
 function isDone(state: Coordinator, verb: OperatorVerb, shard: ShardId): boolean {
-  const target = state.shards[shard]?.target;
+  const { target, inFlight, stale } = state.shards[shard] as ShardState;
+  if (inFlight !== undefined || stale) return false;
   if (verb.kind === "pin") return target?.pin === verb.to && (target !== undefined || verb.to === undefined);
   return verb.kind === "move" && target !== undefined && (target.to ?? target.owner)?.node === verb.to;
 }

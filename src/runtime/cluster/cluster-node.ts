@@ -10,13 +10,13 @@ import { HoldfastError } from "../../model/errors.ts";
 import { type EntityRef, type ShardId, shardCountDefault, shardOf } from "../../model/ids.ts";
 import { type Limits, limitsWith } from "../../model/limits.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { Coordination, Picture } from "../../ports/coordination.ts";
-import type { OpenTransport } from "../../ports/transport.ts";
+import type { Picture } from "../../ports/coordination.ts";
 import type { Plain } from "../../std/plain.ts";
 import type { PeerSaid } from "../../wire/peer.ts";
 import { prepareNode } from "../node.ts";
-import type { HoldfastNode, NodeOptions } from "../node-options.ts";
+import type { HoldfastNode } from "../node-options.ts";
 import type { ShardRoles } from "../shard-roles.ts";
+import { type ClusterOptions, leaseMsDefault } from "./cluster-options.ts";
 import { ClusterService } from "./cluster-service.ts";
 import { Confirmer } from "./confirmer.ts";
 import { CoordinatorHost } from "./coordinator-host.ts";
@@ -33,24 +33,6 @@ import { ServedWatches, Watches } from "./watches.ts";
 const sweepMs = 100;
 /** A report goes to the coordinator at least so often. */
 const statusMs = 500;
-
-export interface ClusterOptions extends Omit<NodeOptions, "cluster" | "name"> {
-  /** Its name, the same in every running: letters, digits, `_` and `-`. */
-  readonly name: string;
-  /** Closed when the node stops. */
-  readonly coordination: Coordination;
-  readonly transport: OpenTransport;
-  /** What it tells of itself, but for its address. */
-  readonly info: Omit<NodeInfo, "peer">;
-  /** After so long without a renewal it is taken for dead. Default 2,000. */
-  readonly leaseMs?: number;
-  /** Standbys of each shard, as far as there are nodes. Default 1. */
-  readonly standbys?: number;
-  /** This running is over: others take its shards. Start the node again. */
-  readonly onLost: (why: string) => void;
-}
-
-export const leaseMsDefault = 2_000;
 
 /** Parts that need this node's generation, and so the join. */
 interface Running {
@@ -78,7 +60,7 @@ export class ClusterNode {
   #versions = new Map<ShardId, number>();
   #picture: Picture | undefined;
   #reporting = false;
-  #reportedMs = Number.NEGATIVE_INFINITY;
+  #reportedMs = 0;
   #cancelSweep: () => void = () => {};
   #over = false;
   #stopping: Promise<void> | undefined;
@@ -114,10 +96,11 @@ export class ClusterNode {
   /** Joins, listens, and takes part. @throws `unavailable` coordination does not answer */
   async start(): Promise<void> {
     await this.node.recover();
-    const { info, transport } = this.#options;
+    const { transport } = this.#options;
+    const info = this.#options.info();
     // Others may dial as soon as they know the address, so it is told when there is one.
     const self = await this.#membership.join({ ...info, peer: "" });
-    const running = this.#makeRunning(self);
+    const running = this.#makeRunning(self, info);
     this.#running = running;
     const peer = await running.peers.open(transport);
     await this.#membership.describe({ ...info, peer });
@@ -195,10 +178,8 @@ export class ClusterNode {
     return this.node.roles;
   }
 
-  #shardOf = ({ type, key }: EntityRef): ShardId => shardOf(type, key, this.#shardCount);
-
-  #makeRunning(self: NodeRef): Running {
-    const { coordination, info, log, standbys = 1, leaseMs = leaseMsDefault } = this.#options;
+  #makeRunning(self: NodeRef, info: Omit<NodeInfo, "peer">): Running {
+    const { coordination, log, standbys = 1, leaseMs = leaseMsDefault } = this.#options;
     const [clock, limits, roles] = [this.#clock, this.#limits, this.#roles];
     const fault = (where: string, error: unknown) => this.#fault(where, error);
     const directory = new Directory((shard) => this.#routesChanged(shard));
@@ -228,7 +209,12 @@ export class ClusterNode {
     const watches = new Watches({ clock, limits, directory, peers, serves, here });
     const servedWatches = new ServedWatches();
     const sends = new RemoteSends({
-      ...{ directory, peers, shardOf: this.#shardOf, owns: serves },
+      ...{
+        directory,
+        peers,
+        shardOf: ({ type, key }: EntityRef) => shardOf(type, key, this.#shardCount),
+        owns: serves,
+      },
       monotonic: () => clock.monotonic(),
       take: (entity, input) => this.node.take(entity, input),
       later: (work) => clock.defer(work),

@@ -66,7 +66,7 @@ export class TestCluster {
       log: openMemoryLog({ store: this.store }),
       coordination: openMemoryCoordination(this.coordination, 10),
       transport: this.hub.opener(),
-      info: zone === undefined ? {} : { zone },
+      info: () => (zone === undefined ? {} : { zone }),
       clock: systemClock,
       random: systemRandom,
       shardCount: this.shardCount,

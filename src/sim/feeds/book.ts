@@ -89,11 +89,27 @@ export class Book {
       if (other !== undefined)
         this.#violated("what is set aside is one record", `${other.offset} of shard ${shard} too`);
     }
-    // The feed was opened again; or it goes on with its list, and from a value that is not known here.
-    if (offsetIn(this.#places, record.shard) === 0)
-      this.#held.set(record.entity, { version: record.offset, value: unknown });
-    else this.#held = new Map();
+    this.#checkPassed(record, places);
+    // No delta may lead from what nobody holds.
+    this.#held.delete(record.entity);
+    const passed = { version: record.offset, value: unknown };
+    if (record.offset > (this.#given.get(record.entity)?.version ?? -1)) this.#given.set(record.entity, passed);
     this.#move(cursor);
+  }
+
+  /** States: it is the only entity that was due, and had this version once. */
+  #checkPassed({ entity, offset }: Pick<AsideRecord, "offset" | "entity">, places: Cursor): void {
+    const { truth, ask } = this.#facts;
+    if (ask.form === "changes") return;
+    if (!truth.hadVersion(entity, offset))
+      this.#violated("what is set aside is one record", `${entity} had no version ${offset}`);
+    for (const [shard, place] of places) {
+      const from = offsetIn(this.#places, shard);
+      if (from === 0) continue;
+      const range = [from, Math.min(place.offset, truth.next(shard))] as const;
+      for (const [name, due] of truth.due(ask.filter, this.#sinceMs, shard, range))
+        if (name !== entity) this.#missed(name, due);
+    }
   }
 
   keep(): Kept {

@@ -77,15 +77,9 @@ export interface SubscriberSwarm {
   readonly ordersMs: number;
 }
 
-/**
- * Seeds from here on have subscribers in some of their worlds. Below there are none: not everything that these find is explained yet
- * (`docs/results/sim-feeds-2026-11-25.md`), and what is not explained must not hide what is new.
- */
-export const subscribersFrom = 10_000_001;
-
 export function drawSubscribers(seed: number, swarm: Pick<Swarm, "shardCount" | "wallets">): SubscriberSwarm {
   const prng = feedPrng(seed, 2);
-  const none = seed < subscribersFrom || drawFeedSwarm(seed, false).followers === 0 || !prng.chance(0.6);
+  const none = drawFeedSwarm(seed, false).followers === 0 || !prng.chance(0.6);
   const subscribers = Array.from({ length: none ? 0 : prng.between(1, 3) }, (_, index) => ({
     name: `sub-${index}`,
     ask: drawSubscriber(prng, swarm),

@@ -81,7 +81,9 @@ export class SimSink implements Sink {
     const store = this.#facts.stores.get(subscriber) as SinkStore;
     if (this.#fails()) throw new HoldfastError("unavailable", "The sink cannot be reached.");
     this.#store = store;
-    const from = this.#exact && store.mark !== undefined ? stripped(store.mark) : undefined;
+    // Where it stands just as when the cursor was recorded, that counts: between the two was nobody's news.
+    const counts = this.#exact && store.mark !== undefined && store.mark !== store.record.mark;
+    const from = counts ? stripped(store.mark as string) : undefined;
     this.#opening = { epoch, book: undefined, from };
     this.#facts.world.note(`${subscriber}: epoch ${epoch} opens, the record has ${store.record.epoch}`);
     if (store.record.epoch === epoch) store.record.opening = this.#opening;
@@ -182,11 +184,11 @@ export class SimSink implements Sink {
     return world.faulty && prng.chance(world.swarm.downstream.failing);
   }
 
-  /** Never ends for a process that has ended; what is on its way may arrive all the same. */
+  /** None is slow when the faults are over: one that is slower than what is kept for nobody never has everything. Never ends for a process that has ended; what is on its way may arrive all the same. */
   async #pause(onItsWay = false): Promise<void> {
     const { world, prng } = this.#facts;
     const { slowMs } = world.swarm.downstream;
-    const ms = slowMs === 0 ? 0 : prng.integer(slowMs);
+    const ms = slowMs === 0 || !world.faulty ? 0 : prng.integer(slowMs);
     if (ms > 0) await new Promise<void>((resolve) => void world.timeline.after(ms, resolve));
     if (!this.#holder.alive && !(onItsWay && prng.chance(0.5))) await new Promise<void>(() => {});
   }

@@ -5,6 +5,7 @@
  * Invariants checked: a cursor is committed only when everything before it was taken, was set aside, or is nobody's news. It goes
  * back only when the subscriber is rewound. A running that is past moves nothing. Of one that is kept for, no record is gone.
  */
+import type { Offset, ShardId } from "../../model/ids.ts";
 import type { StepRecord } from "../../model/records.ts";
 import type { AsideRecord, SubscriberConfig, SubscriberTrouble } from "../../model/subscribers.ts";
 import type { World } from "../world.ts";
@@ -20,12 +21,20 @@ export interface Opening {
   from: string | undefined;
 }
 
+export interface RecordParts {
+  readonly world: World;
+  readonly truth: FeedTruth;
+  readonly keptFrom: (shard: ShardId) => Offset;
+}
+
 export class SubscriberRecord {
   readonly name: string;
   config: SubscriberConfig | null = null;
   paused = false;
   trouble: SubscriberTrouble | null = null;
   cursor: string | null = null;
+  /** Where the sink itself stood when that was recorded. */
+  mark: string | undefined;
   epoch = 0;
   rewinds = 0;
   settled = 0;
@@ -42,11 +51,16 @@ export class SubscriberRecord {
   onAside: (cursor: string, record: AsideRecord) => void = () => {};
   readonly #world: World;
   readonly #truth: FeedTruth;
+  /** Below it records of the shard may be gone. */
+  readonly #keptFrom: (shard: ShardId) => Offset;
   #events = 0;
+  /** Since the last rewind: what comes after where it began was there when that was recorded. A rewind to what is gone fails, and may. */
+  #isPromised = false;
 
-  constructor(world: World, truth: FeedTruth, name: string) {
+  constructor({ world, truth, keptFrom }: RecordParts, name: string) {
     this.#world = world;
     this.#truth = truth;
+    this.#keptFrom = keptFrom;
     this.name = name;
   }
 
@@ -109,24 +123,26 @@ export class SubscriberRecord {
         this.opening = undefined;
         return;
       case "committed":
-        return this.#committed((payload as { cursor: string }).cursor);
+        return this.#committed(payload as { cursor: string; mark?: string });
       case "troubled":
         return this.#troubled((payload as { trouble: SubscriberTrouble }).trouble);
       case "set-aside":
-        return this.#setAside(payload as { record: AsideRecord; cursor: string });
+        return this.#setAside(payload as { record: AsideRecord; cursor: string; mark?: string });
       default:
         this.#asideChanged(name, payload);
     }
   }
 
   #rewound(cursor: string | null): void {
-    [this.cursor, this.begun, this.isWhole, this.opening] = [cursor, cursor, true, undefined];
+    [this.cursor, this.mark, this.begun, this.isWhole, this.opening] = [cursor, undefined, cursor, true, undefined];
     this.onRewound();
   }
 
   /** Everything before it was taken. */
-  #committed(cursor: string): void {
+  #committed({ cursor, mark }: { cursor: string; mark?: string }): void {
+    if (this.settled !== this.rewinds || this.begun === null) this.#isPromised = this.#isThere(cursor);
     this.settled = this.rewinds;
+    this.mark = mark;
     const base = this.opening?.from ?? this.cursor;
     const from = this.opening?.book?.fork() ?? (base === null ? undefined : this.bookAt(base));
     if (from !== undefined) from.take({ items: [], cursor, lag: { records: 0, bytes: 0, seconds: 0 } }, 1);
@@ -135,8 +151,14 @@ export class SubscriberRecord {
     this.cursor = cursor;
   }
 
-  #setAside({ record, cursor }: { record: AsideRecord; cursor: string }): void {
+  #isThere(cursor: string): boolean {
+    const { places } = this.bookAt(cursor);
+    return [...places].every(([shard, { offset }]) => offset === 0 || offset >= this.#keptFrom(shard));
+  }
+
+  #setAside({ record, cursor, mark }: { record: AsideRecord; cursor: string; mark?: string }): void {
     this.isWhole = false;
+    this.mark = mark;
     this.aside.push(record);
     const base = this.opening?.from ?? this.cursor;
     const book = this.opening?.book ?? (base === null ? undefined : this.bookAt(base));
@@ -159,7 +181,7 @@ export class SubscriberRecord {
   #troubled(trouble: SubscriberTrouble): void {
     this.trouble = trouble;
     this.#world.note(`${this.name}: ${trouble.kind} ${trouble.code} ${trouble.detail}`);
-    const isKept = this.config?.slow === "archive" && this.cursor !== null && this.settled === this.rewinds;
+    const isKept = this.config?.slow === "archive" && this.#isPromised && this.settled === this.rewinds;
     if (trouble.kind === "failed" && isKept)
       this.#world.violated("what a subscriber waits for is kept", `${this.name}: ${trouble.detail}`);
   }

@@ -5,7 +5,7 @@
  * Invariant: when the faults are over every subscriber runs again, whatever was done to it; so a run can come to rest.
  */
 import { isHoldfastError } from "../../model/errors.ts";
-import { shardOf } from "../../model/ids.ts";
+import { type ShardId, shardOf } from "../../model/ids.ts";
 import type { Principal, WatchCall, WatchNews } from "../../model/records.ts";
 import type { OpenFeeds } from "../../propagation/feeds.ts";
 import { type SubscriberOrder, Subscribers, type SubscribersOptions } from "../../propagation/subscribers.ts";
@@ -35,8 +35,9 @@ export class SimSubscribers {
     this.#server = server;
     this.#truth = truth;
     this.#prng = new Prng(world.swarm.seed ^ 0x73756273);
+    const parts = { world, truth, keptFrom: (shard: ShardId) => server.kept.archive.begins(shard) };
     for (const { name, ask } of world.swarm.downstream.subscribers) {
-      this.#stores.set(name, new SinkStore(new SubscriberRecord(world, truth, name)));
+      this.#stores.set(name, new SinkStore(new SubscriberRecord(parts, name)));
       world.note(`${name}: ${JSON.stringify(ask)}`);
     }
     if (this.#stores.size === 0) return;

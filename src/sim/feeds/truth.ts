@@ -104,6 +104,10 @@ export class FeedTruth {
     return found;
   }
 
+  hadVersion(entity: string, version: Offset): boolean {
+    return this.#witness.entity(entity).states.has(version);
+  }
+
   lastVersion(entity: string): Offset {
     return this.#witness.entity(entity).version;
   }

@@ -3,7 +3,6 @@
  *
  * Invariant: as in `bugs.ts`, which lists these with the others.
  */
-import { subscribersFrom } from "../feeds/feed-swarm.ts";
 import { bug, edit, type PlantedBug } from "./planted-bug.ts";
 
 const feeds: readonly PlantedBug[] = [
@@ -152,11 +151,7 @@ const subscribers: readonly PlantedBug[] = [
   bug(
     "aside-leads-deltas",
     "deltas lead from a value that was set aside (ours, until the simulator found it)",
-    edit(
-      "core/changefeed/subscriber.ts",
-      "    if (isDeltas) run.urgent",
-      "    if (isDeltas && run.epoch < 0) run.urgent",
-    ),
+    edit("propagation/subscriber-run.ts", 'if (outcome.kind === "done") for', 'if (outcome.kind === "opened") for'),
   ),
   bug(
     "hold-ignored-at-trim",
@@ -166,10 +161,20 @@ const subscribers: readonly PlantedBug[] = [
       "return Math.min(order.below, this.#options.held?.() ?? order.below);",
       "return order.below;",
     ),
+    edit("runtime/archive.ts", "if (range.to > (this.#options.held?.() ?? trimmed)) return;", ""),
+  ),
+  bug(
+    "list-not-held",
+    "holds nothing for a subscriber that reads present states (ours, until the simulator found it)",
+    edit("propagation/followed-subscriber.ts", "offset === 0 ? 1 : offset", "offset === 0 ? undefined : offset"),
+  ),
+  bug(
+    "mark-not-recorded",
+    "goes back to the cursor of a sink that had nothing to take since (ours, until the simulator found it)",
     edit(
-      "runtime/archive.ts",
-      "const below = Math.min(trimmed, this.#options.held?.() ?? trimmed);",
-      "const below = trimmed;",
+      "propagation/subscriber-run.ts",
+      "own !== undefined && own !== mark;",
+      'own !== undefined && own !== "" + mark + ".";',
     ),
   ),
   bug(
@@ -177,13 +182,10 @@ const subscribers: readonly PlantedBug[] = [
     "goes on from the log's cursor where the sink keeps a later one",
     edit(
       "propagation/subscriber-run.ts",
-      "const at = rewound || own === undefined ? cursor : cursorOf(own);",
-      "const at = cursor;\n      void own;",
+      "const at = counts ? cursorOf(own as string) : cursor;",
+      "const at = cursor;\n      void counts;",
     ),
   ),
 ];
 
-export const feedBugs: readonly PlantedBug[] = [
-  ...feeds,
-  ...subscribers.map((planted) => ({ ...planted, from: subscribersFrom })),
-];
+export const feedBugs: readonly PlantedBug[] = [...feeds, ...subscribers];
