@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: the figures of the README. Every ratio compares measurements of the same run, taken in turns, because
  * these machines are noisy. `--quick` shortens it, `--only door|process|recovery|state|quarantine|feeds|feeds-http|fanout|deltas|
- * postgres` runs a part, `--report <file>` writes the tables there too.
+ * postgres|placement` runs a part, `--report <file>` writes the tables there too.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,6 +12,7 @@ import { measureDeltas } from "./deltas.ts";
 import { measureFanout } from "./fanout.ts";
 import { measureFeeds } from "./feeds.ts";
 import { measureFeedsHttp } from "./feeds-http.ts";
+import { measurePlacement } from "./placement.ts";
 import { measurePostgres } from "./postgres.ts";
 import { endProcess, firstMessage, startProcess } from "./process.ts";
 import { measureQuarantine } from "./quarantine.ts";
@@ -278,6 +279,7 @@ const parts = {
   fanout: () => measureFanout(print, options.quick === true),
   deltas: () => measureDeltas(print, options.quick === true),
   postgres,
+  placement: () => measurePlacement(print),
 };
 describeMachine();
 for (const [name, part] of Object.entries(parts)) if ((options.only ?? name) === name) await part();

@@ -70,7 +70,8 @@ const outcome: ReadonlySet<string> = new Set([
 const staleId: ReadonlySet<string> = new Set(["request-expired", "invalid-request-id"]);
 
 export function judge(call: Call, error: HoldfastError): Verdict {
-  if (error.retryable) {
+  // `redirect`: who asks again, asks a door that has heard more meanwhile.
+  if (error.retryable || error.recovery === "redirect") {
     if (!certainlyNot.has(error.code)) call.mayHaveRun ||= call.request.kind === "command";
     return "again";
   }

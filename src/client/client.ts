@@ -11,9 +11,11 @@ import type { Clock, Random } from "../ports/clock.ts";
 import { copyPlain, type Plain, PlainError } from "../std/plain.ts";
 import { makeUuidV7 } from "../std/uuid.ts";
 import type { Encoding } from "../wire/codec.ts";
+import type { Welcome } from "./attempt.ts";
 import type { Request } from "./call.ts";
 import { Calls } from "./calls.ts";
-import { type Answer, Connection, type Welcome } from "./connection.ts";
+import { type Answer, Connection } from "./connection.ts";
+import { Doors } from "./doors.ts";
 import type { BatchOf, FollowAsk, FollowOptions, ItemOf, TypedAsk } from "./feed-types.ts";
 import { ClientFeeds } from "./feeds.ts";
 import { FramePacker } from "./frames.ts";
@@ -39,8 +41,6 @@ import type {
 } from "./types.ts";
 import { updatesOf } from "./updates.ts";
 
-const socketPath = "/v1/socket";
-
 /** @throws `invalid-configuration` */
 export function openClient(options: ConnectOptions): Client<Untyped> {
   const transport = webSocketTransport(options.WebSocket);
@@ -55,22 +55,6 @@ export function openClient(options: ConnectOptions): Client<Untyped> {
 /** For tests, which bring their own transport. @throws `invalid-configuration` */
 export function openClientOver(options: ConnectOptions, transport: Transport): Client<Untyped> {
   return new ConnectedClient(options, transport);
-}
-
-function socketUrl(text: string): string {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch (error) {
-    throw new HoldfastError("invalid-configuration", "`url` is not an absolute URL.", { cause: error });
-  }
-  if (url.protocol === "https:") url.protocol = "wss:";
-  if (url.protocol === "http:") url.protocol = "ws:";
-  if (url.protocol !== "wss:" && url.protocol !== "ws:")
-    throw new HoldfastError("invalid-configuration", "`url` starts with wss:, ws:, https: or http:.");
-  if (url.pathname === "/") url.pathname = socketPath;
-  url.hash = "";
-  return url.href;
 }
 
 class ConnectedClient implements Client<Untyped> {
@@ -88,6 +72,8 @@ class ConnectedClient implements Client<Untyped> {
   #principal: Welcome["principal"] | undefined;
   #packer: FramePacker | undefined;
   #flushing = false;
+  /** The server stops: what is new waits for the next connection. */
+  #leaving = false;
   #cancelPoll: (() => void) | undefined;
   #lastId = 0;
   /** Why it is closed. */
@@ -95,8 +81,9 @@ class ConnectedClient implements Client<Untyped> {
 
   constructor(options: ConnectOptions, transport: Transport) {
     const { clock = platformClock, random = platformRandom, signal, timeoutMs = clientLimits.callMs } = options;
-    const { encoding = "msgpack", token } = options;
-    const url = socketUrl(options.url);
+    const { encoding = "msgpack", token, learnDoors = true, silenceMs = clientLimits.silenceMs } = options;
+    if (!(silenceMs >= 20)) throw new HoldfastError("invalid-configuration", "`silenceMs` is a number from 20.");
+    const doors = new Doors(options.url, random);
     this.#clock = clock;
     this.#random = random;
     this.#encoding = encoding;
@@ -113,10 +100,12 @@ class ConnectedClient implements Client<Untyped> {
     this.#subscriptions = new Subscriptions({ ...shared, uncaught: reportUncaught });
     this.#feeds = new ClientFeeds(shared);
     this.#connection = new Connection(
-      { url, token, encoding, transport, clock, random, serverClock },
+      { doors, learnDoors, silenceMs, token, encoding, transport, clock, serverClock },
       {
         opened: (welcome) => this.#opened(welcome),
         received: (answer) => this.#received(answer),
+        leaving: () => this.#serverLeaves(),
+        busy: () => this.#calls.size + this.#subscriptions.size + this.#feeds.size > 0,
         down: () => this.#down(),
         changed: (change) => this.#changed(change),
       },
@@ -135,6 +124,10 @@ class ConnectedClient implements Client<Untyped> {
 
   get state(): ConnectionState {
     return this.#connection.state;
+  }
+
+  get door(): string | undefined {
+    return this.#connection.door;
   }
 
   get principal(): Welcome["principal"] | undefined {
@@ -256,9 +249,16 @@ class ConnectedClient implements Client<Untyped> {
 
   #received(answer: Answer): void {
     if (!this.#calls.answered(answer) && !this.#subscriptions.received(answer)) this.#feeds.received(answer);
+    if (this.#leaving && this.#calls.inflight === 0) this.#connection.leave();
+  }
+
+  #serverLeaves(): void {
+    this.#leaving = true;
+    if (this.#calls.inflight === 0) this.#connection.leave();
   }
 
   #down(): void {
+    this.#leaving = false;
     this.#packer = undefined;
     this.#cancelPoll?.();
     this.#cancelPoll = undefined;
@@ -282,7 +282,7 @@ class ConnectedClient implements Client<Untyped> {
 
   #flush(): void {
     const packer = this.#packer;
-    if (packer === undefined || this.#cancelPoll !== undefined) return;
+    if (packer === undefined || this.#cancelPoll !== undefined || this.#leaving) return;
     for (const part of [this.#subscriptions, this.#feeds, this.#calls]) {
       const messages = part.take();
       for (;;) {

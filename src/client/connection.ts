@@ -3,63 +3,56 @@
  *
  *   connecting -> open -> (down) -> connecting | waiting -> connecting … -> closed
  *
- * *connecting* covers asking for a token, opening the socket and the greeting, and has `connectMs` for all three. Down
- * leads to *connecting* at once if the server said so (4001) or the token has ended (4401), else to *waiting* for a time
- * that doubles until a connection was stable. *closed* is for good: by the user, or because the server refuses us (4403,
- * or 4401 with nothing new from `token`).
+ * *connecting* covers asking for a token, opening the socket and the greeting, and has `connectMs` for all three; less for
+ * the last two where there is another door. Down leads to *connecting* at once if the server said so (4001) or the token
+ * has ended (4401), else to *waiting*: a moment if there is another door (`Doors`), else for a time that doubles until a
+ * connection was stable. *closed* is for good: by the user, or because the server refuses us (4403, or 4401 with nothing
+ * new from `token`).
  *
  * Invariants: of at most one attempt events are heard, whatever sockets of earlier ones still say; `opened` and `down`
  * alternate.
  */
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
-import type { Clock, Random } from "../ports/clock.ts";
+import type { Clock } from "../ports/clock.ts";
 import { type Encoding, encodeClientFrame, type FrameData } from "../wire/codec.ts";
 import { parseServerFrame } from "../wire/messages.ts";
 import { closeCode, type ServerMessage, subprotocol } from "../wire/protocol.ts";
+import { type Attempt, newAttempt, type Welcome } from "./attempt.ts";
+import type { Doors } from "./doors.ts";
+import { Heartbeat, Patience } from "./heartbeat.ts";
 import { Inbox } from "./inbox.ts";
 import { clientLimits } from "./limits.ts";
-import type { Transport, TransportSocket } from "./platform.ts";
-import { backoffMs } from "./retry.ts";
+import type { Transport } from "./platform.ts";
 import type { ServerClock } from "./server-clock.ts";
 import type { ConnectionState, ConnectOptions, StateChange } from "./types.ts";
 
-export type Welcome = Extract<ServerMessage, { t: "welcome" }>;
 /** What concerns calls and subscriptions. */
-export type Answer = Exclude<ServerMessage, { t: "welcome" | "pong" }> & { readonly id: string | number };
+export type Answer = Exclude<ServerMessage, { t: "welcome" | "pong" | "doors" | "leaving" }> & {
+  readonly id: string | number;
+};
 
 export interface ConnectionOwner {
   opened(welcome: Welcome): void;
   received(answer: Answer): void;
+  /** The server stops: it answers what it has and takes nothing more. `leave` when all is answered. */
+  leaving(): void;
+  /** Something is waited for that only an open connection brings. */
+  busy(): boolean;
   /** It was open and is not any more. */
   down(): void;
   changed(change: StateChange): void;
 }
 
 export interface ConnectionParts {
-  readonly url: string;
+  readonly doors: Doors;
+  /** Doors that servers tell of are learned. */
+  readonly learnDoors: boolean;
+  readonly silenceMs: number;
   readonly token: ConnectOptions["token"];
   readonly encoding: Encoding;
   readonly transport: Transport;
   readonly clock: Clock;
-  readonly random: Random;
   readonly serverClock: ServerClock;
-}
-
-/** One try to have a connection, and the connection if it works. */
-interface Attempt {
-  socket: TransportSocket | undefined;
-  token: string | undefined;
-  welcome: Welcome | undefined;
-  /** Monotonic times. */
-  openedMs: number;
-  askedMs: number;
-  heardMs: number;
-  /** What the server said was wrong, before it closed. */
-  fault: HoldfastError | undefined;
-  cancelTimer: () => void;
-  /** The socket is closed on both sides. */
-  gone: boolean;
-  whenGone: () => void;
 }
 
 export class Connection {
@@ -70,7 +63,7 @@ export class Connection {
   #state: ConnectionState = "connecting";
   #attempt: Attempt | undefined;
   #cancelWait: () => void = () => {};
-  #failures = 0;
+  readonly #patience: Patience;
   /** 4001 leads to a new attempt at once; but not again before a connection was open. */
   #mayHurry = true;
   /** The token that was refused; only another one is tried. */
@@ -81,11 +74,17 @@ export class Connection {
   constructor(parts: ConnectionParts, owner: ConnectionOwner) {
     this.#parts = parts;
     this.#owner = owner;
+    this.#patience = new Patience(parts.silenceMs);
     this.#inbox = new Inbox(parts.clock, (answer) => owner.received(answer));
   }
 
   get state(): ConnectionState {
     return this.#state;
+  }
+
+  /** Where it is open. */
+  get door(): string | undefined {
+    return this.#state === "open" ? this.#attempt?.url : undefined;
   }
 
   get bufferedBytes(): number {
@@ -98,23 +97,31 @@ export class Connection {
   }
 
   start(): void {
-    this.#connect();
+    this.#connect(this.#parts.doors.next(this.#parts.clock.monotonic(), true).url);
   }
 
   /** For an open connection. */
   send(frame: FrameData): void {
-    this.#attempt?.socket?.send(frame);
+    const attempt = this.#attempt;
+    if (attempt === undefined) return;
+    attempt.sentBytes += frame.length;
+    attempt.socket?.send(frame);
+  }
+
+  /** After `leaving`: everything is answered. */
+  leave(): void {
+    if (this.#state === "open") this.#left(this.#attempt as Attempt);
   }
 
   /** The machine woke up or the network is back: finds out at once what became of the connection. */
   wake(): void {
-    if (this.#state === "waiting") this.#connect();
-    else if (this.#state === "open") this.#ping(this.#attempt as Attempt);
+    if (this.#state === "waiting") this.start();
+    else this.ping();
   }
 
   /** Asks for the server's time. */
   ping(): void {
-    if (this.#state === "open") this.#ping(this.#attempt as Attempt);
+    if (this.#state === "open") this.#attempt?.heartbeat?.beat();
   }
 
   async refresh(): Promise<void> {
@@ -141,24 +148,11 @@ export class Connection {
     this.#close(error, attempt?.welcome !== undefined);
   }
 
-  #connect(): void {
+  #connect(url: string): void {
     this.#cancelWait();
-    const attempt: Attempt = {
-      socket: undefined,
-      token: undefined,
-      welcome: undefined,
-      openedMs: 0,
-      askedMs: 0,
-      heardMs: 0,
-      fault: undefined,
-      cancelTimer: () => {},
-      gone: false,
-      whenGone: () => {},
-    };
+    const attempt = newAttempt(url, this.#parts.clock.monotonic());
     this.#attempt = attempt;
-    attempt.cancelTimer = this.#parts.clock.after(clientLimits.connectMs, () =>
-      this.#fail(attempt, new HoldfastError("disconnected", "The server did not greet in time.")),
-    );
+    attempt.cancelTimer = this.#parts.clock.after(clientLimits.connectMs, () => this.#notGreeted(attempt));
     this.#change({ state: "connecting" });
     this.#askToken().then(
       (token) => this.#open(attempt, token),
@@ -183,9 +177,14 @@ export class Connection {
       return this.#end(new HoldfastError("unauthenticated", "The token is not valid, and `token` gave no other."));
     }
     attempt.token = token;
-    const { url, encoding, transport } = this.#parts;
+    const { encoding, transport, clock, doors } = this.#parts;
+    if (doors.several) {
+      attempt.cancelTimer();
+      attempt.dialledMs = clock.monotonic();
+      attempt.cancelTimer = clock.after(this.#patience.greetMs, () => this.#notGreeted(attempt));
+    }
     try {
-      attempt.socket = transport.open(url, subprotocol[encoding], {
+      attempt.socket = transport.open(attempt.url, subprotocol[encoding], {
         opened: () => this.#greet(attempt),
         frame: (data) => this.#take(attempt, data),
         closed: (code, reason) => this.#closed(attempt, code, reason),
@@ -195,6 +194,12 @@ export class Connection {
     }
   }
 
+  #notGreeted(attempt: Attempt): void {
+    attempt.lostMs = this.#parts.clock.monotonic() - attempt.dialledMs;
+    if (attempt.socket !== undefined) this.#patience.notGreeted();
+    this.#fail(attempt, new HoldfastError("disconnected", "The server did not greet in time."));
+  }
+
   #greet(attempt: Attempt): void {
     if (this.#attempt !== attempt) return;
     attempt.askedMs = this.#parts.clock.monotonic();
@@ -202,7 +207,9 @@ export class Connection {
   }
 
   #say(attempt: Attempt, messages: Parameters<typeof encodeClientFrame>[0]): void {
-    attempt.socket?.send(encodeClientFrame(messages, this.#parts.encoding));
+    const frame = encodeClientFrame(messages, this.#parts.encoding);
+    attempt.sentBytes += frame.length;
+    attempt.socket?.send(frame);
   }
 
   #take(attempt: Attempt, data: FrameData): void {
@@ -225,6 +232,8 @@ export class Connection {
   #hear(attempt: Attempt, message: ServerMessage): void {
     if (message.t === "welcome") this.#welcomed(attempt, message);
     else if (message.t === "pong") this.#sampleTime(attempt, message.now);
+    else if (message.t === "doors") this.#learn(attempt, message.doors);
+    else if (message.t === "leaving") this.#serverLeaves(attempt);
     else if (message.t === "error" && message.id === undefined)
       attempt.fault = new HoldfastError(message.code, message.detail);
     else if (attempt.welcome !== undefined) this.#inbox.push(message as Answer);
@@ -239,30 +248,54 @@ export class Connection {
     this.#mayHurry = true;
     this.#refusals = 0;
     this.#refusedToken = undefined;
-    this.#armPing(attempt);
+    attempt.heartbeat = new Heartbeat(this.#parts.clock, this.#patience, {
+      several: () => this.#parts.doors.several,
+      busy: () => this.#owner.busy(),
+      heardMs: () => attempt.heardMs,
+      sentBytes: () => attempt.sentBytes,
+      bufferedBytes: () => attempt.socket?.bufferedBytes ?? 0,
+      ping: () => this.#ping(attempt),
+      silent: () => this.#silent(attempt),
+    });
     this.#change({ state: "open" });
     if (this.#attempt === attempt) this.#owner.opened(welcome);
+  }
+
+  #silent(attempt: Attempt): void {
+    attempt.lostMs = this.#parts.clock.monotonic() - attempt.heardMs;
+    this.#fail(attempt, new HoldfastError("disconnected", "The server is silent."));
   }
 
   #sampleTime(attempt: Attempt, serverMs: number): void {
     if (attempt.askedMs < 0) return;
     this.#parts.serverClock.sample(serverMs, attempt.heardMs - attempt.askedMs);
+    this.#patience.took(attempt.heardMs - attempt.askedMs);
     attempt.askedMs = -1;
   }
 
-  #armPing(attempt: Attempt): void {
-    attempt.cancelTimer = this.#parts.clock.after(clientLimits.pingMs, () => this.#ping(attempt));
+  #learn(attempt: Attempt, urls: readonly string[]): void {
+    if (!this.#parts.learnDoors) return;
+    this.#parts.doors.learn(urls);
+    attempt.heartbeat?.listen();
+  }
+
+  /** What it has is answered in a moment, mostly; if there is nowhere else to go there is no hurry. */
+  #serverLeaves(attempt: Attempt): void {
+    if (attempt.welcome === undefined) return;
+    if (this.#parts.doors.several) {
+      attempt.cancelTimer();
+      attempt.cancelTimer = this.#parts.clock.after(clientLimits.leavingMs, () => this.#left(attempt));
+    }
+    this.#owner.leaving();
+  }
+
+  #left(attempt: Attempt): void {
+    this.#fail(attempt, new HoldfastError("disconnected", "The server stops."), undefined, "hurry");
   }
 
   #ping(attempt: Attempt): void {
-    const nowMs = this.#parts.clock.monotonic();
     // Of two pings under way the answer to the first would be taken for the second's, and the trip for too short.
-    attempt.askedMs = attempt.askedMs < 0 ? nowMs : attempt.askedMs;
-    attempt.cancelTimer();
-    attempt.cancelTimer = this.#parts.clock.after(clientLimits.pongMs, () => {
-      if (attempt.heardMs >= nowMs) this.#armPing(attempt);
-      else this.#fail(attempt, new HoldfastError("disconnected", "The server is silent."));
-    });
+    if (attempt.askedMs < 0) attempt.askedMs = this.#parts.clock.monotonic();
     this.#say(attempt, [{ t: "ping" }]);
   }
 
@@ -280,7 +313,7 @@ export class Connection {
     if (code === closeCode.unauthenticated) return this.#unauthenticated(attempt, error);
     const hurry = code === closeCode.shuttingDown && this.#mayHurry;
     if (hurry) this.#mayHurry = false;
-    this.#fail(attempt, error, undefined, hurry);
+    this.#fail(attempt, error, undefined, hurry ? "hurry" : "rest");
   }
 
   /** A token that a function gave may have ended meanwhile: the function is asked once more. */
@@ -291,24 +324,30 @@ export class Connection {
     if (typeof this.#parts.token !== "function" || this.#refusals > 1) return this.#end(told);
     this.#refusedToken = { token: attempt.token };
     // Tokens that the server takes and drops again would otherwise go round as fast as they are made.
-    this.#fail(attempt, told, undefined, attempt.welcome === undefined || lastedMs >= clientLimits.stableMs);
+    const mayReturn = attempt.welcome === undefined || lastedMs >= clientLimits.stableMs;
+    this.#fail(attempt, told, undefined, mayReturn ? "return" : "rest");
   }
 
-  /** The attempt is over; the next comes at once or after a while. */
-  #fail(attempt: Attempt, error: HoldfastError, code?: number, atOnce = false): void {
+  /**
+   * The attempt is over, and another comes.
+   * @param then `rest`: after a moment, or a while if there is no other door; `hurry`: at once; `return`: at once, to the same door
+   */
+  #fail(attempt: Attempt, error: HoldfastError, code?: number, then: "rest" | "hurry" | "return" = "rest"): void {
     if (this.#attempt !== attempt) return;
-    const { clock, random } = this.#parts;
+    const { clock, doors } = this.#parts;
+    const nowMs = clock.monotonic();
     const wasOpen = attempt.welcome !== undefined;
-    const stable = wasOpen && clock.monotonic() - attempt.openedMs >= clientLimits.stableMs;
+    const stable = wasOpen && nowMs - attempt.openedMs >= clientLimits.stableMs;
     this.#drop(code ?? closeCode.consent);
-    if (stable) this.#failures = 0;
+    if (stable) doors.worked(attempt.url);
+    if (then === "return") doors.stay();
+    else doors.failed(attempt.url, nowMs, attempt.lostMs);
     this.#state = "connecting";
     if (wasOpen) this.#owner.down();
-    if (atOnce) return this.#connect();
-    const { reconnectBaseMs: baseMs, reconnectMaxMs: maxMs } = clientLimits;
-    const retryInMs = backoffMs(this.#failures++, { baseMs, maxMs }, random);
-    this.#cancelWait = clock.after(retryInMs, () => this.#connect());
-    this.#change({ state: "waiting", error, retryInMs });
+    const { url, waitMs } = doors.next(nowMs, then !== "rest");
+    if (waitMs === 0) return this.#connect(url);
+    this.#cancelWait = clock.after(waitMs, () => this.#connect(url));
+    this.#change({ state: "waiting", error, retryInMs: waitMs });
   }
 
   /** Over, for good. */
@@ -331,6 +370,7 @@ export class Connection {
     this.#attempt = undefined;
     this.#inbox.clear();
     attempt?.cancelTimer();
+    attempt?.heartbeat?.stop();
     try {
       attempt?.socket?.close(code);
     } catch {

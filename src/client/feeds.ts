@@ -65,6 +65,11 @@ export class ClientFeeds {
     this.#port = port;
   }
 
+  /** Feeds that are not over. */
+  get size(): number {
+    return this.#readers.size;
+  }
+
   follow(ask: FollowAsk, options: FollowOptions): AsyncIterableIterator<FeedBatch> {
     const { itemsAhead = clientLimits.feedItemsAhead, signal } = options;
     const reader: Reader = {

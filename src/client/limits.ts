@@ -43,6 +43,18 @@ export const clientLimits = {
   stableMs: 5_000,
   /** From asking for a token to the welcome. */
   connectMs: 10_000,
+  /** Doors of one service that a client knows, given and learned: more than anybody needs to find one that lives. */
+  doorsMax: 64,
+  /** Before another door is dialled: up to this, so that the clients of a door that died do not come in one moment. */
+  moveMs: 50,
+  /** A door that cost time to be found dead rests this many times as long, at most `reconnectMaxMs`. */
+  restPerCost: 10,
+  /** How long nothing may be heard where there is another door to go to, if `connect` says nothing else. */
+  silenceMs: 1_000,
+  /** How long answers are waited for from a door that stops, where there is another one. Most commands take 10 ms. */
+  leavingMs: 500,
+  /** How long a view of an older version than the one shown is held back; see `Subscriptions`. */
+  olderViewMs: 2_000,
   /** Between pings, which also keep the server's clock known. Below the 60 s at which proxies cut idle connections. */
   pingMs: 10_000,
   /** From a ping to the next frame of any kind; after that the connection is dead. */

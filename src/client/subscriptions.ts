@@ -8,6 +8,8 @@
  *
  * Invariants: a watcher is told only values the server showed, each the whole view at its version; a delta is applied
  * only to the version it starts from, anything else asks for an absolute; after `stop` a watcher is told nothing.
+ * Versions that a watcher is told do not go back: another door may not have heard of the newest yet. What is still older after
+ * `olderViewMs` is the truth (a backup was restored), and is told.
  */
 import { HoldfastError } from "../model/errors.ts";
 import type { Offset } from "../model/ids.ts";
@@ -20,7 +22,6 @@ import { clientLimits } from "./limits.ts";
 import { backoffMs } from "./retry.ts";
 import type { ViewUpdate, Watch, WatchOptions } from "./types.ts";
 
-type Absolute = Extract<ServerMessage, { t: "absolute" }>;
 type Delta = Extract<ServerMessage, { t: "delta" }>;
 
 export interface ViewName {
@@ -38,12 +39,21 @@ interface Watcher {
   told: boolean;
 }
 
+interface Shown {
+  readonly version: Offset;
+  readonly value: Plain;
+}
+
 interface Subscription {
   readonly name: ViewName;
   readonly watchers: Set<Watcher>;
   /** Number on this connection while it is sent. */
   id: number | undefined;
+  /** What the server has sent: deltas start from it. */
   held: { readonly run: string; readonly version: Offset; readonly value: Plain } | undefined;
+  /** What watchers were told: `held`, unless that is older. */
+  shown: Shown | undefined;
+  cancelOlder: (() => void) | undefined;
   problem: HoldfastError | undefined;
   failures: number;
   cancelWait: () => void;
@@ -73,6 +83,11 @@ export class Subscriptions {
     this.#port = port;
   }
 
+  /** Views that are watched. */
+  get size(): number {
+    return this.#byName.size;
+  }
+
   watch(name: ViewName, listener: (update: ViewUpdate<Plain>) => void, options: WatchOptions): Watch<Plain> {
     const subscription = this.#find(name);
     const stop = (): void => this.#stop(subscription, watcher);
@@ -86,8 +101,8 @@ export class Subscriptions {
     if (!watcher.stopped) this.#add(subscription, watcher, options.signal, stop);
     return {
       get current() {
-        const { held } = subscription;
-        return held === undefined ? undefined : { value: held.value, version: held.version };
+        const { shown } = subscription;
+        return shown === undefined ? undefined : { value: shown.value, version: shown.version };
       },
       get problem() {
         return subscription.problem;
@@ -105,6 +120,8 @@ export class Subscriptions {
       watchers: new Set(),
       id: undefined,
       held: undefined,
+      shown: undefined,
+      cancelOlder: undefined,
       problem: undefined,
       failures: 0,
       cancelWait: () => {},
@@ -122,11 +139,11 @@ export class Subscriptions {
       this.#byName.set(nameOf(subscription.name), subscription);
       this.#unsent.add(subscription);
       this.#port.ready();
-    } else if (subscription.held !== undefined) {
+    } else if (subscription.shown !== undefined) {
       // Never from inside `watch`: the caller has not got its handle yet.
       this.#port.clock.defer(() => {
-        const { held } = subscription;
-        if (!watcher.told && held !== undefined) this.#tell(watcher, { value: held.value, version: held.version });
+        const { shown } = subscription;
+        if (!watcher.told && shown !== undefined) this.#tell(watcher, { value: shown.value, version: shown.version });
       });
     }
   }
@@ -144,6 +161,7 @@ export class Subscriptions {
     subscription.gone = true;
     this.#leave(subscription);
     subscription.cancelWait();
+    subscription.cancelOlder?.();
     this.#unsent.delete(subscription);
     this.#byName.delete(nameOf(subscription.name));
   }
@@ -203,11 +221,11 @@ export class Subscriptions {
     return true;
   }
 
-  #absolute(subscription: Subscription, { version, value }: Absolute): void {
-    const { held } = subscription;
+  #absolute(subscription: Subscription, { version, value }: Shown): void {
+    const { shown } = subscription;
     // What did not change is kept as it was, so that whoever compares by identity sees only what did.
-    const patch = held === undefined ? undefined : diff(held.value, value);
-    const same = held === undefined || patch === undefined ? value : applyPatch(held.value, patch);
+    const patch = shown === undefined ? undefined : diff(shown.value, value);
+    const same = shown === undefined || patch === undefined ? value : applyPatch(shown.value, patch);
     this.#hold(subscription, version, same, patch);
   }
 
@@ -220,15 +238,36 @@ export class Subscriptions {
     } catch {
       return this.#resync(subscription);
     }
-    this.#hold(subscription, version, value, patch);
+    if (held.version === subscription.shown?.version) this.#hold(subscription, version, value, patch);
+    else this.#absolute(subscription, { version, value });
   }
 
+  /** @param patch what changed since what was shown last */
   #hold(subscription: Subscription, version: Offset, value: Plain, patch: readonly PatchOperation[] | undefined): void {
-    const news = subscription.held?.version !== version || patch === undefined || patch.length > 0;
     subscription.held = { run: this.#run as string, version, value };
     subscription.problem = undefined;
     subscription.failures = 0;
+    const { shown } = subscription;
+    if (shown !== undefined && version < shown.version) return this.#showLater(subscription);
+    subscription.cancelOlder?.();
+    subscription.cancelOlder = undefined;
+    this.#show(subscription, { version, value }, patch);
+  }
+
+  #showLater(subscription: Subscription): void {
+    subscription.cancelOlder ??= this.#port.clock.after(clientLimits.olderViewMs, () => {
+      subscription.cancelOlder = undefined;
+      const { held, shown } = subscription;
+      if (held === undefined || shown === undefined || subscription.gone) return;
+      this.#show(subscription, { version: held.version, value: held.value }, diff(shown.value, held.value));
+    });
+  }
+
+  #show(subscription: Subscription, next: Shown, patch: readonly PatchOperation[] | undefined): void {
+    const news = subscription.shown?.version !== next.version || patch === undefined || patch.length > 0;
+    subscription.shown = next;
     if (!news) return;
+    const { value, version } = next;
     for (const watcher of [...subscription.watchers]) {
       const first = !watcher.told || patch === undefined;
       this.#tell(watcher, first ? { value, version } : { value, version, patch });

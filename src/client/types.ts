@@ -153,6 +153,8 @@ export interface StateChange {
 
 export interface Client<Entities> extends AsyncDisposable {
   readonly state: ConnectionState;
+  /** The door that the connection is open to; undefined while there is none. */
+  readonly door: string | undefined;
   /** Who the server takes us for; undefined before the first greeting. */
   readonly principal: { readonly kind: string; readonly id: string } | undefined;
   entity<Type extends keyof Entities & string>(type: Type, key: string): EntityClient<Entities[Type]>;
@@ -194,8 +196,18 @@ export interface WebSocketLike {
 export type WebSocketConstructor = new (url: string, protocols: string[]) => WebSocketLike;
 
 export interface ConnectOptions {
-  /** `wss://host/v1/socket` or wherever the gateway listens; `https:` and `http:` are taken for `wss:` and `ws:`. */
-  readonly url: string;
+  /**
+   * `wss://host/v1/socket` or wherever a door of the service is; `https:` and `http:` are taken for `wss:` and `ws:`. Of
+   * several any one that lives is enough: the client goes from one to another by itself.
+   */
+  readonly url: string | readonly string[];
+  /** Doors that a server tells of are taken into account. Never unsecured ones by who was given secured ones. Default true. */
+  readonly learnDoors?: boolean;
+  /**
+   * Where there is another door: how long the present one may say nothing while something is waited for, before the client
+   * goes on to the next. Slow lines get more by themselves. At least 20; default 1,000.
+   */
+  readonly silenceMs?: number;
   /** Shown to the server in the greeting. A function is asked for every connection, and once more when it was refused. */
   readonly token?: string | (() => string | Promise<string>);
   /** Of the frames. JSON is for people who look at them. Default `msgpack`. */

@@ -8,6 +8,7 @@ import type { Feeds } from "../propagation/feed.ts";
 import type { Projections } from "../propagation/projections.ts";
 import type { Subscribers } from "../propagation/subscribers.ts";
 import type { Figures, Service } from "../runtime/service.ts";
+import type { DoorList } from "./doors.ts";
 import type { CreateQuota } from "./quota.ts";
 import type { WatchHub } from "./subscriptions.ts";
 
@@ -36,7 +37,7 @@ export interface Authenticate {
 
 /** Something that went wrong here and that no caller is told in full. Never holds payloads, tokens or keys. */
 export interface GatewayProblem {
-  readonly where: "http" | "session" | "authenticate" | "static";
+  readonly where: "http" | "session" | "authenticate" | "static" | "doors";
   readonly code: ErrorCode;
   /** The class of what was thrown. */
   readonly thrown: string;
@@ -60,6 +61,12 @@ export interface GatewayOptions {
    * pages come from elsewhere or through a proxy.
    */
   readonly allowedOrigins?: readonly string[];
+  /**
+   * Where clients can reach this service (`http://host:port`, this door among them). They are told, also of changes (looked at
+   * about once a second), and go on at another door when theirs dies. Pages that these doors served may call and are allowed to
+   * connect to all of them. Leave it out where a load balancer stands before the doors.
+   */
+  readonly doors?: () => readonly string[];
   /** A built page to serve beside the API: `index.html` and what it needs. */
   readonly staticDirectory?: string;
   /** Title and version in the OpenAPI document. */
@@ -96,6 +103,7 @@ export interface GatewayContext {
   readonly hub: WatchHub;
   readonly feeds: Feeds | undefined;
   readonly projections: ShownProjections | undefined;
+  readonly doors: DoorList | undefined;
   readonly figures: () => Promise<Figures>;
   readonly quota: CreateQuota;
   readonly report: (problem: GatewayProblem) => void;

@@ -7,6 +7,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { HoldfastError } from "../model/errors.ts";
+import type { DoorList } from "./doors.ts";
 
 const loopback: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "[::1]", "::1"]);
 
@@ -16,11 +17,13 @@ export function isLoopback(host: string): boolean {
 
 export class Origins {
   readonly #allowed: ReadonlySet<string>;
+  readonly #doors: DoorList | undefined;
   /** Host names that may stand in `Host`; undefined when any may. */
   readonly #hosts: ReadonlySet<string> | undefined;
 
   /** @throws `invalid-configuration` something on the list is not an origin */
-  constructor(host: string, port: number, allowedOrigins: readonly string[]) {
+  constructor(host: string, port: number, allowedOrigins: readonly string[], doors?: DoorList) {
+    this.#doors = doors;
     const near = isLoopback(host);
     const names = near || host === "0.0.0.0" || host === "::" ? ["127.0.0.1", "localhost", "[::1]"] : [bracket(host)];
     const allowed = new Set(names.map((name) => new URL(`http://${name}:${port}`).origin));
@@ -47,7 +50,7 @@ export class Origins {
       );
     }
     if (origin === undefined) return undefined;
-    if (!this.#allowed.has(origin))
+    if (!this.#allowed.has(origin) && this.#doors?.served(origin) !== true)
       throw new HoldfastError("origin-refused", "Pages of this origin may not call; list it in `allowedOrigins`.");
     return origin;
   }

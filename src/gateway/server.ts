@@ -13,6 +13,7 @@ import type { Limits } from "../model/limits.ts";
 import { closeCode, subprotocol } from "../wire/protocol.ts";
 import { describeFeeds } from "./asyncapi.ts";
 import { Connections } from "./connections.ts";
+import { DoorList } from "./doors.ts";
 import { type HttpParts, serveHttp, socketPath } from "./http.ts";
 import { rawProblem } from "./http-answer.ts";
 import { FeedDoor } from "./http-feeds.ts";
@@ -33,6 +34,8 @@ import { WatchHub } from "./subscriptions.ts";
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { service, clock, random, authenticate } = options;
+  const report = options.report ?? (() => {});
+  const doors = options.doors && new DoorList(options.doors, service.limits, random, report);
   const context: GatewayContext = {
     service,
     subscribers: options.subscribers,
@@ -42,13 +45,15 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     hub: new WatchHub(service, clock),
     feeds: options.feeds,
     projections: options.projections && showProjections(options.projections, clock),
+    doors,
     figures: options.figures ?? (() => service.figures()),
     quota: new CreateQuota(clock, service.limits),
-    report: options.report ?? (() => {}),
+    report,
     draining: false,
   };
   const host = options.host ?? "127.0.0.1";
-  const files = options.staticDirectory === undefined ? undefined : await StaticFiles.open(options.staticDirectory);
+  const files =
+    options.staticDirectory === undefined ? undefined : await StaticFiles.open(options.staticDirectory, doors);
   const about = { title: options.title ?? "Holdfast service", version: options.version ?? "0" };
   const projections = options.projections?.definitions ?? [];
   const api = describeApi(service.definitions, { ...about, projections, feeds: options.feeds !== undefined });
@@ -56,7 +61,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const server = createHttpServer(service.limits);
   const port = await listen(server, host, options.port);
   try {
-    const origins = new Origins(host, port, options.allowedOrigins ?? []);
+    const origins = new Origins(host, port, options.allowedOrigins ?? [], doors);
     const streams = new EventStreams(context);
     const feeds = options.feeds === undefined ? undefined : new FeedDoor(context, options.feeds);
     return new RunningGateway(server, { context, origins, streams, feeds, files, api, feedsApi }, host, port);
@@ -173,6 +178,8 @@ class RunningGateway implements Gateway {
     const { clock, service } = this.#parts.context;
     this.#cancelSweep = clock.after(sweepMs(service.limits), () => {
       const nowMs = clock.monotonic();
+      this.#parts.context.doors?.look();
+      for (const session of this.#sessions) session.tellDoors();
       for (const session of this.#sessions) session.sweep(nowMs);
       this.#parts.streams.sweep(nowMs);
       this.#parts.feeds?.sweep(nowMs);

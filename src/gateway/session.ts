@@ -18,12 +18,12 @@ import type { Encoding } from "../wire/codec.ts";
 import { frameError, type MessageFault, parseClientMessages } from "../wire/messages.ts";
 import { type ClientMessage, closeCode, type ServerMessage } from "../wire/protocol.ts";
 import { answerMessage } from "./answers.ts";
-import { identify, samePrincipal } from "./auth.ts";
-import type { GatewayContext, Identity } from "./options.ts";
+import type { GatewayContext } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { retryAfterMs } from "./retry.ts";
 import { SessionFeeds } from "./session-feeds.ts";
 import { SessionHealth } from "./session-health.ts";
+import { SessionToken } from "./session-token.ts";
 import { SessionViews } from "./session-views.ts";
 
 type Incoming = ClientMessage | MessageFault;
@@ -35,7 +35,6 @@ export class Session {
   readonly #context: GatewayContext;
   readonly #socket: WebSocket;
   readonly #encoding: Encoding;
-  readonly #address: string;
   readonly #outbox: Outbox;
   readonly #health: SessionHealth;
   readonly #views: SessionViews;
@@ -43,8 +42,9 @@ export class Session {
   readonly #live = new LiveTable<true>();
   /** Messages that came before the token was checked. */
   #waiting: Incoming[] = [];
-  #identity: Identity | undefined;
-  #refreshing = false;
+  readonly #token: SessionToken;
+  /** The doors that the client was told of. */
+  #doors: readonly string[] | undefined;
   readonly #openedMs: number;
   #slowMs = -1;
   #closedMs = -1;
@@ -53,7 +53,6 @@ export class Session {
     this.#context = context;
     this.#socket = socket;
     this.#encoding = encoding;
-    this.#address = address;
     this.#openedMs = context.clock.monotonic();
     this.#health = new SessionHealth(context.service.limits, this.#openedMs);
     this.#outbox = new Outbox(socket, raw, encoding, context.service.limits, {
@@ -66,6 +65,14 @@ export class Session {
     });
     this.#views = new SessionViews(context.hub, this.#outbox);
     this.#feeds = new SessionFeeds(context, this.#outbox);
+    this.#token = new SessionToken(context, address, {
+      restart: (principal) => {
+        this.#views.restart(principal);
+        this.#feeds.restart(principal);
+      },
+      say: (message) => this.#send(message),
+      refused: (error) => this.#refuse(error),
+    });
     socket.on("message", (data, isBinary) => this.#take(data as Buffer, isBinary));
     socket.on("pong", () => this.#health.hear());
     socket.on("ping", () => this.#health.hear());
@@ -94,8 +101,7 @@ export class Session {
         closeCode.handshakeTimeout,
       );
     }
-    const endsMs = this.#identity?.expiresAtMs;
-    if (endsMs !== undefined && this.#context.clock.now() >= endsMs) return this.#expire();
+    if (this.#token.ended) return this.#expire();
     if (this.#slowMs >= 0 && nowMs - this.#slowMs > limits.slowMs) return this.#tooSlow();
     const verdict = this.#health.sweep(nowMs, this.#socket.isPaused);
     if (verdict === "half-frame")
@@ -107,9 +113,25 @@ export class Session {
     else if (verdict === "ping" && this.#socket.readyState === this.#socket.OPEN) this.#socket.ping();
   }
 
-  /** No new work from now on. */
+  /** No new work from now on; over when what is in flight is answered. */
   drain(): void {
-    if (this.state === "open") this.state = "closing";
+    if (this.state !== "open") return;
+    this.state = "closing";
+    if (this.#live.size > 0) this.#send({ t: "leaving" });
+    this.#closeIfDone();
+  }
+
+  /** Where else this service can be reached, if the client does not know it already. */
+  tellDoors(): void {
+    const doors = this.#context.doors?.told;
+    if (doors === undefined || doors === this.#doors || this.state !== "open") return;
+    this.#doors = doors;
+    this.#send({ t: "doors", doors });
+  }
+
+  /** Whoever has nothing in flight need not wait for those who have. */
+  #closeIfDone(): void {
+    if (this.state === "closing" && this.#live.size === 0) this.close(closeCode.shuttingDown);
   }
 
   /** Sends what is there and closes. */
@@ -148,10 +170,7 @@ export class Session {
     this.state = "authenticating";
     this.#socket.pause();
     this.#wait(messages, 1);
-    identify(this.#context, hello.token, { address: this.#address }).then(
-      (identity) => this.#welcome(identity),
-      (error: unknown) => this.#refuse(error),
-    );
+    this.#token.greet(hello.token, (principal) => this.#welcome(principal));
   }
 
   #wait(messages: readonly Incoming[], from: number): void {
@@ -161,13 +180,11 @@ export class Session {
     }
   }
 
-  #welcome(identity: Identity): void {
+  #welcome({ kind, id }: Principal): void {
     if (this.state !== "authenticating") return;
     const { service, clock } = this.#context;
     const { frameBytesMax, frameMessagesMax, frameValuesMax, inflightPerConnectionMax } = service.limits;
-    this.#identity = identity;
-    this.state = this.#context.draining ? "closing" : "open";
-    const { kind, id } = identity.principal;
+    this.state = "open";
     this.#send({
       t: "welcome",
       now: clock.now(),
@@ -175,6 +192,9 @@ export class Session {
       principal: { kind, id },
       limits: { frameBytesMax, frameMessagesMax, frameValuesMax, inflightPerConnectionMax },
     });
+    this.#context.doors?.look();
+    this.tellDoors();
+    if (this.#context.draining) return this.drain();
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#socket.resume();
@@ -217,7 +237,7 @@ export class Session {
       case "ping":
         return this.#send({ t: "pong", now: this.#context.clock.now() });
       case "refresh":
-        return this.#refresh(message.token);
+        return this.#token.refresh(message.token);
       case "hello":
         throw new HoldfastError("invalid-frame", "There was a hello already.");
       default:
@@ -260,17 +280,22 @@ export class Session {
       this.#refuseId(id);
       return undefined;
     }
-    if (this.state === "closing")
-      return this.#turnAway(id, "unavailable", "This node is stopping; ask again on a new connection.");
+    if (this.state === "closing") return this.#stopping(id);
     if (this.#live.size >= this.#context.service.limits.inflightPerConnectionMax) {
       return this.#turnAway(id, "overloaded", "Too much is in flight on this connection; wait for answers.");
     }
     this.#live.set(id, true);
-    return this.#principal();
+    return this.#token.principal;
   }
 
   #turnAway(id: string | number, code: "unavailable" | "overloaded", detail: string): undefined {
     this.#send({ t: "error", id, code, detail, retryAfterMs: retryAfterMs(code) });
+  }
+
+  /** It need not wait: elsewhere it is served at once. */
+  #stopping(id: string | number): undefined {
+    const detail = "This node is stopping; ask again on a new connection.";
+    this.#send({ t: "error", id, code: "unavailable", detail });
   }
 
   #inUse(id: string | number): boolean {
@@ -287,55 +312,20 @@ export class Session {
     });
   }
 
-  #principal(): Principal {
-    return (this.#identity as Identity).principal;
-  }
-
   #settle(id: string | number, result: CallResult): void {
     if (!this.#live.delete(id) || this.state === "closed") return;
     this.#outbox.push(answerMessage(id, result));
+    this.#closeIfDone();
   }
 
   #subscribe(message: Of<"subscribe" | "follow">): void {
     if (this.#inUse(message.id)) return this.#refuseId(message.id);
-    if (this.state === "closing")
-      return this.#turnAway(message.id, "unavailable", "This node is stopping; ask again on a new connection.");
-    if (message.t === "follow") return this.#feeds.add(message, this.#principal());
+    if (this.state === "closing") return this.#stopping(message.id);
+    if (message.t === "follow") return this.#feeds.add(message, this.#token.principal);
     if (this.#views.size >= this.#context.service.limits.subscriptionsPerConnectionMax) {
       return this.#turnAway(message.id, "overloaded", "This connection has as many subscriptions as it may.");
     }
-    this.#views.add(message, this.#principal());
-  }
-
-  #refresh(token: string): void {
-    if (this.#refreshing) throw new HoldfastError("invalid-frame", "A refresh is being checked already.");
-    this.#refreshing = true;
-    identify(this.#context, token, { address: this.#address }).then(
-      (identity) => this.#refreshed(identity),
-      (error: unknown) => {
-        this.#refreshing = false;
-        // Nobody can tell at the moment: the old token still holds until it ends.
-        if (this.#known(error).code === "unavailable")
-          this.#send({ t: "error", code: "unavailable", detail: "The new token cannot be checked at the moment." });
-        else this.#refuse(error);
-      },
-    );
-  }
-
-  #refreshed(identity: Identity): void {
-    this.#refreshing = false;
-    if (this.#closedMs >= 0) return;
-    const before = this.#principal();
-    if (!samePrincipal(before, identity.principal)) {
-      return this.#fail(
-        new HoldfastError("unauthenticated", "The new token is another principal's."),
-        closeCode.unauthenticated,
-      );
-    }
-    this.#identity = identity;
-    if (JSON.stringify(before.roles ?? []) === JSON.stringify(identity.principal.roles ?? [])) return;
-    this.#views.restart(identity.principal);
-    this.#feeds.restart(identity.principal);
+    this.#views.add(message, this.#token.principal);
   }
 
   #send(message: ServerMessage): void {
@@ -387,6 +377,7 @@ export class Session {
   #release(): void {
     this.state = "closed";
     this.#waiting = [];
+    this.#token.close();
     this.#views.release();
     this.#feeds.release();
   }

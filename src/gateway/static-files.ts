@@ -3,13 +3,14 @@
  *
  * Invariant: only regular files inside the directory are read, after links are resolved; names that start with a dot,
  * hold a backslash, a NUL or an escape that decodes to a separator are nobody's. The page may load only what comes from
- * here.
+ * here, and connect to this service's doors only.
  */
 import { createReadStream } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { extname, join, sep } from "node:path";
 import { pipeline } from "node:stream";
+import type { DoorList } from "./doors.ts";
 
 const types: ReadonlyMap<string, string> = new Map([
   [".html", "text/html; charset=utf-8"],
@@ -31,8 +32,10 @@ const types: ReadonlyMap<string, string> = new Map([
   [".ogg", "audio/ogg"],
 ]);
 
-const pagePolicy =
-  "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/** @param sources what the page may connect to beside where it comes from */
+function pagePolicy(sources: string): string {
+  return `default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'${sources}; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
+}
 
 /** Names that a bundler gives after the content never change it. */
 const hashed = /[.-][A-Za-z0-9_-]{8,}\.[a-z0-9]+$/;
@@ -45,14 +48,16 @@ interface Found {
 
 export class StaticFiles {
   readonly #root: string;
+  readonly #doors: DoorList | undefined;
 
-  private constructor(root: string) {
+  private constructor(root: string, doors: DoorList | undefined) {
     this.#root = root;
+    this.#doors = doors;
   }
 
   /** @throws Error the directory does not exist */
-  static async open(directory: string): Promise<StaticFiles> {
-    return new StaticFiles(await realpath(directory));
+  static async open(directory: string, doors?: DoorList): Promise<StaticFiles> {
+    return new StaticFiles(await realpath(directory), doors);
   }
 
   /** Answers a GET or HEAD. @returns false: there is no such file, and nothing was answered */
@@ -86,7 +91,7 @@ export class StaticFiles {
       "Cache-Control",
       extension !== ".html" && hashed.test(found.path) ? "public, max-age=31536000, immutable" : "no-cache",
     );
-    response.setHeader("Content-Security-Policy", pagePolicy);
+    response.setHeader("Content-Security-Policy", pagePolicy(this.#doors?.sources ?? ""));
     response.setHeader("Content-Type", types.get(extension) as string);
     if (request.headers["if-none-match"] === found.tag) {
       response.statusCode = 304;

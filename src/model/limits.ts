@@ -202,9 +202,19 @@ export const limitsDefault = {
   peerFrameBytesMax: 8 * 1024 * 1024,
   /** Bytes that wait to be sent to one node; then `send` takes nothing. A fifth of a second of a 1 Gbit network, and two of the largest messages. */
   peerBufferedBytesMax: 16 * 1024 * 1024,
-  /** A node of which nothing was heard for so long is pinged, ms. */
-  peerPingMs: 300,
-  /** And after so long its connection is given up, ms: three pings. A pause of a garbage collection is shorter. */
+  /** Calls that wait for one node's answers: what 64 connections of clients may have under way. */
+  peerCallsMax: 65_536,
+  /** Calls that wait on this node for an owner: a second of what its clients send. */
+  routeWaitingMax: 16_384,
+  /** And how long: longer than a failover without a standby takes, shorter than a client's patience. ms */
+  routeWaitMs: 5_000,
+  /** Records that a standby may lack and yet take a shard over: it reads them in the pause. */
+  handoffLagMax: 256,
+  /** How long an owner that handed its shard over waits for the claim before it makes one itself, ms: ten times what a claim takes. */
+  handoffMs: 1_000,
+  /** A node that says nothing gives a sign of life so often, ms. */
+  peerHeartbeatMs: 300,
+  /** After so long without any the connection is given up, ms: three signs. A pause of a garbage collection is shorter. */
   peerSilentMs: 1_000,
 
   // the door
@@ -248,6 +258,10 @@ export const limitsDefault = {
   createsPerMinuteMax: 600,
   /** Principals whose quota is remembered; the least recent is forgotten first. */
   quotasMax: 100_000,
+  /** Doors of the service that a client is told of: any one that lives is enough for it. */
+  doorsToldMax: 64,
+  /** Origins of doors whose pages may call, those that are gone among them; the one told of longest ago is forgotten first. */
+  doorOriginsMax: 1_024,
   /** Waiting for replies at a graceful stop. */
   drainMs: 10_000,
 };
@@ -281,7 +295,10 @@ export function limitsWith(changes: Partial<Limits> = {}): Limits {
   assert(limits.requestIdFutureMs < limits.dedupWindowMs, "an id from the future is forgotten after its window");
   assert(limits.appendBytesMax < limits.peerFrameBytesMax, "a frame of the log fits in a message to another node");
   assert(limits.peerFrameBytesMax <= limits.peerBufferedBytesMax, "a message may wait to be sent");
-  assert(2 * limits.peerPingMs <= limits.peerSilentMs, "a node may miss a ping");
+  assert(
+    3 * limits.peerHeartbeatMs <= limits.peerSilentMs,
+    "a sign of life may come late, and so may who looks for it",
+  );
   assert(
     limits.subscribersMax < limits.subscriberIdleRecords,
     "recorded cursors of all subscribers together make none of them record its own",

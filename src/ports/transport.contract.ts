@@ -21,9 +21,18 @@ import {
 
 type Case = (suite: Suite) => Promise<void>;
 
+export interface TransportSuiteOptions {
+  /** Why none of it can run here. */
+  readonly skip?: string | undefined;
+}
+
 /** Runs the whole suite against one transport. */
-export function testTransport(name: string, open: () => Promise<TransportUnderTest>): void {
-  describe(`transport: ${name}`, () => {
+export function testTransport(
+  name: string,
+  open: () => Promise<TransportUnderTest>,
+  options: TransportSuiteOptions = {},
+): void {
+  describe(`transport: ${name}`, { skip: options.skip ?? false }, () => {
     for (const [sentence, run] of Object.entries({ ...dialCases, ...messageCases, ...limitCases, ...endCases })) {
       test(sentence, async () => {
         const under = await open();

@@ -27,7 +27,7 @@ import type { SinkMaker } from "../propagation/subscriber-run.ts";
 import { Subscribers } from "../propagation/subscribers.ts";
 import type { BackupSource } from "../runtime/backup.ts";
 import type { BackupReport } from "../runtime/backup-verify.ts";
-import { type HoldfastNode, prepareNode } from "../runtime/node.ts";
+import { type HoldfastNode, type NodeOptions, prepareNode } from "../runtime/node.ts";
 import type { Figures } from "../runtime/service.ts";
 import type { BackupRequest } from "./backup.ts";
 import { backUpWithKeys } from "./backup-keys.ts";
@@ -39,7 +39,7 @@ import { recoverVisibly } from "./recovery-progress.ts";
 
 type DoorOptions = Pick<
   GatewayOptions,
-  "authenticate" | "host" | "port" | "allowedOrigins" | "staticDirectory" | "title" | "version" | "report"
+  "authenticate" | "host" | "port" | "doors" | "allowedOrigins" | "staticDirectory" | "title" | "version" | "report"
 >;
 
 export interface EmbeddedOptions extends DoorOptions {
@@ -120,9 +120,21 @@ export type ServedLog = ShardLog & Pick<SegmentLog, "shardCount">;
 /** What a preset gives beside its log. */
 export type ServeOptions = Omit<EmbeddedOptions, "shardCount" | "segmentBytes"> & GivenStores;
 
+/** What a preset makes otherwise. */
+export interface ServeParts {
+  /** Default: a node that has every shard. */
+  readonly prepare?: (options: NodeOptions) => HoldfastNode & { recover(): Promise<void> };
+  /** The door is open; nothing is recovered yet. */
+  readonly opened?: (gateway: Gateway) => void;
+}
+
 /** The service over a log: what every preset is made of. */
-export async function serveOver(openLog: () => Promise<ServedLog>, options: ServeOptions): Promise<EmbeddedService> {
-  const { directory, entities, limits, retention, onFault } = options;
+export async function serveOver(
+  openLog: () => Promise<ServedLog>,
+  options: ServeOptions,
+  { prepare = prepareNode, opened }: ServeParts = {},
+): Promise<EmbeddedService> {
+  const { directory, entities, retention, onFault } = options;
   // Before anything is opened, so that nothing has to be closed again.
   checkRetention(retention ?? {});
   if (options.heapGrowthPercent !== false) limitHeapGrowth(options.heapGrowthPercent);
@@ -140,20 +152,14 @@ export async function serveOver(openLog: () => Promise<ServedLog>, options: Serv
     },
   );
   let subscribers: Subscribers | undefined;
-  const node = prepareNode({
+  const node = prepare({
     entities,
     held: (shard) => (subscribers === undefined ? 1 : subscribers.held(shard)),
     ...(keys === undefined ? {} : { keys }),
     log,
     ...kept,
-    clock: systemClock,
-    random: systemRandom,
-    heap: systemHeap,
     shardCount,
-    onCrash: options.onCrash ?? endProcess,
-    ...(limits === undefined ? {} : { limits }),
-    ...(retention === undefined ? {} : { retention }),
-    ...(onFault === undefined ? {} : { onFault }),
+    ...surroundingsOf(options),
   });
   const feeds = openFeeds(node.source, options.serviceName === undefined ? {} : { service: options.serviceName });
   let projections: Projections | undefined;
@@ -168,6 +174,7 @@ export async function serveOver(openLog: () => Promise<ServedLog>, options: Serv
     if (options.admin !== undefined) admin = await startAdmin(shown, options.admin, subscribers);
     const parts = { service: node, clock: systemClock, random: systemRandom, feeds, projections, subscribers, figures };
     gateway = await startGateway({ ...options, ...parts });
+    opened?.(gateway);
     await recoverVisibly(node, progressStream(options.progress), systemClock);
     subscribers.start();
   } catch (error) {
@@ -188,6 +195,16 @@ export async function serveOver(openLog: () => Promise<ServedLog>, options: Serv
   const { url } = gateway;
   const parts = { node, gateway, url, admin, feeds, projections, subscribers, keys };
   return { ...parts, backup: async (request) => backup(request), stop: stop.all };
+}
+
+/** What every node of this process gets. */
+function surroundingsOf({ onCrash = endProcess, limits, retention, onFault }: ServeOptions) {
+  return {
+    ...{ clock: systemClock, random: systemRandom, heap: systemHeap, onCrash },
+    ...(limits === undefined ? {} : { limits }),
+    ...(retention === undefined ? {} : { retention }),
+    ...(onFault === undefined ? {} : { onFault }),
+  };
 }
 
 type Heard = Parameters<HoldfastNode["onCommit"]>[0];

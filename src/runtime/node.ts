@@ -42,7 +42,7 @@ import { RecentFrames } from "./recent-frames.ts";
 import { Recoveries, type RecoveriesOptions } from "./recoveries.ts";
 import { crowded, invalidKey, notServing } from "./refusals.ts";
 import type { Figures, Health, Phase, ShownCall } from "./service.ts";
-import type { CallerToken, HostSurroundings, ShardHost } from "./shard-host.ts";
+import type { CallerToken, HostSurroundings, ReleaseReason, ShardHost } from "./shard-host.ts";
 import { ShardRoles } from "./shard-roles.ts";
 import { makeShards } from "./shards.ts";
 import { SteadyTime } from "./steady-time.ts";
@@ -113,7 +113,7 @@ class Node implements HoldfastNode {
     renew();
     this.#time = new SteadyTime(options.clock);
     const { clock } = options;
-    this.#outgoing = new Outgoing(options.clock, (error) => options.onFault?.("a caller's callback", error));
+    this.#outgoing = new Outgoing(clock, (error) => options.onFault?.("a caller's callback", error));
     const now = () => this.#time.now();
     const mark = (call: EraseCall, done: (result: CallResult) => void) =>
       this.#take(call.subject, { answer: done }, (caller) => ({ kind: "erase", ...call, caller, nowMs: now() }));
@@ -142,8 +142,7 @@ class Node implements HoldfastNode {
     const step = (host: ShardHost, input: Input) => this.#stepAlone(host, input);
     const moment = () => this.#moment();
     this.#alarm = new Alarm(clock, now, (host) => this.#guard(() => this.#tick(host)));
-    const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
-    const { definitions, limits } = this;
+    const [seed, { definitions, limits }] = [Buffer.from(options.random.bytes(4)).readUInt32LE(), this];
     this.#calls = new CallRunner({ definitions, limits, clock, step, moment, door });
     const report = (where: string, error: unknown) => options.onFault?.(where, error);
     const { hosts, keeps, checkpointer, past } = makeShards(
@@ -219,7 +218,8 @@ class Node implements HoldfastNode {
   }
 
   listCalls(filter: Partial<CallFilter> = {}): Promise<readonly ShownCall[]> {
-    return listCalls(this.#hosts, filter, (host, input) => this.#stepAlone(host, input));
+    const hosts = this.#hosts.filter(({ shard }) => this.roles?.owns(shard) !== false);
+    return listCalls(hosts, filter, (host, input) => this.#stepAlone(host, input));
   }
 
   operateCall(order: CallOrder, done: (result: CallResult) => void): void {
@@ -313,7 +313,7 @@ class Node implements HoldfastNode {
       now: () => this.#time.now(),
       later: () => ({ alarm: this.#alarm, calls: this.#calls, rebuilder: this.#rebuilder }),
       route: (entity, input) => this.#route(entity, input),
-      released: (host) => this.#recoverAgain(host),
+      released: (host, reason) => this.#recoverAgain(host, reason),
     });
   }
 
@@ -345,11 +345,11 @@ class Node implements HoldfastNode {
   }
 
   /** A shard's incarnation ended: a new one recovers from the log, after the frame in flight is answered. */
-  #recoverAgain(host: ShardHost): void {
+  #recoverAgain(host: ShardHost, reason: ReleaseReason): void {
     if (this.roles === undefined && !this.#recoveries.expect(host)) return;
     this.#alarm.clear(host);
     this.#calls.drop(host);
-    if (this.roles !== undefined) return this.#options.cluster?.released(host.shard);
+    if (this.roles !== undefined) return this.#options.cluster?.released(host.shard, reason);
     this.#supervise(this.#recoveries.one(host, this.#committer.landed(host)));
   }
 

@@ -44,6 +44,8 @@ export interface Watching extends WatcherToken {
   over: boolean;
 }
 
+export type ReleaseReason = Extract<Effect, { kind: "release" }>["reason"];
+
 /** What a host needs of the node around it. */
 export interface HostSurroundings {
   /** Calls `answer(result)` after the present step, together with others. */
@@ -69,7 +71,7 @@ export interface HostSurroundings {
   /** The shard is served, by a new incarnation: what stands in the log below `owner.durable` is durable. */
   served(host: ShardHost): void;
   /** The incarnation ended; the node recovers the shard. */
-  released(host: ShardHost): void;
+  released(host: ShardHost, reason: ReleaseReason): void;
   now(): number;
   readonly chance: Extract<Input, { kind: "command" }>["chance"];
   /** Hands a promise to the supervisor, which ends the node if it fails. */
@@ -192,7 +194,7 @@ export class ShardHost {
       case "fault":
         return around.fault(effect.where, effect.error);
       case "release":
-        return around.released(this);
+        return around.released(this, effect.reason);
       case "call":
         return around.call(this, effect);
       case "image":

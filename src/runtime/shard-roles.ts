@@ -7,21 +7,21 @@
  * the claim that ends every recovery. Invariants: verbs of one shard do not overlap (the caller sees to it); a frame that does not follow
  * what is there changes nothing; a claim is made only at the tail that was replayed.
  */
-import { HoldfastError } from "../model/errors.ts";
+import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { Epoch, Offset, ShardId } from "../model/ids.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Append, LogFrame, LogPosition, ShardLog } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import type { RecentFrames } from "./recent-frames.ts";
 import { LogMoved, type RecoveryFacts, replayFromOrigins } from "./recovery.ts";
-import type { ShardHost } from "./shard-host.ts";
+import type { ReleaseReason, ShardHost } from "./shard-host.ts";
 
 /** What a cluster hears of the node's shards. */
 export interface ClusterHooks {
   /** A frame of a shard that is owned here became durable. */
   durable(append: Append): void;
   /** The incarnation ended, for whatever reason: nobody is served by it any more. */
-  released(shard: ShardId): void;
+  released(shard: ShardId, reason: ReleaseReason): void;
 }
 
 export interface ShardRolesOptions extends RecoveryFacts {
@@ -98,6 +98,8 @@ export class ShardRoles {
     const { shard, at, count } = frame;
     const host = this.#host(shard);
     if (!this.#following.has(shard) || at + count <= host.owner.tail) return true;
+    // It is being claimed: if that is refused, the log is read.
+    if (host.owner.phase !== "recovering") return true;
     if (at !== host.owner.tail) return false;
     try {
       this.#replay(host, frame);
@@ -118,8 +120,21 @@ export class ShardRoles {
     host.chain = chain;
   }
 
-  /** Reads from the log what a followed shard has not been fed. @throws as `feed` */
+  /**
+   * Reads from the log what a followed shard has not been fed.
+   * @throws `log-damaged` as `feed`; or the log was trimmed beyond what is here: then the shard is not followed any more, and `follow` begins
+   *   with a snapshot. `unavailable`
+   */
   async fill(shard: ShardId): Promise<void> {
+    try {
+      await this.#fill(shard);
+    } catch (error) {
+      if (isHoldfastError(error) && error.code === "log-damaged") this.#following.delete(shard);
+      throw error;
+    }
+  }
+
+  async #fill(shard: ShardId): Promise<void> {
     const host = this.#host(shard);
     const { owner } = host;
     for await (const frames of this.#options.log.read(new Map([[shard, owner.tail]]))) {

@@ -28,7 +28,7 @@ export interface SurroundingParts {
   readonly later: () => { readonly alarm: Alarm<ShardHost>; readonly calls: CallRunner; readonly rebuilder: Rebuilder };
   /** An input for the owner of another entity. */
   readonly route: (entity: EntityRef, input: Input) => void;
-  readonly released: (host: ShardHost) => void;
+  readonly released: HostSurroundings["released"];
   readonly supervise: (work: Promise<void>) => void;
 }
 

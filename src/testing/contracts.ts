@@ -20,3 +20,6 @@ export { testSnapshotStore } from "../ports/snapshot-store.contract.ts";
 export type { StateStoreUnderTest } from "../ports/state-store.contract.kit.ts";
 export type { OpenStateStore, StateStoreSuiteOptions } from "../ports/state-store.contract.ts";
 export { testStateStore } from "../ports/state-store.contract.ts";
+export type { NodeSettings, TransportUnderTest } from "../ports/transport.contract.kit.ts";
+export type { TransportSuiteOptions } from "../ports/transport.contract.ts";
+export { testTransport } from "../ports/transport.contract.ts";

@@ -228,6 +228,10 @@ function serverShape(message: Fields): boolean | undefined {
       );
     case "pong":
       return typeof message["now"] === "number";
+    case "doors":
+      return areTexts(message["doors"]);
+    case "leaving":
+      return true;
     case "welcome":
       return (
         typeof message["now"] === "number" &&
@@ -238,6 +242,10 @@ function serverShape(message: Fields): boolean | undefined {
     default:
       return undefined;
   }
+}
+
+function areTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((text) => typeof text === "string");
 }
 
 /** A patch in rows, as msgpack has it, is the same patch. */

@@ -9,6 +9,7 @@
  *
  * Versions of the wire, a line each:
  * - v1: first. Feeds (`follow`, `credit`, `unfollow`, `items`) came later; a server without them answers `invalid-frame`.
+ *   Then `doors` and `leaving`, which clients from before do not know and leave out.
  */
 import type { ErrorCode } from "../model/errors.ts";
 import type { FeedFilter, FeedForm, FeedItem, FeedLag } from "../model/feeds.ts";
@@ -146,4 +147,14 @@ export type ServerMessage =
     }
   /** The subscription or feed is over; asking for it again is up to the client (and to `code`). */
   | { readonly t: "ended"; readonly id: number; readonly code: ErrorCode; readonly detail: string }
+  /**
+   * Where else this service can be reached: addresses (`http:`, `https:`) of all doors, this one's among them; 0 ..
+   * `doorsToldMax`. After the welcome, and again when they change. What was told before is forgotten.
+   */
+  | { readonly t: "doors"; readonly doors: readonly string[] }
+  /**
+   * This door stops: what is in flight is answered, nothing more is taken (`unavailable`), and the connection is closed with 4001
+   * as soon as nothing is in flight on it. Better not wait: what is unanswered may be asked again elsewhere, with the same id.
+   */
+  | { readonly t: "leaving" }
   | { readonly t: "pong"; readonly now: number };

@@ -25,17 +25,19 @@ export async function buildPage(): Promise<void> {
 export class GameServer {
   readonly #directory: string;
   readonly #bots: number;
+  readonly #more: readonly string[];
   #process: ChildProcess | null = null;
   #url = "";
 
-  private constructor(directory: string, bots: number) {
+  private constructor(directory: string, bots: number, more: readonly string[]) {
     this.#directory = directory;
     this.#bots = bots;
+    this.#more = more;
   }
 
-  /** @param bots at each table */
-  static async open(bots = 1): Promise<GameServer> {
-    const server = new GameServer(await mkdtemp(join(tmpdir(), "holdfast-browser-")), bots);
+  /** @param bots at each table. @param more of the command line */
+  static async open(bots = 1, more: readonly string[] = []): Promise<GameServer> {
+    const server = new GameServer(await mkdtemp(join(tmpdir(), "holdfast-browser-")), bots, more);
     await server.start();
     return server;
   }
@@ -60,6 +62,7 @@ export class GameServer {
         String(this.#bots),
         "--seed",
         "7",
+        ...this.#more,
       ],
       { cwd: root, stdio: ["ignore", "pipe", "pipe"] },
     );

@@ -1,6 +1,7 @@
 /** Watches: resuming, gaps, sharing, the end; every event decided by the test. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { clientLimits } from "../../src/client/limits.ts";
 import type { ViewUpdate } from "../../src/client/types.ts";
 import type { HoldfastError } from "../../src/model/errors.ts";
 import { ofCode, subscribes, World } from "./harness.ts";
@@ -108,10 +109,34 @@ test("deltas of another running of the server are not applied to what the old on
   const again = await world.reopen({ run: "run-2" });
   const id = subscribes(again.heard())[0]?.id ?? 0;
   again.say({ t: "absolute", id, version: 2, value: { pot: 9, same: [] } });
+  assert.equal(updates.length, 1, "an older version might be a door's that has not heard the newest");
+  await world.pass(clientLimits.olderViewMs);
   assert.deepEqual(updates[1]?.value, { pot: 9, same: [] });
   assert.equal(part(updates[1], "same"), part(updates[0], "same"));
   again.say({ t: "delta", id, from: 2, version: 4, patch: [{ op: "replace", path: "/pot", value: 8 }] });
   assert.equal(updates.length, 3);
+});
+
+test("a door that has not heard the newest version yet takes nobody back to an older one", async () => {
+  const world = new World();
+  const socket = await world.open();
+  const { updates, watch } = await watching(world);
+  socket.say({ t: "absolute", id: subscribes(socket.heard())[0]?.id ?? 0, version: 5, value: { pot: 5, same: [] } });
+  socket.closeWith(1006);
+  const again = await world.reopen({ run: "run-2" });
+  const id = subscribes(again.heard())[0]?.id ?? 0;
+  again.say({ t: "absolute", id, version: 3, value: { pot: 3, same: [] } });
+  again.say({ t: "delta", id, from: 3, version: 5, patch: [{ op: "replace", path: "/pot", value: 5 }] });
+  assert.equal(updates.length, 1, "nothing new, nothing told");
+  assert.equal(watch.current?.version, 5);
+  again.say({ t: "delta", id, from: 5, version: 6, patch: [{ op: "replace", path: "/pot", value: 6 }] });
+  await world.pass(clientLimits.olderViewMs);
+  assert.deepEqual(
+    updates.map(({ version }) => version),
+    [5, 6],
+  );
+  assert.deepEqual(updates[1]?.patch, [{ op: "replace", path: "/pot", value: 6 }]);
+  assert.equal(part(updates[1], "same"), part(updates[0], "same"), "what never changed is one object throughout");
 });
 
 test("watches of one view share one subscription; the later one is told what is held", async () => {

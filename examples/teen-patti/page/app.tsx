@@ -10,7 +10,7 @@ import { LeaderboardScreen } from "./leaderboard/leaderboard-screen.tsx";
 import { CreateTableDialog } from "./lobby/create-table.tsx";
 import { LobbyScreen } from "./lobby/lobby-screen.tsx";
 import { announcement } from "./motion/choreography.ts";
-import { connection, profile, screen, table, tableId, toasts, wasOpen } from "./state/app.ts";
+import { connection, isAway, profile, screen, table, tableId, toasts } from "./state/app.ts";
 import { HelpDialog } from "./table/help-dialog.tsx";
 import { HistoryDialog } from "./table/history-dialog.tsx";
 import { ReviewDialog } from "./table/review-dialog.tsx";
@@ -45,7 +45,7 @@ function Shown(): JSX.Element {
 
 function ConnectionBanner(): JSX.Element {
   const state = connection.value;
-  const isDown = screen.value === "play" && profile.value !== null && wasOpen.value && state !== "open";
+  const isDown = screen.value === "play" && profile.value !== null && isAway.value;
   return (
     <div class="banner" role="status" data-testid="banner" data-shown={isDown || undefined}>
       {isDown && (

@@ -28,6 +28,7 @@ const HELP = `Teen Patti on Holdfast
 
   --port <n>        where to listen                    (default 4600; 0 takes a free port)
   --host <address>  address to listen on               (default 127.0.0.1)
+  --door <url>      where browsers reach this game; once for each address, so that they go from one to another
   --data <dir>      where the log lives                (default ./.data)
   --postgres        the log is in the PostgreSQL of the variable DATABASE_URL, in the schema teen_patti
   --bots <n>        bots at each public table          (default 3; 0 for none)
@@ -45,6 +46,7 @@ const HELP = `Teen Patti on Holdfast
 type Options = {
   port: number;
   host: string;
+  doors: readonly string[];
   data: string;
   bots: number;
   speed: Speed;
@@ -62,6 +64,7 @@ function readOptions(args: readonly string[]): Options | null {
     options: {
       port: text,
       host: text,
+      door: { type: "string", multiple: true },
       data: text,
       bots: text,
       speed: text,
@@ -79,6 +82,7 @@ function readOptions(args: readonly string[]): Options | null {
   return {
     port: numberOf("port", values.port, 4600, 65_535),
     host: values.host ?? "127.0.0.1",
+    doors: values.door ?? [],
     data: values.data ?? ".data",
     bots: numberOf("bots", values.bots, 3, 5),
     speed,
@@ -139,6 +143,7 @@ async function start(options: Options): Promise<void> {
     directory: options.data,
     port: options.port,
     host: options.host,
+    ...(options.doors.length === 0 ? {} : { doors: () => options.doors }),
     authenticate: authentication(options.operatorToken),
     title: "Teen Patti",
     onFault: (where, error) => console.error(`A fault in ${where}:`, error),

@@ -51,7 +51,9 @@ export interface PostgresServer {
   readonly database: () => Promise<string>;
   /** Kills the server (SIGKILL); what was committed is there again after `start`. */
   readonly crash: () => Promise<void>;
-  /** After a crash: on the same port, over the same data. Resolved means: it takes connections. */
+  /** Fast (SIGINT) or immediate (SIGQUIT) shutdown. */
+  readonly shutDown: (how: "fast" | "immediate") => Promise<void>;
+  /** After a crash or a shutdown: on the same port, over the same data. Resolved means: it takes connections. */
   readonly start: () => Promise<void>;
   /** Ends it and removes its data. */
   readonly stop: () => Promise<void>;
@@ -125,6 +127,7 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
       return urlOf(name);
     },
     crash: () => end("SIGKILL"),
+    shutDown: (how) => end(how === "fast" ? "SIGINT" : "SIGQUIT"),
     start,
     standby: () => startStandby(native, directory, data, urlOf("postgres")),
     async stop() {

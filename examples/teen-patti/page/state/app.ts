@@ -38,8 +38,8 @@ export const standingsOrder = signal<StandingsOrder>("chips");
 /** What looking on has cost so far. */
 export const traffic = signal<Traffic | null>(null);
 export const connection = signal<ConnectionState>("connecting");
-/** The connection was open at least once: from then on, not being open is worth a banner. */
-export const wasOpen = signal(false);
+/** The connection was open at least once, and is down for longer than going to another door takes. */
+export const isAway = signal(false);
 export const toasts = signal<readonly Toast[]>([]);
 /** What is under way, by name: its button waits. */
 export const pending = signal<ReadonlySet<string>>(new Set());
@@ -91,13 +91,25 @@ export function enter(as: Profile): void {
   }
   const opened = opener(as.userId);
   server = opened;
-  opened.onState((change) => {
-    connection.value = change.state;
-    if (change.state === "open") wasOpen.value = true;
-  });
+  opened.onState(({ state }) => takeState(state));
   opened.watchMe(takeMe);
   void join(opened, as);
   showPlace({ screen: screen.value, table: tableId.value });
+}
+
+/** Going on at another door is nobody's business; being without one for a while is. */
+const AWAY_AFTER_MS = 1_000;
+let wasOpen = false;
+let cancelAway: Stop | null = null;
+
+function takeState(state: ConnectionState): void {
+  connection.value = state;
+  if (state === "open") {
+    wasOpen = true;
+    cancelAway?.();
+    cancelAway = null;
+    isAway.value = false;
+  } else if (wasOpen) cancelAway ??= after(AWAY_AFTER_MS, () => (isAway.value = true));
 }
 
 /** A new player's first seed is chosen here, not by the server: only then can the server not know it beforehand. */

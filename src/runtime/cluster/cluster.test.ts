@@ -1,0 +1,163 @@
+/** Several nodes, one service: claim, forward, fail over, move, drain. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { TestCluster } from "./cluster.harness.ts";
+
+test("one node alone owns every shard", async () => {
+  await using cluster = new TestCluster();
+  const a = await cluster.start("a");
+  await cluster.until("all owned", () => cluster.owners().every((owner) => owner === "a"));
+  const result = await cluster.count(a, "k1");
+  assert.equal(result.ok && result.value, 1);
+});
+
+test("three nodes share the shards, each with a standby elsewhere, and any of them answers for all", async () => {
+  await using cluster = new TestCluster(9);
+  const [a, b, c] = [await cluster.start("a"), await cluster.start("b"), await cluster.start("c")];
+  await cluster.until("balanced", () => {
+    const owners = cluster.owners();
+    return ["a", "b", "c"].every((name) => owners.filter((owner) => owner === name).length === 3);
+  });
+  await cluster.until("standbys", () =>
+    cluster.standbys().every((name, shard) => name !== "" && name !== cluster.owners()[shard]),
+  );
+  for (let index = 0; index < 30; index++) {
+    for (const [round, node] of [a, b, c].entries()) {
+      const result = await cluster.count(node, `k${index}`);
+      assert.equal(result.ok && result.value, round + 1);
+    }
+    const asked = await cluster.ask(b, `k${index}`);
+    assert.equal(asked.ok && asked.value, 3);
+  }
+  assert.deepEqual(cluster.faults, []);
+});
+
+test("a node that dies is followed by its standbys, and nothing acknowledged is lost", async () => {
+  await using cluster = new TestCluster(9);
+  const a = await cluster.start("a");
+  await cluster.start("b");
+  await cluster.start("c");
+  await cluster.until(
+    "standbys",
+    () => cluster.standbys().every((name) => name !== "") && new Set(cluster.owners()).size === 3,
+  );
+  const counts = new Map<string, number>();
+  let over = false;
+  const load = [0, 1, 2, 3].map(async (lane) => {
+    for (let index = 0; !over; index++) {
+      const key = `l${lane}-${index % 7}`;
+      const result = await cluster.count(a, key);
+      assert.equal(result.ok, true, JSON.stringify(result));
+      if (result.ok) counts.set(key, Math.max(counts.get(key) ?? 0, result.value as number));
+    }
+  });
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  cluster.kill("c");
+  await cluster.until("taken over", () => cluster.owners().every((owner) => owner === "a" || owner === "b"));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  over = true;
+  await Promise.all(load);
+  for (const [key, count] of counts) {
+    const asked = await cluster.ask(a, key);
+    assert.equal(asked.ok && asked.value, count, key);
+  }
+});
+
+test("a live move is not noticed by who calls, and a watch goes on", async () => {
+  await using cluster = new TestCluster(4);
+  const a = await cluster.start("a");
+  const b = await cluster.start("b");
+  await cluster.until(
+    "shared",
+    () =>
+      cluster.owners().filter((owner) => owner === "a").length === 2 && cluster.standbys().every((name) => name !== ""),
+  );
+  const shard = cluster.owners().indexOf("a");
+  const key = Array.from({ length: 100 }, (_, index) => `m${index}`).find(
+    (name) => cluster.shardOf(name) === shard,
+  ) as string;
+  const seen: number[] = [];
+  const stop = cluster.watch(b, key, (news) => {
+    assert.ok(news.ok, JSON.stringify(news));
+    seen.push(news.value as number);
+  });
+  let over = false;
+  let last = 0;
+  const load = (async () => {
+    while (!over) {
+      const result = await cluster.count(a, key);
+      assert.ok(result.ok, JSON.stringify(result));
+      assert.equal(result.value, ++last);
+    }
+  })();
+  for (let round = 0; round < 6; round++) {
+    const to = round % 2 === 0 ? "b" : "a";
+    await a.move([shard], to);
+    await cluster.until(`moved to ${to}`, () => cluster.owners()[shard] === to);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+  over = true;
+  await load;
+  await cluster.until("the watch is there", () => seen.at(-1) === last);
+  stop();
+  assert.deepEqual(
+    seen,
+    [...new Set(seen)].toSorted((one, other) => one - other),
+    "versions only grow",
+  );
+});
+
+test("sends between shards of different nodes arrive once, whatever moves or dies", async () => {
+  await using cluster = new TestCluster(6);
+  const a = await cluster.start("a");
+  await cluster.start("b");
+  await cluster.start("c");
+  await cluster.until(
+    "shared",
+    () => new Set(cluster.owners()).size === 3 && cluster.standbys().every((name) => name !== ""),
+  );
+  const sent = new Map<string, number>();
+  for (let index = 0; index < 200; index++) {
+    const to = `t${index % 11}`;
+    const result = await cluster.send(a, `s${index % 13}`, to);
+    assert.ok(result.ok, JSON.stringify(result));
+    sent.set(to, (sent.get(to) ?? 0) + 1);
+    if (index === 100) cluster.kill("c");
+    if (index === 150) await a.move([cluster.owners().indexOf("b")], "a");
+  }
+  for (const [key, count] of sent) {
+    for (let tries = 0; ; tries++) {
+      const asked = await cluster.ask(a, key);
+      assert.ok(asked.ok, JSON.stringify(asked));
+      if (asked.value === count) break;
+      assert.ok((asked.value as number) < count && tries < 400, `${key}: ${JSON.stringify(asked.value)} of ${count}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+});
+
+test("a node that stops gives its shards away first, and no call fails", async () => {
+  await using cluster = new TestCluster(6);
+  const a = await cluster.start("a");
+  const b = await cluster.start("b");
+  await cluster.until(
+    "shared",
+    () =>
+      cluster.owners().filter((owner) => owner === "a").length === 3 && cluster.standbys().every((name) => name !== ""),
+  );
+  let over = false;
+  const load = [0, 1, 2].map(async (lane) => {
+    for (let count = 1; !over; count++) {
+      const result = await cluster.count(a, `d${lane}`);
+      assert.ok(result.ok, JSON.stringify(result));
+      assert.equal(result.value, count);
+    }
+  });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await b.stop();
+  cluster.nodes.delete("b");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  over = true;
+  await Promise.all(load);
+  assert.ok(cluster.owners().every((owner) => owner === "a"));
+});

@@ -1,0 +1,193 @@
+/**
+ * Frames from owners to those who follow their shards.
+ *
+ * An owner pushes each frame when it is durable. A follower that misses some, because it began later or the connection was full, reads them from
+ * the log. Invariant: nothing is waited for on the way of a command: a push that is not taken is dropped, and the follower told to read.
+ */
+import { type NodeRef, sameNode } from "../../model/cluster.ts";
+import type { Offset, ShardId } from "../../model/ids.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { Append } from "../../ports/log.ts";
+import type { PeerSaid } from "../../wire/peer.ts";
+import type { ShardRoles } from "../shard-roles.ts";
+import type { Directory } from "./directory.ts";
+import type { Peer, Peers } from "./peers.ts";
+
+/** Without a push a standby looks at the log so often: what it missed is small, and its owner may not know of it. */
+const lookMs = 500;
+
+interface Followed {
+  /** Who was asked to push. */
+  asked: NodeRef | undefined;
+  /** As the owner told last. */
+  durable: Offset;
+  filling: boolean;
+  /** It is to be read again when the reading under way has ended. */
+  again: boolean;
+  heardMs: number;
+}
+
+export interface FollowingOptions {
+  readonly clock: Clock;
+  readonly roles: ShardRoles;
+  readonly directory: Directory;
+  readonly peers: Peers;
+  /** A shard's copy does not go with its log any more: it must be made anew. */
+  readonly broken: (shard: ShardId, error: unknown) => void;
+  /** The log could not be read just now. */
+  readonly fault: (where: string, error: unknown) => void;
+  /** A standby got on. */
+  readonly advanced: (shard: ShardId) => void;
+}
+
+export class Following {
+  readonly #options: FollowingOptions;
+  /** Followed here. */
+  readonly #followed = new Map<ShardId, Followed>();
+  /** Who follows what is owned here; and those of them that missed a push. */
+  readonly #followers = new Map<ShardId, Set<Peer>>();
+  readonly #missed = new Map<Peer, Set<ShardId>>();
+
+  constructor(options: FollowingOptions) {
+    this.#options = options;
+  }
+
+  /** Records that the owner has and this node has not, as far as it knows. */
+  lag(shard: ShardId): number {
+    return Math.max(0, (this.#followed.get(shard)?.durable ?? 0) - this.#options.roles.position(shard).tail);
+  }
+
+  /** The shard is followed from now on, or its owner is another. */
+  begin(shard: ShardId): void {
+    const { roles, clock, directory, peers } = this.#options;
+    if (!roles.follows(shard)) return;
+    let followed = this.#followed.get(shard);
+    if (followed === undefined) {
+      followed = { asked: undefined, durable: 0, filling: false, again: false, heardMs: clock.monotonic() };
+      this.#followed.set(shard, followed);
+    }
+    const owner = directory.owner(shard);
+    const peer = peers.to(owner);
+    if (peer === undefined || sameNode(followed.asked, owner)) return;
+    if (peer.send({ t: "follow", shard, from: roles.position(shard).tail })) followed.asked = owner;
+  }
+
+  end(shard: ShardId): void {
+    const followed = this.#followed.get(shard);
+    this.#followed.delete(shard);
+    this.#options.peers.to(followed?.asked)?.send({ t: "unfollow", shard });
+  }
+
+  /** Of an owner: one of its shards got on. */
+  durable({ shard, epoch, at, count, frame }: Append): void {
+    const followers = this.#followers.get(shard);
+    if (followers === undefined) return;
+    const said = { t: "push", shard, epoch, at, count, durable: at + count } as const;
+    for (const peer of followers) if (!peer.send(said, frame)) this.#miss(peer, shard);
+  }
+
+  /** @returns false: it is about something else */
+  heard(peer: Peer, said: PeerSaid, bytes: Uint8Array | undefined): boolean {
+    if (said.t === "follow") this.#follow(peer, said.shard);
+    else if (said.t === "unfollow") this.#followers.get(said.shard)?.delete(peer);
+    else if (said.t === "push") this.#pushed(said, bytes);
+    else return false;
+    return true;
+  }
+
+  /** It takes messages again. */
+  drained(peer: Peer): void {
+    const missed = this.#missed.get(peer);
+    this.#missed.delete(peer);
+    for (const shard of missed ?? []) this.#tell(peer, shard);
+  }
+
+  closed(peer: Peer): void {
+    this.#missed.delete(peer);
+    for (const followers of this.#followers.values()) followers.delete(peer);
+    for (const followed of this.#followed.values()) if (sameNode(followed.asked, peer.ref)) followed.asked = undefined;
+  }
+
+  /** Now and then: what nobody pushed is read. */
+  sweep(): void {
+    const nowMs = this.#options.clock.monotonic();
+    for (const [shard, followed] of this.#followed) {
+      this.begin(shard);
+      if (nowMs - followed.heardMs < lookMs) continue;
+      followed.heardMs = nowMs;
+      this.#fill(shard, followed);
+    }
+  }
+
+  #follow(peer: Peer, shard: ShardId): void {
+    const { roles } = this.#options;
+    if (!roles.owns(shard)) return;
+    let followers = this.#followers.get(shard);
+    if (followers === undefined) {
+      followers = new Set();
+      this.#followers.set(shard, followers);
+    }
+    followers.add(peer);
+    this.#tell(peer, shard);
+  }
+
+  /** Where the next push begins: what is before it is in the log. */
+  #tell(peer: Peer, shard: ShardId): void {
+    const { roles } = this.#options;
+    if (!roles.owns(shard)) return;
+    const { epoch, durable } = roles.position(shard);
+    if (!peer.send({ t: "push", shard, epoch, at: durable, count: 0, durable })) this.#miss(peer, shard);
+  }
+
+  #miss(peer: Peer, shard: ShardId): void {
+    if (peer.isOver) return;
+    const missed = this.#missed.get(peer);
+    if (missed === undefined) this.#missed.set(peer, new Set([shard]));
+    else missed.add(shard);
+  }
+
+  #pushed(said: Extract<PeerSaid, { t: "push" }>, bytes: Uint8Array | undefined): void {
+    const { roles, clock, broken, advanced } = this.#options;
+    const { shard, epoch, at, count, durable } = said;
+    const followed = this.#followed.get(shard);
+    if (followed === undefined) return;
+    followed.durable = Math.max(followed.durable, durable);
+    followed.heardMs = clock.monotonic();
+    if (followed.filling) return;
+    if (count === 0 || bytes === undefined) {
+      if (at > roles.position(shard).tail) this.#fill(shard, followed);
+      return;
+    }
+    try {
+      if (roles.feed({ shard, epoch, at, count, bytes })) advanced(shard);
+      else this.#fill(shard, followed);
+    } catch (error) {
+      broken(shard, error);
+    }
+  }
+
+  #fill(shard: ShardId, followed: Followed): void {
+    if (followed.filling) {
+      followed.again = true;
+      return;
+    }
+    followed.filling = true;
+    void this.#read(shard, followed);
+  }
+
+  async #read(shard: ShardId, followed: Followed): Promise<void> {
+    const { roles, broken, fault, advanced } = this.#options;
+    try {
+      do {
+        followed.again = false;
+        await roles.fill(shard);
+      } while (followed.again || followed.durable > roles.position(shard).tail);
+      followed.filling = false;
+      advanced(shard);
+    } catch (error) {
+      followed.filling = false;
+      if (roles.follows(shard)) fault(`the log of shard ${shard}, which is followed`, error);
+      else broken(shard, error);
+    }
+  }
+}

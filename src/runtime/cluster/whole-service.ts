@@ -1,0 +1,35 @@
+/**
+ * A cluster's node as whoever stands above it knows a node: the door, feeds, subscribers.
+ *
+ * Invariant: calls and looks go to the owners of their shards; health and figures are this node's own.
+ */
+import type { HoldfastNode } from "../node-options.ts";
+import type { ClusterNode } from "./cluster-node.ts";
+
+export function wholeService(cluster: ClusterNode): HoldfastNode & { recover(): Promise<void> } {
+  const { node } = cluster;
+  return {
+    definitions: node.definitions,
+    limits: node.limits,
+    get run() {
+      return node.run;
+    },
+    roles: node.roles,
+    source: { ...node.source, look: (call, done) => cluster.service.look(call, done) },
+    recover: () => cluster.start(),
+    execute: (call, done) => cluster.service.execute(call, done),
+    query: (call, done) => cluster.service.query(call, done),
+    operate: (call, done) => cluster.service.operate(call, done),
+    operateCall: (call, done) => cluster.service.operateCall(call, done),
+    erase: (call, done) => cluster.service.erase(call, done),
+    watch: (call, listener) => cluster.service.watch(call, listener),
+    listCalls: (filter) => cluster.service.listCalls(filter),
+    quarantined: (principal) => node.quarantined(principal),
+    health: () => node.health(),
+    figures: () => node.figures(),
+    onCommit: (listener) => node.onCommit(listener),
+    take: (entity, input) => node.take(entity, input),
+    stop: () => cluster.stop(),
+    [Symbol.asyncDispose]: () => cluster.stop(),
+  };
+}
