@@ -34,7 +34,8 @@ import { WatchHub } from "./subscriptions.ts";
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { service, clock, random, authenticate } = options;
-  const doors = options.doors && new DoorList(options.doors, service.limits, random);
+  const report = options.report ?? (() => {});
+  const doors = options.doors && new DoorList(options.doors, service.limits, random, report);
   const context: GatewayContext = {
     service,
     subscribers: options.subscribers,
@@ -47,7 +48,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     doors,
     figures: options.figures ?? (() => service.figures()),
     quota: new CreateQuota(clock, service.limits),
-    report: options.report ?? (() => {}),
+    report,
     draining: false,
   };
   const host = options.host ?? "127.0.0.1";

@@ -122,3 +122,18 @@ test("an owner that gives up has everything durable, and the next continues with
   await one.node.stop();
   await two.node.stop();
 });
+
+test("a standby that the log was trimmed beyond is not followed any more", async () => {
+  const store = createMemoryStore(1);
+  const one = await start(store, "a");
+  const two = await start(store, "b");
+  await one.roles.follow(0);
+  await one.roles.promote(0);
+  await two.roles.follow(0);
+  for (let index = 0; index < 5; index++) await count(one);
+  await openMemoryLog({ store }).trim(0, 5);
+  await assert.rejects(two.roles.fill(0), { code: "log-damaged" });
+  assert.equal(two.roles.follows(0), false);
+  await one.node.stop();
+  await two.node.stop();
+});

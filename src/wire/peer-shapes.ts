@@ -51,10 +51,16 @@ function fields(required: Members, optional: Members = {}): Check {
 
 const node = fields({ node: isText, generation: isFromOne });
 const entity = fields({ type: isText, key: isText });
-const principal = fields(
-  { kind: oneOf(["user", "service", "operator", "entity", "system", "anonymous"]), id: isText },
-  { roles: list(isText) },
-);
+const roles = list(isText);
+const principalKinds = oneOf(["user", "service", "operator", "entity", "system", "anonymous"]);
+/** What else an authentication hook put into it, the author's `access` may look at. */
+const principal: Check = (value) => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const given = value as { readonly [name: string]: unknown };
+  return (
+    principalKinds(given["kind"]) && isText(given["id"]) && (given["roles"] === undefined || roles(given["roles"]))
+  );
+};
 const callId = fields({ at: isFromOne, index: isWhole });
 const moved = fields({ epoch: isWhole }, { owner: node });
 /** A newer node may have codes that this one does not: `peer-codec.ts` says what they become. */

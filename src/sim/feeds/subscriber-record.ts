@@ -39,6 +39,8 @@ export class SubscriberRecord {
   rewinds = 0;
   settled = 0;
   aside: AsideRecord[] = [];
+  /** Of those that an operator gave up while they were to be delivered again: it may have been on the way. */
+  #givenUp: AsideRecord[] = [];
   /** Since the last rewind: something was left out by an operator or set aside. */
   isWhole = true;
   /** Since the last rewind, where it began. */
@@ -62,6 +64,11 @@ export class SubscriberRecord {
     this.#truth = truth;
     this.#keptFrom = keptFrom;
     this.name = name;
+  }
+
+  /** What may come again. */
+  get again(): readonly AsideRecord[] {
+    return [...this.aside.filter(({ again }) => again), ...this.#givenUp];
   }
 
   /** How many changes of it were seen. */
@@ -120,6 +127,7 @@ export class SubscriberRecord {
         return this.#rewound(null);
       case "begun":
         this.epoch++;
+        this.#givenUp = [];
         this.opening = undefined;
         return;
       case "committed":
@@ -172,8 +180,10 @@ export class SubscriberRecord {
     const { ids = [], id, refused } = payload;
     if (name === "recalled")
       this.aside = this.aside.map((one) => (ids.includes(one.id) ? { ...one, again: true } : one));
-    else if (name === "dropped") this.aside = this.aside.filter((one) => !ids.includes(one.id));
-    else if (name === "replayed" && refused === null) this.aside = this.aside.filter((one) => one.id !== id);
+    else if (name === "dropped") {
+      this.#givenUp.push(...this.aside.filter((one) => one.again && ids.includes(one.id)));
+      this.aside = this.aside.filter((one) => !ids.includes(one.id));
+    } else if (name === "replayed" && refused === null) this.aside = this.aside.filter((one) => one.id !== id);
     else if (name === "replayed")
       this.aside = this.aside.map((one) => (one.id === id ? { ...one, again: false } : one));
   }

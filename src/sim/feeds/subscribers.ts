@@ -78,13 +78,19 @@ export class SimSubscribers {
     return subscribers;
   }
 
-  /** What a runner hears of its orders comes late: it goes on for a while after another has begun. */
+  /** What a runner hears of its orders comes late, though in order as from any watch: it goes on for a while after another has begun. */
   #lateNews(node: HoldfastNode): SubscribersOptions["service"] {
     const watch = (call: WatchCall, listener: (news: WatchNews) => void) => {
-      let first = true;
+      const { clock } = node.source;
+      let [first, ended, lastMs] = [true, false, 0];
       return node.watch(call, (news) => {
+        if (ended) return;
+        ended = !news.ok;
         if (first || !news.ok) listener(news);
-        else node.source.clock.after(this.#prng.integer(1_500), () => listener(news));
+        else {
+          lastMs = Math.max(lastMs, clock.monotonic() + this.#prng.integer(1_500));
+          clock.after(lastMs - clock.monotonic(), () => ended || listener(news));
+        }
         first = false;
       });
     };

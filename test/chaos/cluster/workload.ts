@@ -29,6 +29,8 @@ const bots = { tables: 2, perTable: 4 };
 const restMs = 8;
 
 export class Workload {
+  /** The bots, by the names that their crew gives them. */
+  static readonly players = Array.from({ length: bots.tables * bots.perTable }, (_, at) => `bot-${at + 1}`);
   readonly #recorder: Recorder;
   readonly #clients: readonly Client<Untyped>[];
   readonly #seed: number;
@@ -114,8 +116,11 @@ export class Workload {
         if (told.kind !== "ok") throw new Error(`${name} of ${type}/${key}: ${told.kind}`);
         return told.value;
       },
-      watch(type, key, view, listener) {
-        const watch = client.entity(type, key).watch(view, ({ value }) => listener(value));
+      watch: (type, key, view, listener) => {
+        const watch = client.entity(type, key).watch(view, ({ value, version }) => {
+          this.#recorder.shown.push({ who: user, type, key, version });
+          listener(value);
+        });
         return () => watch.stop();
       },
       close: () => client.close(),
