@@ -39,7 +39,7 @@ export interface ClusterServiceOptions extends ServeOptions {
   readonly onLost?: (why: string) => void;
 }
 
-export interface ClusterService extends EmbeddedService, Omit<ClusterVerbs, "view"> {
+export interface ClusterService extends EmbeddedService, ClusterVerbs {
   readonly cluster: ClusterNode;
 }
 
@@ -101,6 +101,7 @@ export async function startCluster(options: ClusterServiceOptions): Promise<Clus
   return {
     ...service,
     cluster: joined,
+    view: () => joined.view(),
     move: (shards, to) => joined.move(shards, to),
     pin: (shards, to) => joined.pin(shards, to),
     drain: (node, on) => joined.drain(node, on),

@@ -138,7 +138,11 @@ export type PeerSaid =
     }
   /** An operator's verb, for the coordinator. */
   | ({ readonly t: "verb"; readonly id: number } & PeerVerb)
-  | ({ readonly t: "verb-answer"; readonly id: number } & ({ readonly ok: true } | Failure));
+  | ({ readonly t: "verb-answer"; readonly id: number } & ({ readonly ok: true } | Failure))
+  /** What have nodes reported to the coordinator? */
+  | { readonly t: "reports"; readonly id: number }
+  | { readonly t: "reported"; readonly id: number; readonly ok: true; readonly reports: readonly NodeReport[] }
+  | ({ readonly t: "reported"; readonly id: number } & Failure);
 
 /** Of a kind that this code does not know. */
 export interface PeerUnknown {

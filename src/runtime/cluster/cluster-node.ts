@@ -5,7 +5,8 @@
  * does with each shard (shard agents, following), where calls go (router, watches, remote sends), and who decides for all (coordinator).
  * Invariant: losing the membership ends this running; what it owned is claimed by others, and the log fences it.
  */
-import type { NodeInfo, NodeRef, NodeReport, ShardReport, ShardTarget } from "../../model/cluster.ts";
+import type { NodeInfo, NodeRef, ShardTarget } from "../../model/cluster.ts";
+import type { ClusterFigures, ClusterView } from "../../model/cluster-view.ts";
 import { HoldfastError } from "../../model/errors.ts";
 import { type EntityRef, type ShardId, shardCountDefault, shardOf } from "../../model/ids.ts";
 import { type Limits, limitsWith } from "../../model/limits.ts";
@@ -23,6 +24,7 @@ import { CoordinatorHost } from "./coordinator-host.ts";
 import { Directory } from "./directory.ts";
 import { Following } from "./following.ts";
 import { Membership } from "./membership.ts";
+import { Overview, othersTake } from "./overview.ts";
 import { type Peer, type PeerAddress, Peers } from "./peers.ts";
 import { RemoteSends } from "./remote-sends.ts";
 import { Router } from "./router.ts";
@@ -47,6 +49,7 @@ interface Running {
   readonly sends: RemoteSends;
   readonly service: ClusterService;
   readonly coordinator: CoordinatorHost;
+  readonly overview: Overview;
 }
 
 export class ClusterNode {
@@ -139,19 +142,13 @@ export class ClusterNode {
     return this.#parts.coordinator.ask({ verb: "drain", node, on }, this.#parts.peers);
   }
 
-  /** What it tells the coordinator. */
-  report(): NodeReport {
-    const { self, peers, following } = this.#parts;
-    const shards: ShardReport[] = [];
-    for (let shard = 0; shard < this.#shardCount; shard++) {
-      const owns = this.#roles.owns(shard);
-      if (!owns && !this.#roles.follows(shard)) continue;
-      const { epoch, tail } = this.#roles.position(shard);
-      const ready = following.lag(shard) <= this.#limits.handoffLagMax;
-      const role = owns ? "owner" : ready ? "standby" : "catching-up";
-      shards.push({ shard, role, epoch, tail, load: owns ? this.service.takeLoad(shard) : 0 });
-    }
-    return { from: self, shards, unreachable: peers.unreachable };
+  view(): Promise<ClusterView> {
+    return this.#parts.overview.view();
+  }
+
+  /** Undefined before it has joined. */
+  figures(): ClusterFigures | undefined {
+    return this.#running?.overview.figures();
   }
 
   /** Gives its shards away, waits until it has none or `mostMs` are over, and leaves. Idempotent. */
@@ -219,23 +216,37 @@ export class ClusterNode {
       take: (entity, input) => this.node.take(entity, input),
       later: (work) => clock.defer(work),
     });
-    const parts = {
-      self,
-      node: this.node,
-      roles,
-      shardCount: this.#shardCount,
-      clock,
-      directory,
-      peers,
-      router,
-      watches,
-    };
-    const service = new ClusterService({ ...parts, servedWatches, confirmer: new Confirmer(log), serves });
+    const service = new ClusterService({
+      ...{ self, clock, roles, directory, peers, router, watches, servedWatches, serves },
+      ...{ node: this.node, shardCount: this.#shardCount, confirmer: new Confirmer(log) },
+    });
     const coordinator = new CoordinatorHost({
       ...{ self, coordination, clock, leaseMs, standbys, fault, limits, shardCount: this.#shardCount },
-      report: () => this.report(),
+      report: () => overview.report(),
     });
-    return { self, peers, directory, following, agents, router, watches, servedWatches, sends, service, coordinator };
+    const overview: Overview = new Overview({
+      ...{
+        self,
+        limits,
+        roles,
+        directory,
+        peers,
+        following,
+        agents,
+        router,
+        coordinator,
+        shardCount: this.#shardCount,
+      },
+      takeLoad: (shard) => service.takeLoad(shard),
+      look: () => coordination.look().catch((error: unknown) => this.#lastPicture(error)),
+    });
+    const acting = { agents, coordinator, overview };
+    return { self, peers, directory, following, router, watches, servedWatches, sends, service, ...acting };
+  }
+
+  #lastPicture(error: unknown): Picture {
+    if (this.#picture === undefined) throw error;
+    return this.#picture;
   }
 
   #pictured(picture: Picture): void {
@@ -331,7 +342,7 @@ export class ClusterNode {
       const running = this.#running;
       if (running === undefined || this.#over) return;
       this.#reportedMs = this.#clock.monotonic();
-      running.coordinator.tell(this.report(), running.peers);
+      running.coordinator.tell(running.overview.report(), running.peers);
     });
   }
 
@@ -343,7 +354,12 @@ export class ClusterNode {
         .describe({ ...info, draining: true })
         .catch((error: unknown) => this.#fault("the drain", error));
       const untilMs = this.#clock.monotonic() + drainMs;
-      while (this.#membership.held && this.#clock.monotonic() < untilMs && this.#ownsAny && this.#hasOthers)
+      while (
+        this.#membership.held &&
+        this.#clock.monotonic() < untilMs &&
+        this.#roles.ownsAny &&
+        othersTake(this.#picture, running.self)
+      )
         await new Promise<void>((resolve) => this.#clock.after(sweepMs / 4, resolve));
     }
     await this.#end();
@@ -351,18 +367,6 @@ export class ClusterNode {
     await this.node.stop();
     await running?.peers.close();
     await this.#options.coordination.close();
-  }
-
-  get #ownsAny(): boolean {
-    return Array.from({ length: this.#shardCount }, (_, shard) => shard).some((shard) => this.#roles.owns(shard));
-  }
-
-  /** Somebody could take what it owns. */
-  get #hasOthers(): boolean {
-    return (this.#picture?.members ?? []).some(
-      ({ node, leftMs, info }) =>
-        node !== this.self.node && leftMs > 0 && (info as unknown as NodeInfo).draining !== true,
-    );
   }
 
   async #end(): Promise<void> {

@@ -113,8 +113,31 @@ export class CoordinatorHost {
             : { t: "verb-answer", id, ok: false, code, detail: failure.detail },
         );
       });
+    } else if (said.t === "reports") {
+      const { id } = said;
+      const holding = this.#holding;
+      const failure = {
+        ok: false,
+        code: "unavailable",
+        detail: "This node does not coordinate at the moment.",
+      } as const;
+      peer.send({
+        t: "reported",
+        id,
+        ...(holding === undefined ? failure : { ok: true, reports: reportsOf(holding) }),
+      });
     } else return false;
     return true;
+  }
+
+  /** What nodes reported to whoever coordinates; nothing while nobody does. */
+  reports(peers: Peers): Promise<readonly NodeReport[]> {
+    return new Promise((resolve) => {
+      if (this.#holding !== undefined) return resolve(reportsOf(this.#holding));
+      const peer = [...peers.all].find(({ ref }) => ref.node === this.#coordinator);
+      const sent = peer?.askReports((answer) => resolve(answer.kind === "reports" ? answer.reports : []));
+      if (sent !== true) resolve([]);
+    });
   }
 
   /** Has the coordinator do what an operator asks. @throws `unavailable`, `invalid-input`, `overloaded` */
@@ -141,7 +164,7 @@ export class CoordinatorHost {
   }
 
   get #coordinator(): string | undefined {
-    return this.#picture?.leases.find(({ name, leftMs }) => name === leaseName && leftMs > 0)?.node;
+    return this.#picture && coordinatorOf(this.#picture);
   }
 
   #take(verb: PeerVerb, answer: Answer): void {
@@ -264,6 +287,15 @@ export class CoordinatorHost {
         detail: "The coordinator is another node now; ask again.",
       });
   }
+}
+
+/** Who coordinates, by name. */
+export function coordinatorOf({ leases }: Picture): string | undefined {
+  return leases.find(({ name, leftMs }) => name === leaseName && leftMs > 0)?.node;
+}
+
+function reportsOf({ state }: Holding): readonly NodeReport[] {
+  return [...state.reports.values()].map(({ report }) => report);
 }
 
 type WithoutTime<Each> = Each extends unknown ? Omit<Each, "nowMs"> : never;
