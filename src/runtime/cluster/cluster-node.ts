@@ -357,7 +357,8 @@ export class ClusterNode {
       while (
         this.#membership.held &&
         this.#clock.monotonic() < untilMs &&
-        this.#roles.ownsAny &&
+        // What was handed over is on its way until it is claimed.
+        (this.#roles.ownsAny || running.directory.hasUnowned) &&
         othersTake(this.#picture, running.self)
       )
         await new Promise<void>((resolve) => this.#clock.after(sweepMs / 4, resolve));
