@@ -185,8 +185,8 @@ test("a lease that has lapsed does not come back with a picture that was looked 
   };
   stepped.picture(1, targets, [a, b, c], c);
   report();
-  stepped.picture(1, targets);
-  stepped.report(c, []);
+  assert.deepEqual(stepped.picture(1, targets).changes, []);
+  assert.deepEqual(stepped.report(c, []).changes, []);
   for (let ticks = 0; ticks < 30; ticks++) {
     report();
     assert.deepEqual(stepped.tick().changes, []);
