@@ -3,6 +3,7 @@
  *
  * Invariant: what `embedded` promises, the cluster promises; any of its nodes answers for all of it.
  */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type PeersOptions, peersTransport } from "../adapters/peers/transport.ts";
 import { openPostgresCoordination } from "../adapters/postgres/coordination.ts";
@@ -10,11 +11,15 @@ import { openPostgresLog, type PostgresLogOptions } from "../adapters/postgres/l
 import type { Gateway } from "../gateway/options.ts";
 import type { NodeInfo } from "../model/cluster.ts";
 import { HoldfastError } from "../model/errors.ts";
+import type { Picture } from "../ports/coordination.ts";
 import { ClusterNode } from "../runtime/cluster/cluster-node.ts";
 import type { ClusterVerbs } from "../runtime/cluster/verbs.ts";
 import { wholeService } from "../runtime/cluster/whole-service.ts";
 import { type EmbeddedService, type ServeOptions, serveOver } from "./embedded.ts";
 import { openSnapshots } from "./kept.ts";
+import { keysDirectory } from "./keys.ts";
+
+export { keysFromSecret } from "../adapters/keys/secret.ts";
 
 export interface ClusterServiceOptions extends ServeOptions {
   /** The database, the same for all nodes; its schema is made by `holdfast migrate`, or by `migratePostgres`. */
@@ -33,6 +38,8 @@ export interface ClusterServiceOptions extends ServeOptions {
   readonly advertiseDoor?: string;
   /** After so long without a sign of it a node is taken for dead, ms. Default 2,000. */
   readonly leaseMs?: number;
+  /** Clients are told of the doors of all nodes, and go on at another when theirs dies. Default true; false behind a load balancer. */
+  readonly tellDoors?: boolean;
   /** Of each shard. Default 1. */
   readonly standbys?: number;
   /** This running is over: others have its shards. Default: end the process with code 75, so that a supervisor starts it again. */
@@ -54,6 +61,7 @@ export async function startCluster(options: ClusterServiceOptions): Promise<Clus
       "invalid-configuration",
       "The nodes of a cluster need one place for snapshots and the archive: give `shared`, or `snapshots` and `archive`.",
     );
+  checkKeys(options);
   const stores =
     shared === undefined
       ? {}
@@ -63,7 +71,7 @@ export async function startCluster(options: ClusterServiceOptions): Promise<Clus
         };
   let door: Gateway | undefined;
   const info = (): Omit<NodeInfo, "peer"> => ({
-    door: options.advertiseDoor ?? door?.url ?? "",
+    door: options.advertiseDoor ?? (isAnyAddress(options.host) ? "" : (door?.url ?? "")),
     ...(zone === undefined ? {} : { zone }),
     ...(weight === undefined ? {} : { weight }),
     ...(version === undefined ? {} : { version }),
@@ -71,7 +79,7 @@ export async function startCluster(options: ClusterServiceOptions): Promise<Clus
   let cluster: ClusterNode | undefined;
   const service = await serveOver(
     () => openPostgresLog(postgres),
-    { ...stores, ...options },
+    { ...stores, ...(options.tellDoors === false ? {} : { doors: () => doorsOf(cluster?.picture) }), ...options },
     {
       opened: (gateway) => {
         door = gateway;
@@ -106,6 +114,25 @@ export async function startCluster(options: ClusterServiceOptions): Promise<Clus
     pin: (shards, to) => joined.pin(shards, to),
     drain: (node, on) => joined.drain(node, on),
   };
+}
+
+/** Clients cannot go there. */
+function isAnyAddress(host: string | undefined): boolean {
+  return host === "0.0.0.0" || host === "::";
+}
+
+function doorsOf(picture: Picture | undefined): readonly string[] {
+  const doors = (picture?.members ?? []).map(({ info }) => (info as unknown as NodeInfo).door ?? "");
+  return doors.filter((door) => door !== "");
+}
+
+/** Each node would make keys of its own otherwise, and what one sealed no other could read. */
+function checkKeys({ entities, keys, directory }: ClusterServiceOptions): void {
+  if (keys !== undefined || existsSync(keysDirectory(directory)) || !entities.some(({ personal }) => personal)) return;
+  throw new HoldfastError(
+    "invalid-configuration",
+    "Entities with personal data need keys that all nodes of the cluster have: give `keys`, such as `keysFromSecret(secret)`.",
+  );
 }
 
 function endProcess(why: string): void {
