@@ -13,7 +13,7 @@ export interface NodeLook {
   readonly node: string;
   readonly url: string;
   readonly pid: number | undefined;
-  /** Its process serves. */
+  /** It serves, and answered in time. */
   readonly up: boolean;
   readonly coordinator: boolean;
   readonly draining: boolean;
@@ -162,8 +162,9 @@ export function lineOf({ seconds, nodes, shards, commandsPerSecond, moves, failo
   return `${seconds} s: ${each}; ${shards.owned}/${shards.all} owned, ${shards.followed} followed, ${shards.moving} moving; ${commandsPerSecond} commands/s; ${moves} moves, ${failovers} failovers`;
 }
 
-function stateOf({ up, draining }: NodeLook): string {
-  if (!up) return "down";
+function stateOf({ pid, up, draining }: NodeLook): string {
+  if (pid === undefined) return "down";
+  if (!up) return "no answer";
   return draining ? "draining" : "serving";
 }
 
