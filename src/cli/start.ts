@@ -157,11 +157,12 @@ async function startNode(options: StartOptions, serve: EmbeddedOptions & ModuleO
     throw new UsageError(
       "nodes know each other by a secret: give --secret-file <file>, or the variable HOLDFAST_SECRET.",
     );
-  const { startCluster, keysFromSecret } = await loadCluster();
+  const { startClusterNode } = await loadCluster();
   const { keysSecretFile, zone, advertise, weight, leaseMs, standbys } = options;
-  return await startCluster({
+  return await startClusterNode({
     ...serve,
-    postgres: { connection, schema },
+    connection,
+    schema,
     name,
     tellDoors: options.tellDoors,
     peer: {
@@ -172,7 +173,7 @@ async function startNode(options: StartOptions, serve: EmbeddedOptions & ModuleO
       ...(options.peerAdvertise === undefined ? {} : { advertise: options.peerAdvertise }),
     },
     ...(shared === undefined ? {} : { shared }),
-    ...(keysSecretFile === undefined ? {} : { keys: keysFromSecret(readSecret("--keys-secret-file", keysSecretFile)) }),
+    ...(keysSecretFile === undefined ? {} : { keysSecret: readSecret("--keys-secret-file", keysSecretFile) }),
     ...(zone === undefined ? {} : { zone }),
     ...(advertise === undefined ? {} : { advertiseDoor: advertise }),
     ...(weight === undefined ? {} : { weight: numberOf("--weight", weight, 1, 1_000) }),
@@ -184,7 +185,7 @@ async function startNode(options: StartOptions, serve: EmbeddedOptions & ModuleO
 /** The driver is optional: loaded only where it is used. */
 async function loadCluster() {
   try {
-    return await import("../presets/cluster.ts");
+    return await import("../presets/start.ts");
   } catch (error) {
     if ((error as { code?: unknown }).code !== "ERR_MODULE_NOT_FOUND") throw error;
     const text = "The driver of PostgreSQL is not installed. Run `npm install pg`.";
