@@ -11,7 +11,6 @@ import { openPostgresLog, type PostgresLogOptions } from "../adapters/postgres/l
 import type { Gateway } from "../gateway/options.ts";
 import type { NodeInfo } from "../model/cluster.ts";
 import { HoldfastError } from "../model/errors.ts";
-import type { Picture } from "../ports/coordination.ts";
 import { ClusterNode } from "../runtime/cluster/cluster-node.ts";
 import type { ClusterVerbs } from "../runtime/cluster/verbs.ts";
 import { wholeService } from "../runtime/cluster/whole-service.ts";
@@ -34,7 +33,7 @@ export interface ClusterServiceOptions extends ServeOptions {
   readonly zone?: string;
   /** Share of the shards relative to other nodes. Default 1. */
   readonly weight?: number;
-  /** Where clients reach this door, if that is not where it listens. */
+  /** Where clients reach this door, if that is not where it listens. They are told those of all nodes, unless `doors` says others. */
   readonly advertiseDoor?: string;
   /** After so long without a sign of it a node is taken for dead, ms. Default 2,000. */
   readonly leaseMs?: number;
@@ -79,7 +78,7 @@ export async function startCluster(options: ClusterServiceOptions): Promise<Clus
   let cluster: ClusterNode | undefined;
   const service = await serveOver(
     () => openPostgresLog(postgres),
-    { ...stores, ...(options.tellDoors === false ? {} : { doors: () => doorsOf(cluster?.picture) }), ...options },
+    { ...(options.tellDoors === false ? {} : { doors: () => doorsOf(cluster) }), ...stores, ...options },
     {
       opened: (gateway) => {
         door = gateway;
@@ -121,11 +120,6 @@ function isAnyAddress(host: string | undefined): boolean {
   return host === "0.0.0.0" || host === "::";
 }
 
-function doorsOf(picture: Picture | undefined): readonly string[] {
-  const doors = (picture?.members ?? []).map(({ info }) => (info as unknown as NodeInfo).door ?? "");
-  return doors.filter((door) => door !== "");
-}
-
 /** Each node would make keys of its own otherwise, and what one sealed no other could read. */
 function checkKeys({ entities, keys, directory }: ClusterServiceOptions): void {
   if (keys !== undefined || existsSync(keysDirectory(directory)) || !entities.some(({ personal }) => personal)) return;
@@ -133,6 +127,16 @@ function checkKeys({ entities, keys, directory }: ClusterServiceOptions): void {
     "invalid-configuration",
     "Entities with personal data need keys that all nodes of the cluster have: give `keys`, such as `keysFromSecret(secret)`.",
   );
+}
+
+/** Where clients are told to go on: the doors of all members, also of those whose shards are given away. */
+function doorsOf(cluster: ClusterNode | undefined): string[] {
+  const doors: string[] = [];
+  for (const { info } of cluster?.picture?.members ?? []) {
+    const { door = "" } = info as unknown as NodeInfo;
+    if (door !== "") doors.push(door);
+  }
+  return doors;
 }
 
 function endProcess(why: string): void {

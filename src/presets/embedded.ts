@@ -134,7 +134,7 @@ export async function serveOver(
   options: ServeOptions,
   { prepare = prepareNode, opened }: ServeParts = {},
 ): Promise<EmbeddedService> {
-  const { directory, entities, limits, retention, onFault } = options;
+  const { directory, entities, retention, onFault } = options;
   // Before anything is opened, so that nothing has to be closed again.
   checkRetention(retention ?? {});
   if (options.heapGrowthPercent !== false) limitHeapGrowth(options.heapGrowthPercent);
@@ -159,14 +159,8 @@ export async function serveOver(
     ...(keys === undefined ? {} : { keys }),
     log,
     ...kept,
-    clock: systemClock,
-    random: systemRandom,
-    heap: systemHeap,
     shardCount,
-    onCrash: options.onCrash ?? endProcess,
-    ...(limits === undefined ? {} : { limits }),
-    ...(retention === undefined ? {} : { retention }),
-    ...(onFault === undefined ? {} : { onFault }),
+    ...surroundingsOf(options),
   });
   const feeds = openFeeds(node.source, options.serviceName === undefined ? {} : { service: options.serviceName });
   let projections: Projections | undefined;
@@ -200,6 +194,16 @@ export async function serveOver(
   const { url } = gateway;
   const parts = { node, gateway, url, admin, feeds, projections, subscribers, keys };
   return { ...parts, backup: async (request) => backup(request), stop: stop.all };
+}
+
+/** What every node of this process gets. */
+function surroundingsOf({ onCrash = endProcess, limits, retention, onFault }: ServeOptions) {
+  return {
+    ...{ clock: systemClock, random: systemRandom, heap: systemHeap, onCrash },
+    ...(limits === undefined ? {} : { limits }),
+    ...(retention === undefined ? {} : { retention }),
+    ...(onFault === undefined ? {} : { onFault }),
+  };
 }
 
 type Heard = Parameters<HoldfastNode["onCommit"]>[0];

@@ -170,6 +170,7 @@ const rest: fc.Arbitrary<PeerSaid> = fc.oneof(
   fc.record({ ...t("yours"), ...ofShard, ok: fc.constant(true as const), tail: fromOne }),
   fc.record({ ...t("yours"), ...ofShard, ok: fc.constant(false as const), reason: text }),
   fc.record({ ...t("status"), report }),
+  fc.record({ ...t("coordinates"), token: fromOne, version: whole }),
   fc.record({ ...t("reports"), id }),
   fc.record({ ...t("reported"), id, ok: fc.constant(true as const), reports: fc.array(report, { maxLength: 3 }) }),
   fc.record({ ...t("reported"), id, ...failure }),

@@ -24,33 +24,22 @@ import { CoordinatorHost } from "./coordinator-host.ts";
 import { Directory } from "./directory.ts";
 import { Following } from "./following.ts";
 import { Membership } from "./membership.ts";
-import { Overview, othersTake } from "./overview.ts";
+import { Overview } from "./overview.ts";
 import { type Peer, type PeerAddress, Peers } from "./peers.ts";
 import { RemoteSends } from "./remote-sends.ts";
 import { Router } from "./router.ts";
+import { giveAllAway, type Running } from "./running.ts";
 import { ShardAgents } from "./shard-agents.ts";
 import { ServedWatches, Watches } from "./watches.ts";
 
 /** Between looks for what waits for a message that may be lost. */
 const sweepMs = 100;
+/** For so long a picture may come later than a newer one. */
+const lateMs = 5_000;
+/** Of the coordinator's lease, at most; a failover of its own node waits for that. */
+const coordinatorLeaseMs = 600;
 /** A report goes to the coordinator at least so often. */
 const statusMs = 500;
-
-/** Parts that need this node's generation, and so the join. */
-interface Running {
-  readonly self: NodeRef;
-  readonly peers: Peers;
-  readonly directory: Directory;
-  readonly following: Following;
-  readonly agents: ShardAgents;
-  readonly router: Router;
-  readonly watches: Watches;
-  readonly servedWatches: ServedWatches;
-  readonly sends: RemoteSends;
-  readonly service: ClusterService;
-  readonly coordinator: CoordinatorHost;
-  readonly overview: Overview;
-}
 
 export class ClusterNode {
   readonly node: HoldfastNode & { recover(): Promise<void> };
@@ -62,6 +51,7 @@ export class ClusterNode {
   #running: Running | undefined;
   #versions = new Map<ShardId, number>();
   #picture: Picture | undefined;
+  #picturedMs = 0;
   #reporting = false;
   #reportedMs = 0;
   #cancelSweep: () => void = () => {};
@@ -221,8 +211,12 @@ export class ClusterNode {
       ...{ node: this.node, shardCount: this.#shardCount, confirmer: new Confirmer(log) },
     });
     const coordinator = new CoordinatorHost({
-      ...{ self, coordination, clock, leaseMs, standbys, fault, limits, shardCount: this.#shardCount },
+      ...{ self, coordination, clock, standbys, fault, limits, shardCount: this.#shardCount },
+      leaseMs: Math.min(leaseMs, coordinatorLeaseMs),
       report: () => overview.report(),
+      peers: () => peers.all,
+      pictured: (picture) => this.#pictured(picture),
+      elected: () => this.#reportSoon(),
     });
     const overview: Overview = new Overview({
       ...{
@@ -249,10 +243,17 @@ export class ClusterNode {
     return this.#picture;
   }
 
+  /** Pictures come by two ways, and an older one may come later. One that stays old is of a store that was put back. */
+  #isLate({ version }: Picture): boolean {
+    if (this.#picture === undefined || version >= this.#picture.version) return false;
+    return this.#clock.monotonic() - this.#picturedMs < lateMs;
+  }
+
   #pictured(picture: Picture): void {
     const running = this.#running;
-    if (running === undefined || this.#over) return;
+    if (running === undefined || this.#over || this.#isLate(picture)) return;
     this.#picture = picture;
+    this.#picturedMs = this.#clock.monotonic();
     const { self, peers, directory, agents, coordinator } = running;
     const members: PeerAddress[] = [];
     for (const { node, generation, info } of picture.members) {
@@ -304,9 +305,15 @@ export class ClusterNode {
     if (running === undefined) return;
     const { service, watches, following, agents, sends, directory, coordinator } = running;
     if (service.heard(peer, said) || following.heard(peer, said, bytes)) return;
-    if (watches.heard(peer, said) || agents.heard(peer, said) || coordinator.heard(peer, said)) return;
+    if (watches.heard(peer, said) || agents.heard(peer, said)) return;
+    if (coordinator.heard(peer, said) && said.t !== "coordinates") return;
+    if (said.t === "coordinates") return this.#hinted(said.version);
     if (said.t === "route") sends.heard(said.route);
     else if (said.t === "own") for (const { shard, epoch } of said.shards) directory.owned(shard, peer.ref, epoch);
+  }
+
+  #hinted(version: number): void {
+    if (version > (this.#picture?.version ?? 0)) this.#membership.look();
   }
 
   #peerClosed(peer: Peer): void {
@@ -348,20 +355,10 @@ export class ClusterNode {
 
   async #stop(drainMs: number): Promise<void> {
     const running = this.#running;
-    const { info } = this.#membership;
-    if (running !== undefined && info !== undefined && this.#membership.held) {
-      await this.#membership
-        .describe({ ...info, draining: true })
-        .catch((error: unknown) => this.#fault("the drain", error));
-      const untilMs = this.#clock.monotonic() + drainMs;
-      while (
-        this.#membership.held &&
-        this.#clock.monotonic() < untilMs &&
-        this.#roles.ownsAny &&
-        othersTake(this.#picture, running.self)
-      )
-        await new Promise<void>((resolve) => this.#clock.after(sweepMs / 4, resolve));
-    }
+    const [membership, roles, clock] = [this.#membership, this.#roles, this.#clock];
+    const giving = { membership, roles, clock, picture: () => this.#picture, mostMs: drainMs };
+    if (running !== undefined)
+      await giveAllAway(running, giving).catch((error: unknown) => this.#fault("the drain", error));
     await this.#end();
     await this.#membership.leave().catch((error: unknown) => this.#fault("the leave", error));
     await this.node.stop();
