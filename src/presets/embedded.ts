@@ -144,7 +144,8 @@ export async function serveOver(
     await log.close();
     throw error;
   });
-  const keys = await openKeys({ directory, entities, log, shardCount, newKeys: options.newKeys === true }).catch(
+  const { keys: given, newKeys = false } = options;
+  const keys = await openKeys({ directory, entities, log, shardCount, given, newKeys }).catch(
     async (error: unknown) => {
       for (const store of [kept.state, kept.snapshots, kept.archive]) await store.close();
       await log.close();
