@@ -53,6 +53,8 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
     case "unclaimed":
       assert(owner.phase === "claiming", "only a claiming owner is refused a claim");
       owner.phase = "recovering";
+      // Back to the log's: the claim that came first may be of the same epoch, and is replayed now.
+      owner.epoch -= 1;
       return;
     case "leave":
       assert(owner.phase === "draining" && owner.durable === owner.tail, "an owner leaves when nothing is under way");
