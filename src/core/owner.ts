@@ -51,11 +51,7 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
     case "extend":
       return extendReplay(owner, input);
     case "unclaimed":
-      assert(owner.phase === "claiming", "only a claiming owner is refused a claim");
-      owner.phase = "recovering";
-      // Back to the log's: the claim that came first may be of the same epoch, and is replayed now.
-      owner.epoch -= 1;
-      return;
+      return takeBackClaim(owner);
     case "leave":
       assert(owner.phase === "draining" && owner.durable === owner.tail, "an owner leaves when nothing is under way");
       return release(owner, "left", effects);
@@ -186,6 +182,13 @@ function startClaim(owner: Owner, input: Extract<Input, { kind: "recovered" }>, 
   owner.timeMs = Math.max(owner.timeMs, input.nowMs);
   const record: LogRecord = { kind: "claim", time: owner.timeMs, epoch: owner.epoch, node: input.node };
   effects.push({ kind: "claim", at: owner.tail, epoch: owner.epoch, record });
+}
+
+/** Back to the log's epoch: the claim that came first may be of the same one as this was, and is replayed now. */
+function takeBackClaim(owner: Owner): void {
+  assert(owner.phase === "claiming", "only a claiming owner is refused a claim");
+  owner.phase = "recovering";
+  owner.epoch -= 1;
 }
 
 function extendReplay(owner: Owner, { tail, nowMs }: Extract<Input, { kind: "extend" }>): void {

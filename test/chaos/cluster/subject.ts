@@ -5,7 +5,7 @@
  * - `takeover`: a node serves everything by itself. When it is lost another is started in its place; it claims every shard, and the lost
  *   one, should it come back, is fenced.
  */
-import { cpSync, existsSync, mkdirSync } from "node:fs";
+import { cpSync, mkdirSync } from "node:fs";
 import { basename } from "node:path";
 import { entities as game } from "../../../examples/teen-patti/src/entities.ts";
 import { openKeyFiles } from "../../../src/adapters/keys/files.ts";
