@@ -8,6 +8,7 @@ import { Command, CommanderError } from "commander";
 import { isHoldfastError } from "../model/errors.ts";
 import { addBackup } from "./backup.ts";
 import { addCalls } from "./calls.ts";
+import { addCluster } from "./cluster.ts";
 import { addErase } from "./erase.ts";
 import { addEvents } from "./events.ts";
 import { addFork } from "./fork.ts";
@@ -47,6 +48,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     addSubscribers,
     addErase,
     addMigrate,
+    addCluster,
   ])
     add(program);
   try {

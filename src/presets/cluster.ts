@@ -29,7 +29,7 @@ export interface ClusterServiceOptions extends ServeOptions {
   readonly zone?: string;
   /** Share of the shards relative to other nodes. Default 1. */
   readonly weight?: number;
-  /** Where clients reach this door, if that is not where it listens. */
+  /** Where clients reach this door, if that is not where it listens. They are told those of all nodes, unless `doors` says others. */
   readonly advertiseDoor?: string;
   /** After so long without a sign of it a node is taken for dead, ms. Default 2,000. */
   readonly leaseMs?: number;
@@ -39,7 +39,7 @@ export interface ClusterServiceOptions extends ServeOptions {
   readonly onLost?: (why: string) => void;
 }
 
-export interface ClusterService extends EmbeddedService, Omit<ClusterVerbs, "view"> {
+export interface ClusterService extends EmbeddedService, ClusterVerbs {
   readonly cluster: ClusterNode;
 }
 
@@ -71,7 +71,7 @@ export async function startCluster(options: ClusterServiceOptions): Promise<Clus
   let cluster: ClusterNode | undefined;
   const service = await serveOver(
     () => openPostgresLog(postgres),
-    { ...stores, ...options },
+    { doors: () => doorsOf(cluster), ...stores, ...options },
     {
       opened: (gateway) => {
         door = gateway;
@@ -101,10 +101,21 @@ export async function startCluster(options: ClusterServiceOptions): Promise<Clus
   return {
     ...service,
     cluster: joined,
+    view: () => joined.view(),
     move: (shards, to) => joined.move(shards, to),
     pin: (shards, to) => joined.pin(shards, to),
     drain: (node, on) => joined.drain(node, on),
   };
+}
+
+/** Where clients are told to go on: the doors of all members, also of those whose shards are given away. */
+function doorsOf(cluster: ClusterNode | undefined): string[] {
+  const doors: string[] = [];
+  for (const { info } of cluster?.picture?.members ?? []) {
+    const { door = "" } = info as unknown as NodeInfo;
+    if (door !== "") doors.push(door);
+  }
+  return doors;
 }
 
 function endProcess(why: string): void {

@@ -8,24 +8,12 @@ import { developmentAuthentication } from "../../src/gateway/auth.ts";
 import type { Gateway } from "../../src/gateway/options.ts";
 import { startGateway } from "../../src/gateway/server.ts";
 import { type box, TestCluster } from "../../src/runtime/cluster/cluster.harness.ts";
-import type { ClusterNode } from "../../src/runtime/cluster/cluster-node.ts";
-import type { Service } from "../../src/runtime/service.ts";
+import { wholeService } from "../../src/runtime/cluster/whole-service.ts";
 import { DoorWire } from "./doors.harness.ts";
 
 type Entities = { box: typeof box };
 
 const authenticate = developmentAuthentication({ warn: () => {} });
-
-/** What the cluster routes; and what a node tells of itself. */
-function serviceOf({ service, node }: ClusterNode): Service {
-  return new Proxy<Service>(node, {
-    get: (_, name) => {
-      const from = name in service ? service : node;
-      const value: unknown = Reflect.get(from, name, from);
-      return typeof value === "function" ? value.bind(from) : value;
-    },
-  });
-}
 
 class ClusterWithDoors implements AsyncDisposable {
   readonly cluster = new TestCluster();
@@ -35,7 +23,7 @@ class ClusterWithDoors implements AsyncDisposable {
   async start(name: string): Promise<void> {
     const node = await this.cluster.start(name);
     const gateway = await startGateway({
-      service: serviceOf(node),
+      service: wholeService(node),
       clock: systemClock,
       random: systemRandom,
       authenticate,
