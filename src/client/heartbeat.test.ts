@@ -33,7 +33,7 @@ class Still implements Clock {
   }
 }
 
-function beating(): { clock: Still; heard(): void; seen: string[] } {
+function beating(): { clock: Still; heard: () => void; seen: string[] } {
   const clock = new Still();
   const seen: string[] = [];
   let heardMs = 0;

@@ -39,10 +39,7 @@ import { unwatch } from "./watchers.ts";
 
 /** One input; what follows from it for the runtime is appended to `effects`. */
 export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
-  if (owner.phase === "released") {
-    answerUnserved(input, effects);
-    return;
-  }
+  if (owner.phase === "released") return answerUnserved(input, effects);
   switch (input.kind) {
     case "replay":
       return replayRecord(owner, input.at, input.record);
@@ -51,12 +48,9 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
     case "extend":
       return extendReplay(owner, input);
     case "unclaimed":
-      assert(owner.phase === "claiming", "only a claiming owner is refused a claim");
-      owner.phase = "recovering";
-      return;
+      return goOnRecovering(owner);
     case "leave":
-      assert(owner.phase === "draining" && owner.durable === owner.tail, "an owner leaves when nothing is under way");
-      return release(owner, "left", effects);
+      return leave(owner, effects);
     case "claimed":
       return startServing(owner, input.nowMs, effects);
     case "appended":
@@ -189,6 +183,18 @@ function startClaim(owner: Owner, input: Extract<Input, { kind: "recovered" }>, 
 function extendReplay(owner: Owner, { tail, nowMs }: Extract<Input, { kind: "extend" }>): void {
   assert(owner.phase === "recovering", "only a recovering owner goes on to replay");
   if (tail > owner.replay.tail) owner.replay = { ...owner.replay, tail, nowMs };
+}
+
+/** Back to the log's epoch: the claim that came first may be of the same one as this was, and is replayed now. */
+function goOnRecovering(owner: Owner): void {
+  assert(owner.phase === "claiming", "only a claiming owner is refused a claim");
+  owner.phase = "recovering";
+  owner.epoch -= 1;
+}
+
+function leave(owner: Owner, effects: Effect[]): void {
+  assert(owner.phase === "draining" && owner.durable === owner.tail, "an owner leaves when nothing is under way");
+  release(owner, "left", effects);
 }
 
 function startServing(owner: Owner, nowMs: number, effects: Effect[]): void {

@@ -6,6 +6,9 @@
  */
 import type { Limits } from "../model/limits.ts";
 import type { Random } from "../ports/clock.ts";
+import type { GatewayProblem } from "./options.ts";
+
+type Report = (problem: GatewayProblem) => void;
 
 const origin = /^https?:\/\/[A-Za-z0-9.:[\]-]+$/;
 
@@ -13,15 +16,18 @@ export class DoorList {
   readonly #ask: () => readonly string[];
   readonly #limits: Limits;
   readonly #random: Random;
+  readonly #report: Report;
   readonly #origins = new Set<string>();
   #given = "";
   #told: readonly string[] = [];
 
-  constructor(ask: () => readonly string[], limits: Limits, random: Random) {
+  /** @throws what `ask` throws; later that is reported, and the doors are taken for what they were */
+  constructor(ask: () => readonly string[], limits: Limits, random: Random, report: Report) {
     this.#ask = ask;
     this.#limits = limits;
     this.#random = random;
-    this.look();
+    this.#report = report;
+    this.#take(ask());
   }
 
   /** What clients are told. */
@@ -31,7 +37,19 @@ export class DoorList {
 
   /** Looks what the doors are now. @returns whether clients are to be told */
   look(): boolean {
-    const given = this.#ask();
+    try {
+      return this.#take(this.#ask());
+    } catch (error) {
+      this.#report({
+        where: "doors",
+        code: "internal",
+        thrown: error instanceof Error ? error.name : typeof error,
+      });
+      return false;
+    }
+  }
+
+  #take(given: readonly string[]): boolean {
     const text = JSON.stringify(given);
     if (text === this.#given) return false;
     this.#given = text;

@@ -37,7 +37,7 @@ export interface Authenticate {
 
 /** Something that went wrong here and that no caller is told in full. Never holds payloads, tokens or keys. */
 export interface GatewayProblem {
-  readonly where: "http" | "session" | "authenticate" | "static";
+  readonly where: "http" | "session" | "authenticate" | "static" | "doors";
   readonly code: ErrorCode;
   /** The class of what was thrown. */
   readonly thrown: string;

@@ -34,7 +34,8 @@ import { WatchHub } from "./subscriptions.ts";
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { service, clock, random, authenticate } = options;
-  const doors = options.doors && new DoorList(options.doors, service.limits, random);
+  const report = options.report ?? (() => {});
+  const doors = options.doors && new DoorList(options.doors, service.limits, random, report);
   const context: GatewayContext = {
     service,
     subscribers: options.subscribers,
@@ -47,7 +48,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     doors,
     figures: options.figures ?? (() => service.figures()),
     quota: new CreateQuota(clock, service.limits),
-    report: options.report ?? (() => {}),
+    report,
     draining: false,
   };
   const host = options.host ?? "127.0.0.1";
@@ -55,7 +56,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     options.staticDirectory === undefined ? undefined : await StaticFiles.open(options.staticDirectory, doors);
   const about = { title: options.title ?? "Holdfast service", version: options.version ?? "0" };
   const projections = options.projections?.definitions ?? [];
-  const api = describeApi(service.definitions, { ...about, projections, feeds: options.feeds !== undefined });
+  const has = { feeds: options.feeds !== undefined, cluster: service.cluster !== undefined };
+  const api = describeApi(service.definitions, { ...about, ...has, projections });
   const feedsApi = options.feeds && describeFeeds(service.definitions, { ...about, service: options.feeds.service });
   const server = createHttpServer(service.limits);
   const port = await listen(server, host, options.port);

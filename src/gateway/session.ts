@@ -18,12 +18,12 @@ import type { Encoding } from "../wire/codec.ts";
 import { frameError, type MessageFault, parseClientMessages } from "../wire/messages.ts";
 import { type ClientMessage, closeCode, type ServerMessage } from "../wire/protocol.ts";
 import { answerMessage } from "./answers.ts";
-import { identify, samePrincipal } from "./auth.ts";
-import type { GatewayContext, Identity } from "./options.ts";
+import type { GatewayContext } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { retryAfterMs } from "./retry.ts";
 import { SessionFeeds } from "./session-feeds.ts";
 import { SessionHealth } from "./session-health.ts";
+import { SessionToken } from "./session-token.ts";
 import { SessionViews } from "./session-views.ts";
 
 type Incoming = ClientMessage | MessageFault;
@@ -35,7 +35,6 @@ export class Session {
   readonly #context: GatewayContext;
   readonly #socket: WebSocket;
   readonly #encoding: Encoding;
-  readonly #address: string;
   readonly #outbox: Outbox;
   readonly #health: SessionHealth;
   readonly #views: SessionViews;
@@ -43,8 +42,7 @@ export class Session {
   readonly #live = new LiveTable<true>();
   /** Messages that came before the token was checked. */
   #waiting: Incoming[] = [];
-  #identity: Identity | undefined;
-  #refreshing = false;
+  readonly #token: SessionToken;
   /** The doors that the client was told of. */
   #doors: readonly string[] | undefined;
   readonly #openedMs: number;
@@ -55,7 +53,6 @@ export class Session {
     this.#context = context;
     this.#socket = socket;
     this.#encoding = encoding;
-    this.#address = address;
     this.#openedMs = context.clock.monotonic();
     this.#health = new SessionHealth(context.service.limits, this.#openedMs);
     this.#outbox = new Outbox(socket, raw, encoding, context.service.limits, {
@@ -68,6 +65,14 @@ export class Session {
     });
     this.#views = new SessionViews(context.hub, this.#outbox);
     this.#feeds = new SessionFeeds(context, this.#outbox);
+    this.#token = new SessionToken(context, address, {
+      restart: (principal) => {
+        this.#views.restart(principal);
+        this.#feeds.restart(principal);
+      },
+      say: (message) => this.#send(message),
+      refused: (error) => this.#refuse(error),
+    });
     socket.on("message", (data, isBinary) => this.#take(data as Buffer, isBinary));
     socket.on("pong", () => this.#health.hear());
     socket.on("ping", () => this.#health.hear());
@@ -96,8 +101,7 @@ export class Session {
         closeCode.handshakeTimeout,
       );
     }
-    const endsMs = this.#identity?.expiresAtMs;
-    if (endsMs !== undefined && this.#context.clock.now() >= endsMs) return this.#expire();
+    if (this.#token.ended) return this.#expire();
     if (this.#slowMs >= 0 && nowMs - this.#slowMs > limits.slowMs) return this.#tooSlow();
     const verdict = this.#health.sweep(nowMs, this.#socket.isPaused);
     if (verdict === "half-frame")
@@ -166,10 +170,7 @@ export class Session {
     this.state = "authenticating";
     this.#socket.pause();
     this.#wait(messages, 1);
-    identify(this.#context, hello.token, { address: this.#address }).then(
-      (identity) => this.#welcome(identity),
-      (error: unknown) => this.#refuse(error),
-    );
+    this.#token.greet(hello.token, (principal) => this.#welcome(principal));
   }
 
   #wait(messages: readonly Incoming[], from: number): void {
@@ -179,13 +180,11 @@ export class Session {
     }
   }
 
-  #welcome(identity: Identity): void {
+  #welcome({ kind, id }: Principal): void {
     if (this.state !== "authenticating") return;
     const { service, clock } = this.#context;
     const { frameBytesMax, frameMessagesMax, frameValuesMax, inflightPerConnectionMax } = service.limits;
-    this.#identity = identity;
     this.state = "open";
-    const { kind, id } = identity.principal;
     this.#send({
       t: "welcome",
       now: clock.now(),
@@ -238,7 +237,7 @@ export class Session {
       case "ping":
         return this.#send({ t: "pong", now: this.#context.clock.now() });
       case "refresh":
-        return this.#refresh(message.token);
+        return this.#token.refresh(message.token);
       case "hello":
         throw new HoldfastError("invalid-frame", "There was a hello already.");
       default:
@@ -286,7 +285,7 @@ export class Session {
       return this.#turnAway(id, "overloaded", "Too much is in flight on this connection; wait for answers.");
     }
     this.#live.set(id, true);
-    return this.#principal();
+    return this.#token.principal;
   }
 
   #turnAway(id: string | number, code: "unavailable" | "overloaded", detail: string): undefined {
@@ -313,10 +312,6 @@ export class Session {
     });
   }
 
-  #principal(): Principal {
-    return (this.#identity as Identity).principal;
-  }
-
   #settle(id: string | number, result: CallResult): void {
     if (!this.#live.delete(id) || this.state === "closed") return;
     this.#outbox.push(answerMessage(id, result));
@@ -326,42 +321,11 @@ export class Session {
   #subscribe(message: Of<"subscribe" | "follow">): void {
     if (this.#inUse(message.id)) return this.#refuseId(message.id);
     if (this.state === "closing") return this.#stopping(message.id);
-    if (message.t === "follow") return this.#feeds.add(message, this.#principal());
+    if (message.t === "follow") return this.#feeds.add(message, this.#token.principal);
     if (this.#views.size >= this.#context.service.limits.subscriptionsPerConnectionMax) {
       return this.#turnAway(message.id, "overloaded", "This connection has as many subscriptions as it may.");
     }
-    this.#views.add(message, this.#principal());
-  }
-
-  #refresh(token: string): void {
-    if (this.#refreshing) throw new HoldfastError("invalid-frame", "A refresh is being checked already.");
-    this.#refreshing = true;
-    identify(this.#context, token, { address: this.#address }).then(
-      (identity) => this.#refreshed(identity),
-      (error: unknown) => {
-        this.#refreshing = false;
-        // Nobody can tell at the moment: the old token still holds until it ends.
-        if (this.#known(error).code === "unavailable")
-          this.#send({ t: "error", code: "unavailable", detail: "The new token cannot be checked at the moment." });
-        else this.#refuse(error);
-      },
-    );
-  }
-
-  #refreshed(identity: Identity): void {
-    this.#refreshing = false;
-    if (this.#closedMs >= 0) return;
-    const before = this.#principal();
-    if (!samePrincipal(before, identity.principal)) {
-      return this.#fail(
-        new HoldfastError("unauthenticated", "The new token is another principal's."),
-        closeCode.unauthenticated,
-      );
-    }
-    this.#identity = identity;
-    if (JSON.stringify(before.roles ?? []) === JSON.stringify(identity.principal.roles ?? [])) return;
-    this.#views.restart(identity.principal);
-    this.#feeds.restart(identity.principal);
+    this.#views.add(message, this.#token.principal);
   }
 
   #send(message: ServerMessage): void {
@@ -413,6 +377,7 @@ export class Session {
   #release(): void {
     this.state = "closed";
     this.#waiting = [];
+    this.#token.close();
     this.#views.release();
     this.#feeds.release();
   }

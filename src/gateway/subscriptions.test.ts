@@ -6,9 +6,9 @@ import { systemClock } from "../adapters/system/clock.ts";
 import { systemRandom } from "../adapters/system/random.ts";
 import { defineEntity } from "../model/entity.ts";
 import type { Limits } from "../model/limits.ts";
-import type { WatchCall } from "../model/records.ts";
+import type { WatchCall, WatchNews } from "../model/records.ts";
 import { startNode } from "../runtime/node.ts";
-import { type Subscriber, WatchHub } from "./subscriptions.ts";
+import { type Subscriber, type Watchable, WatchHub } from "./subscriptions.ts";
 
 const counter = defineEntity("counter", {
   state: () => ({ count: 0 }),
@@ -92,5 +92,31 @@ test("a watch that nobody got a value of is ended at once", async () => {
   const hub = new WatchHub(node, systemClock);
   hub.unsubscribe(hub.subscribe(watchOf("a"), {}, listener().subscriber));
   assert.equal(hub.size, 0);
+  hub.close();
+});
+
+test("a version older than another watch of the same values has told is not shown: its own newer one follows", async () => {
+  await using node = await start({});
+  const listeners: ((news: WatchNews) => void)[] = [];
+  const service: Watchable = {
+    limits: node.limits,
+    run: node.run,
+    definitions: node.definitions,
+    watch: (_call, told) => {
+      listeners.push(told);
+      return () => {};
+    },
+  };
+  const hub = new WatchHub(service, systemClock);
+  const shown = [0, 0];
+  for (const [at, id] of ["ann", "bob"].entries())
+    hub.subscribe(watchOf("a", id), {}, { ready: () => true, show: () => (shown[at] as number)++, ended: () => {} });
+  const [ann, bob] = listeners as [(news: WatchNews) => void, (news: WatchNews) => void];
+  ann({ ok: true, version: 10, value: 10 });
+  // As from an owner of before that does not know it yet.
+  bob({ ok: true, version: 9, value: 9 });
+  assert.deepEqual(shown, [1, 0]);
+  bob({ ok: true, version: 10, value: 10 });
+  assert.deepEqual(shown, [1, 1]);
   hub.close();
 });

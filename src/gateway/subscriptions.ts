@@ -12,7 +12,7 @@
  * between subscribers and never changed.
  */
 import { DeltaLine } from "../core/changefeed/delta-line.ts";
-import { assert, type ErrorCode } from "../model/errors.ts";
+import type { ErrorCode } from "../model/errors.ts";
 import type { Offset } from "../model/ids.ts";
 import type { WatchCall, WatchNews } from "../model/records.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -171,8 +171,9 @@ export class WatchHub {
     }
     const { told, line } = watch;
     const { latest } = line.values;
-    // Watches of one entity are told in one order; of those who share a line the first one brings the value.
-    assert(latest === undefined || news.version >= latest.version, "watches are told of versions in order");
+    // Of those who share a line the first one told of a version brings the value. In a cluster a watch may begin at an owner of before,
+    // which does not know it yet: what it tells is not shown, and its own watch tells the newer one in a moment.
+    if (latest !== undefined && news.version < latest.version) return;
     const again = told === news.version;
     if (news.version !== latest?.version || (again && news.value !== latest.value)) {
       line.values.advance(news.version, news.value);

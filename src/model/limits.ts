@@ -212,9 +212,9 @@ export const limitsDefault = {
   handoffLagMax: 256,
   /** How long an owner that handed its shard over waits for the claim before it makes one itself, ms: ten times what a claim takes. */
   handoffMs: 1_000,
-  /** A node of which nothing was heard for so long is pinged, ms. */
-  peerPingMs: 300,
-  /** And after so long its connection is given up, ms: three pings. A pause of a garbage collection is shorter. */
+  /** A node that says nothing gives a sign of life so often, ms. */
+  peerHeartbeatMs: 300,
+  /** After so long without any the connection is given up, ms: three signs. A pause of a garbage collection is shorter. */
   peerSilentMs: 1_000,
 
   // the door
@@ -295,7 +295,10 @@ export function limitsWith(changes: Partial<Limits> = {}): Limits {
   assert(limits.requestIdFutureMs < limits.dedupWindowMs, "an id from the future is forgotten after its window");
   assert(limits.appendBytesMax < limits.peerFrameBytesMax, "a frame of the log fits in a message to another node");
   assert(limits.peerFrameBytesMax <= limits.peerBufferedBytesMax, "a message may wait to be sent");
-  assert(2 * limits.peerPingMs <= limits.peerSilentMs, "a node may miss a ping");
+  assert(
+    3 * limits.peerHeartbeatMs <= limits.peerSilentMs,
+    "a sign of life may come late, and so may who looks for it",
+  );
   assert(
     limits.subscribersMax < limits.subscriberIdleRecords,
     "recorded cursors of all subscribers together make none of them record its own",

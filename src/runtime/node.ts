@@ -113,7 +113,7 @@ class Node implements HoldfastNode {
     renew();
     this.#time = new SteadyTime(options.clock);
     const { clock } = options;
-    this.#outgoing = new Outgoing(options.clock, (error) => options.onFault?.("a caller's callback", error));
+    this.#outgoing = new Outgoing(clock, (error) => options.onFault?.("a caller's callback", error));
     const now = () => this.#time.now();
     const mark = (call: EraseCall, done: (result: CallResult) => void) =>
       this.#take(call.subject, { answer: done }, (caller) => ({ kind: "erase", ...call, caller, nowMs: now() }));
@@ -142,8 +142,7 @@ class Node implements HoldfastNode {
     const step = (host: ShardHost, input: Input) => this.#stepAlone(host, input);
     const moment = () => this.#moment();
     this.#alarm = new Alarm(clock, now, (host) => this.#guard(() => this.#tick(host)));
-    const seed = Buffer.from(options.random.bytes(4)).readUInt32LE();
-    const { definitions, limits } = this;
+    const [seed, { definitions, limits }] = [Buffer.from(options.random.bytes(4)).readUInt32LE(), this];
     this.#calls = new CallRunner({ definitions, limits, clock, step, moment, door });
     const report = (where: string, error: unknown) => options.onFault?.(where, error);
     const { hosts, keeps, checkpointer, past } = makeShards(

@@ -8,7 +8,7 @@
  * what is there changes nothing; a claim is made only at the tail that was replayed.
  */
 import { imageOf } from "../core/image.ts";
-import { HoldfastError } from "../model/errors.ts";
+import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import { type Epoch, formatRef, type Offset, type ShardId } from "../model/ids.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Append, LogFrame, LogPosition, ShardLog } from "../ports/log.ts";
@@ -60,6 +60,10 @@ export class ShardRoles {
   owns(shard: ShardId): boolean {
     const phase = this.#host(shard).owner.phase;
     return phase === "serving" || phase === "draining";
+  }
+
+  get ownsAny(): boolean {
+    return this.#options.hosts.some(({ shard }) => this.owns(shard));
   }
 
   follows(shard: ShardId): boolean {
@@ -128,8 +132,21 @@ export class ShardRoles {
     host.chain = chain;
   }
 
-  /** Reads from the log what a followed shard has not been fed. @throws as `feed` */
+  /**
+   * Reads from the log what a followed shard has not been fed.
+   * @throws `log-damaged` as `feed`; or the log was trimmed beyond what is here: then the shard is not followed any more, and `follow` begins
+   *   with a snapshot. `unavailable`
+   */
   async fill(shard: ShardId): Promise<void> {
+    try {
+      await this.#fill(shard);
+    } catch (error) {
+      if (isHoldfastError(error) && error.code === "log-damaged") this.#following.delete(shard);
+      throw error;
+    }
+  }
+
+  async #fill(shard: ShardId): Promise<void> {
     const host = this.#host(shard);
     const { owner } = host;
     for await (const frames of this.#options.log.read(new Map([[shard, owner.tail]]))) {

@@ -11,7 +11,7 @@ import type { Limits } from "../model/limits.ts";
 import { copyPlain, type Plain, PlainError } from "../std/plain.ts";
 import { decodePlain, encodePlain } from "./codec.ts";
 import { type GuardLimits, refuseFrame, refuseLarge } from "./guard.ts";
-import type { PeerSaid, PeerUnknown, PeerVersions } from "./peer.ts";
+import type { PeerSaid, PeerUnknown, PeerVerb, PeerVersions } from "./peer.ts";
 import { askShape, saidShapes } from "./peer-shapes.ts";
 
 /** A message as a transport carries it. */
@@ -27,6 +27,7 @@ const messageDepth = 4;
 /** Array items and object members of one message: a report of 4,096 shards has 30,000, a list of calls 20 for each. */
 const messageValuesMax = 1024 * 1024;
 const headBytes = 8;
+const operatorVerbs: ReadonlySet<string> = new Set(["move", "pin", "drain"] satisfies PeerVerb["verb"][]);
 
 /** For one message. */
 export function peerLimits(limits: Limits): GuardLimits {
@@ -38,25 +39,40 @@ export function peerLimits(limits: Limits): GuardLimits {
   };
 }
 
+/** Those that hold what callers and operators gave, which may be anything. */
+const ofCallers: ReadonlySet<PeerSaid["t"]> = new Set(["call", "watch", "verb"]);
+
 /**
- * What a transport is given. Of a call everything is checked and copied, because its input may be anything; other messages are made
- * of what was recorded or decided here, and are not looked at.
- * @throws `invalid-input` the call holds what is not plain data, or not of its type
+ * What a transport is given. What callers gave is checked and copied; other messages are made of what was recorded or decided here, and
+ * are not looked at, but for texts of errors, which may be the author's.
+ * @throws `invalid-input` it holds what is not plain data, or not of its type
  * @throws `too-large` it is over `peerFrameBytesMax`
  */
 export function peerBody(said: PeerSaid, limits: Limits): Plain {
-  if (said.t !== "call") return said as unknown as Plain;
+  if (!ofCallers.has(said.t)) return withWellFormedTexts(said) as unknown as Plain;
   try {
     // Sealed values may stand in it: whether they may in an input, the owner says.
     const { depthMax, bytesMax } = peerLimits(limits);
     const { value } = copyPlain(said as unknown, { depthMax, bytesMax, sealed: true });
-    if (!isCall(value as Fields)) throw new HoldfastError("invalid-input", "The call is not of its type.");
+    if (saidShapes.get(said.t)?.(value) !== true || (said.t === "call" && !isCall(value as Fields)))
+      throw new HoldfastError("invalid-input", `The ${said.t} is not of its type.`);
     return value as Plain;
   } catch (error) {
     if (!(error instanceof PlainError)) throw error;
     const code = error.reason === "not-plain" ? "invalid-input" : "too-large";
-    throw new HoldfastError(code, `The call cannot go to another node: ${error.message}.`, { cause: error });
+    throw new HoldfastError(code, `The ${said.t} cannot go to another node: ${error.message}.`, { cause: error });
   }
+}
+
+/** Half a character in the message of an error would otherwise end the connection. */
+function withWellFormedTexts(said: PeerSaid): PeerSaid {
+  if (said.t === "answer" && "calls" in said) {
+    if (said.calls.every(({ lastError }) => lastError?.isWellFormed() !== false)) return said;
+    const calls = said.calls.map((call) => ({ ...call, lastError: call.lastError?.toWellFormed() ?? null }));
+    return { ...said, calls };
+  }
+  if (said.t !== "answer" || !("result" in said) || said.result.ok || said.result.detail.isWellFormed()) return said;
+  return { ...said, result: { ...said.result, detail: said.result.detail.toWellFormed() } };
 }
 
 function isCall(call: Fields): boolean {
@@ -75,7 +91,7 @@ export function readPeer(parts: PeerParts): PeerSaid | PeerUnknown {
   const kind = said["t"];
   if (typeof kind !== "string") refuseFrame("has a message without a kind");
   const fits = saidShapes.get(kind);
-  if (fits === undefined || (kind === "call" && isUnknownAsk(said))) return unknown(said);
+  if (fits === undefined || isUnknownVerb(said)) return unknown(said);
   if (!fits(said)) refuseFrame(`has a malformed ${kind}`);
   if (kind === "call" && !isCall(said)) refuseFrame("has a malformed call");
   const hasFrame = kind === "push" && (said["count"] as number) > 0;
@@ -83,8 +99,10 @@ export function readPeer(parts: PeerParts): PeerSaid | PeerUnknown {
   return withKnownCode(said) as unknown as PeerSaid;
 }
 
-function isUnknownAsk(said: Fields): boolean {
-  return typeof said["verb"] === "string" && askShape(said["verb"]) === undefined;
+/** Of the service, or of operators. */
+function isUnknownVerb({ t, verb }: Fields): boolean {
+  if (typeof verb !== "string") return false;
+  return t === "call" ? askShape(verb) === undefined : t === "verb" && !operatorVerbs.has(verb);
 }
 
 function unknown({ id }: Fields): PeerUnknown {
@@ -97,7 +115,8 @@ function withKnownCode(said: Fields): Fields {
     const inner = said[name] as Fields | undefined;
     if (inner?.["ok"] === false) return { ...said, [name]: { ...inner, code: knownCode(inner["code"]) } };
   }
-  return said["t"] === "verb-answer" && said["ok"] === false ? { ...said, code: knownCode(said["code"]) } : said;
+  const isFailure = (said["t"] === "verb-answer" || said["t"] === "reported") && said["ok"] === false;
+  return isFailure ? { ...said, code: knownCode(said["code"]) } : said;
 }
 
 function knownCode(code: unknown): ErrorCode {

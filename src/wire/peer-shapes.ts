@@ -51,10 +51,16 @@ function fields(required: Members, optional: Members = {}): Check {
 
 const node = fields({ node: isText, generation: isFromOne });
 const entity = fields({ type: isText, key: isText });
-const principal = fields(
-  { kind: oneOf(["user", "service", "operator", "entity", "system", "anonymous"]), id: isText },
-  { roles: list(isText) },
-);
+const roles = list(isText);
+const principalKinds = oneOf(["user", "service", "operator", "entity", "system", "anonymous"]);
+/** What else an authentication hook put into it, the author's `access` may look at. */
+const principal: Check = (value) => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const given = value as { readonly [name: string]: unknown };
+  return (
+    principalKinds(given["kind"]) && isText(given["id"]) && (given["roles"] === undefined || roles(given["roles"]))
+  );
+};
 const callId = fields({ at: isFromOne, index: isWhole });
 const moved = fields({ epoch: isWhole }, { owner: node });
 /** A newer node may have codes that this one does not: `peer-codec.ts` says what they become. */
@@ -113,13 +119,16 @@ const route = either(
   fields({ kind: is("undelivered"), from: entity, to: entity }),
 );
 
-const shardReport = fields({
-  shard: isWhole,
-  role: oneOf(["owner", "standby", "catching-up"]),
-  epoch: isWhole,
-  tail: isWhole,
-  load: isTime,
-});
+const shardReport = fields(
+  {
+    shard: isWhole,
+    role: oneOf(["owner", "standby", "catching-up"]),
+    epoch: isWhole,
+    tail: isWhole,
+    load: isTime,
+  },
+  { lag: isWhole },
+);
 const report = fields({ from: node, shards: list(shardReport), unreachable: list(node) });
 
 /** A message: `t`, and what else it has. */
@@ -156,6 +165,7 @@ export const saidShapes: ReadonlyMap<string, Check> = new Map([
     either(said({ ...ofShard, ok: is(true), tail: isFromOne }), said({ ...ofShard, ok: is(false), reason: isText })),
   ],
   ["status", said({ report })],
+  ["coordinates", said({ token: isFromOne, version: isWhole })],
   ["hash", said({ ...ofShard, at: isFromOne })],
   ["hashed", said({ ...ofShard, at: isFromOne, hash: orNull(isText) })],
   [
@@ -167,4 +177,6 @@ export const saidShapes: ReadonlyMap<string, Check> = new Map([
     ),
   ],
   ["verb-answer", either(said({ id, ok: is(true) }), said({ id, ...failure }))],
+  ["reports", said({ id })],
+  ["reported", either(said({ id, ok: is(true), reports: list(report) }), said({ id, ...failure }))],
 ]);

@@ -154,6 +154,11 @@ const routes: fc.Arbitrary<PeerSaid> = fc.record({
   ),
 });
 const role = fc.constantFrom("owner" as const, "standby" as const, "catching-up" as const);
+const report = fc.record({
+  from: node,
+  shards: fc.array(some({ shard: whole, role, epoch: whole, tail: whole, load: whole }, { lag: whole })),
+  unreachable: fc.array(node),
+});
 const rest: fc.Arbitrary<PeerSaid> = fc.oneof(
   fc.record({ ...t("watch"), id, call: fc.record({ entity, view: text, principal }) }),
   fc.record({ ...t("unwatch"), id }),
@@ -164,14 +169,11 @@ const rest: fc.Arbitrary<PeerSaid> = fc.oneof(
   fc.record({ ...t("take"), ...ofShard, at: fromOne }),
   fc.record({ ...t("yours"), ...ofShard, ok: fc.constant(true as const), tail: fromOne }),
   fc.record({ ...t("yours"), ...ofShard, ok: fc.constant(false as const), reason: text }),
-  fc.record({
-    ...t("status"),
-    report: fc.record({
-      from: node,
-      shards: fc.array(fc.record({ shard: whole, role, epoch: whole, tail: whole, load: whole })),
-      unreachable: fc.array(node),
-    }),
-  }),
+  fc.record({ ...t("status"), report }),
+  fc.record({ ...t("coordinates"), token: fromOne, version: whole }),
+  fc.record({ ...t("reports"), id }),
+  fc.record({ ...t("reported"), id, ok: fc.constant(true as const), reports: fc.array(report, { maxLength: 3 }) }),
+  fc.record({ ...t("reported"), id, ...failure }),
   fc.record({ ...t("hash"), ...ofShard, at: fromOne }),
   fc.record({ ...t("hashed"), ...ofShard, at: fromOne, hash: fc.option(text) }),
   fc.record({ ...t("verb"), id, verb: fc.constant("move" as const), shards: fc.array(whole), to: text }),
@@ -249,6 +251,7 @@ test("a kind or verb that only a newer node knows is told apart by whether it wa
   assert.deepEqual(readPeer({ body: { t: "gossip", rumor: [1] } }), { t: "unknown" });
   assert.deepEqual(readPeer({ body: { t: "gossip", id: 7 }, bytes: Uint8Array.of(1) }), { t: "unknown", id: 7 });
   assert.deepEqual(readPeer({ body: { t: "call", id: 8, verb: "dance", call: {} } }), { t: "unknown", id: 8 });
+  assert.deepEqual(readPeer({ body: { t: "verb", id: 9, verb: "dance" } }), { t: "unknown", id: 9 });
   assert.deepEqual(readPeer({ body: { t: "toString" } }), { t: "unknown" });
   refused(() => readPeer({ body: { t: "call", id: 8, verb: 1, call: {} } }), "invalid-frame");
   for (const body of [null, 1, "call", [], {}, { t: 1 }, { t: null }])
@@ -286,6 +289,50 @@ test("a call whose input is not plain data is refused before it leaves, and `und
   refused(() => peerBody(query("x".repeat(limits.peerFrameBytesMax)), limits), "too-large");
   const wrong = { t: "call", id: 1, verb: "query", call: { entity: { type: 1 }, query: "balance", principal } };
   refused(() => peerBody(wrong as never, limits), "invalid-input");
+});
+
+test("a watch and a verb are checked before they leave as a call is", () => {
+  const entity = { type: "wallet", key: "ann" };
+  const watch = (id: string): PeerSaid => ({
+    t: "watch",
+    id: 1,
+    call: { entity, view: "balance", principal: { kind: "user", id } },
+  });
+  assert.deepEqual(peerBody(watch("ann"), limits), watch("ann"));
+  refused(() => peerBody(watch("\ud800"), limits), "invalid-input");
+  refused(() => peerBody({ t: "watch", id: 1, call: { entity, view: 1 } } as never, limits), "invalid-input");
+  const pin = { t: "verb", id: 1, verb: "pin", shards: [1], to: undefined };
+  assert.deepEqual(peerBody(pin as never, limits), { t: "verb", id: 1, verb: "pin", shards: [1] });
+  refused(() => peerBody({ t: "verb", id: 1, verb: "move", shards: [-1], to: "b" }, limits), "invalid-input");
+});
+
+test("what an authentication hook put into a principal goes with it", () => {
+  const principal = { kind: "user", id: "ann", tenant: { name: "t", since: 5 } } as const;
+  const query = { entity: { type: "wallet", key: "ann" }, query: "balance", input: null, principal };
+  const said = { t: "call", id: 1, verb: "query", call: query } as const;
+  assert.deepEqual(readPeer({ body: peerBody(said, limits) }), said);
+});
+
+test("half a character in the text of an author's error arrives as a sign for it", () => {
+  const half = "\ud83c cut";
+  const failed = { t: "answer", id: 1, result: { ok: false, code: "unavailable", detail: half } } as const;
+  const call = {
+    entity: { type: "wallet", key: "ann" },
+    id: { at: 1, index: 0 },
+    name: "pay",
+    input: null,
+    phase: "parked",
+    madeMs: 1,
+    failed: 1,
+    dueMs: null,
+    lastError: half,
+    key: "k",
+  } as const;
+  const bodies = [failed, { t: "answer", id: 1, calls: [{ ...call, lastError: null }, call] } as const].map((said) => {
+    const [parts] = readPeers(frameOf([{ body: peerBody(said, limits) }]), guard);
+    return JSON.stringify(readPeer(parts as PeerParts));
+  });
+  for (const body of bodies) assert.ok(body.includes("\ufffd cut"), body);
 });
 
 test("a message is taken up to `peerFrameBytesMax` and not beyond", () => {

@@ -90,7 +90,7 @@ test("a client that knew one door goes on when doors are killed, one after anoth
     await door.wire.kill();
   });
   const dialled = service.doors.map(({ wire }) => wire.connections);
-  assert.ok(dialled.filter((count) => count > 0).length > 1, `${dialled}`);
+  assert.ok(dialled.filter((count) => count > 0).length > 1, dialled.join(" "));
 });
 
 test("doors that hang are found by their silence, and left", async () => {
@@ -202,4 +202,23 @@ test("clients hear of doors that come and go", async () => {
   await service.at(client.door).wire.kill();
   assert.equal((await client.entity("ledger", "1").execute("enter", { number: 1 })).value.count, 1);
   assert.equal(service.at(client.door), service.doors[1]);
+});
+
+test("a process that stood still itself does not leave its door for that", async () => {
+  await using service = await new DoorsService().start(2);
+  await using client = connect<Entities>({ url: service.urls, token, silenceMs: 200 });
+  client.entity("ledger", "1").watch("summary", () => {});
+  await client.opened();
+  const before = client.door;
+  for (let times = 0; times < 3; times++) {
+    const untilMs = performance.now() + 500;
+    while (performance.now() < untilMs);
+    await sleep(50);
+  }
+  await client.entity("ledger", "1").execute("enter", { number: 1 });
+  assert.equal(client.door, before);
+  assert.equal(
+    service.doors.reduce((sum, { wire }) => sum + wire.connections, 0),
+    1,
+  );
 });

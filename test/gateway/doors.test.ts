@@ -7,22 +7,24 @@ import { test } from "node:test";
 import { WebSocket } from "ws";
 import { connect } from "../../src/client/index.ts";
 import { DoorList } from "../../src/gateway/doors.ts";
+import type { GatewayProblem } from "../../src/gateway/options.ts";
 import { limitsWith } from "../../src/model/limits.ts";
 import { DoorsService } from "../client/doors.harness.ts";
 import type { Entities } from "../client/service.ts";
 
+const noProblem = (problem: GatewayProblem): void => assert.fail(problem.where);
 const random = { bytes: (count: number) => new Uint8Array(count).fill(7) };
 
 test("at most `doorsToldMax` addresses are told, and none that is no address of a door", () => {
   const many = Array.from({ length: 200 }, (_, at) => `http://10.0.0.${at}:4600`);
-  const list = new DoorList(() => ["nonsense", "ftp://a", "http://a b", ...many], limitsWith(), random);
+  const list = new DoorList(() => ["nonsense", "ftp://a", "http://a b", ...many], limitsWith(), random, noProblem);
   assert.equal(list.told.length, limitsWith().doorsToldMax);
   assert.ok(list.told.every((door) => many.includes(door)));
 });
 
 test("the origin of a door stays allowed when the door is gone, up to `doorOriginsMax`", () => {
   let doors = ["http://a:1"];
-  const list = new DoorList(() => doors, limitsWith({ doorOriginsMax: 2 }), random);
+  const list = new DoorList(() => doors, limitsWith({ doorOriginsMax: 2 }), random, noProblem);
   assert.ok(list.served("http://a:1"));
   assert.ok(!list.served("http://b:2"));
   doors = ["http://b:2"];
@@ -34,6 +36,20 @@ test("the origin of a door stays allowed when the door is gone, up to `doorOrigi
   assert.ok(list.served("http://b:2") && list.served("http://c:3"));
   assert.ok(!list.served("http://a:1"));
   assert.deepEqual(list.sources, " http://c:3 ws://c:3");
+});
+
+test("who cannot say what the doors are is reported, and they are taken for what they were", () => {
+  const problems: string[] = [];
+  let broken = false;
+  const ask = (): string[] => {
+    if (broken) throw new RangeError("no picture");
+    return ["http://a:1"];
+  };
+  const list = new DoorList(ask, limitsWith(), random, ({ where, thrown }) => problems.push(`${where}: ${thrown}`));
+  broken = true;
+  assert.ok(!list.look());
+  assert.deepEqual(list.told, ["http://a:1"]);
+  assert.deepEqual(problems, ["doors: RangeError"]);
 });
 
 test("a page of one door may open a WebSocket and call at another; any other page may not", async () => {

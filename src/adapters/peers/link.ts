@@ -4,7 +4,7 @@
  * The messages of a turn of the event loop go out together. A frame holds as many as fit in `batchBytes`, or one that is larger.
  *
  * Invariants: never more than `peerBufferedBytesMax` waits to be sent; its events are never called from inside `send` or `close`, and none
- * comes after `closed`. A connection on which nothing was heard for `peerSilentMs` is found by a `sweep`.
+ * comes after `closed`. Each side sees to it that it is heard (by unsolicited pongs, which RFC 6455 has for this), so a connection on which nothing was heard for `peerSilentMs` is found by a `sweep`.
  */
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
@@ -55,7 +55,7 @@ export class PeerLink implements PeerConnection {
   /** Encoded in this turn. */
   #messages: EncodedPeer[] = [];
   #bytes = 0;
-  /** Frames that the socket has and has not sent; pings are none. */
+  /** Frames that the socket has and has not sent; signs of life are none. */
   #underway = 0;
   #scheduled = false;
   #refused = false;
@@ -63,6 +63,7 @@ export class PeerLink implements PeerConnection {
   #isTold = false;
   #isClosed = false;
   #heardMs: number;
+  #sentMs: number;
   #overMs = 0;
 
   constructor(agreed: Agreed, parts: LinkParts) {
@@ -72,6 +73,7 @@ export class PeerLink implements PeerConnection {
     this.#parts = parts;
     this.#guard = peerLimits(parts.limits);
     this.#heardMs = parts.clock.monotonic();
+    this.#sentMs = this.#heardMs;
   }
 
   /** From now on it is read from. */
@@ -114,10 +116,13 @@ export class PeerLink implements PeerConnection {
     this.#parts.socket.close(normalClose, shortened(reason));
   }
 
-  /** Checks what time decides. @param wasLate this process did not get to run: nobody else is to blame for silence */
-  sweep(nowMs: number, wasLate: boolean): void {
+  /**
+   * Checks what time decides.
+   * @param lateMs how long this process did not get to run: that does not count, since what came meanwhile is not read yet
+   */
+  sweep(nowMs: number, lateMs: number): void {
     const { socket, limits } = this.#parts;
-    if (wasLate) this.#heardMs = nowMs;
+    this.#heardMs = Math.min(nowMs, this.#heardMs + lateMs);
     if (this.#over) {
       if (nowMs - this.#overMs > limits.peerSilentMs) socket.terminate();
       return;
@@ -126,7 +131,11 @@ export class PeerLink implements PeerConnection {
     if (silentMs > limits.peerSilentMs) {
       this.#end(`nothing was heard for ${limits.peerSilentMs} ms`);
       socket.terminate();
-    } else if (silentMs >= limits.peerPingMs / 2 && socket.readyState === socket.OPEN) socket.ping();
+    } else if (nowMs - this.#sentMs >= limits.peerHeartbeatMs / 2 && this.bufferedBytes === 0) {
+      // Not a ping: its answer would wait behind what the other side sends, and so may not come in time. What waits here is a sign of life itself.
+      this.#sentMs = nowMs;
+      if (socket.readyState === socket.OPEN) socket.pong();
+    }
   }
 
   #take(frame: Buffer, isBinary: boolean): void {
@@ -167,6 +176,7 @@ export class PeerLink implements PeerConnection {
 
   #frame(messages: readonly EncodedPeer[], size: number): void {
     this.#underway++;
+    this.#sentMs = this.#parts.clock.monotonic();
     this.#parts.socket.send(joinPeers(messages, size), this.#written);
   }
 

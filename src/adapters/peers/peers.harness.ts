@@ -17,7 +17,7 @@ export const secret = "the secret of these nodes, long enough to be one";
 export const limits: Limits = limitsWith({
   peerHandshakeMs: 300,
   peerHandshakesMax: 8,
-  peerPingMs: 20,
+  peerHeartbeatMs: 20,
   peerSilentMs: 200,
   peersMax: 16,
 });
@@ -64,7 +64,7 @@ export async function noted(name: string, options: PeersOptions = {}, generation
 
 export function party(name: string, secrets: readonly string[] = [secret]): Party {
   const self = { node: name, generation: 1 };
-  return { self, info: {}, versions: peerVersions, secrets, limits, random: systemRandom };
+  return { self, info: { of: "of myself" }, versions: peerVersions, secrets, limits, random: systemRandom };
 }
 
 export async function until(holds: () => boolean): Promise<void> {
@@ -72,16 +72,16 @@ export async function until(holds: () => boolean): Promise<void> {
 }
 
 /** A WebSocket to the peer port, as anybody can open one. */
-export async function stranger(port: number, options: { readonly autoPong?: boolean } = {}): Promise<WebSocket> {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}`, peerProtocol, options);
+export async function stranger(port: number): Promise<WebSocket> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}`, peerProtocol);
   socket.on("error", () => {});
   await once(socket, "open");
   return socket;
 }
 
 /** A WebSocket on which the handshake was made, and that then does as it is told. */
-export async function impostor(to: Noted, options: { readonly autoPong?: boolean } = {}): Promise<WebSocket> {
-  const socket = await stranger(to.port, options);
+export async function impostor(to: Noted): Promise<WebSocket> {
+  const socket = await stranger(to.port);
   const dialing = new Dialing(party("impostor"), to.self);
   socket.send(dialing.hello);
   for (;;) {
@@ -112,8 +112,8 @@ export interface Wiretap {
   close(): void;
 }
 
-/** Stands between two nodes and writes down what they say. */
-export async function wiretap(port: number): Promise<Wiretap> {
+/** Stands between two nodes and writes down what they say. @param restMs before it takes more from the dialer */
+export async function wiretap(port: number, restMs = 0): Promise<Wiretap> {
   const [toListener, toDialer] = [[] as Buffer[], [] as Buffer[]];
   const sockets: Socket[] = [];
   const server = createServer((near) => {
@@ -123,6 +123,9 @@ export async function wiretap(port: number): Promise<Wiretap> {
     near.on("data", (chunk: Buffer) => {
       toListener.push(chunk);
       far.write(chunk);
+      if (restMs === 0) return;
+      near.pause();
+      systemClock.after(restMs, () => near.resume());
     });
     far.on("data", (chunk: Buffer) => {
       toDialer.push(chunk);

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "../system/clock.ts";
-import { closing, impostor, limits, noted, until } from "./peers.harness.ts";
+import { closing, impostor, limits, noted, until, wiretap } from "./peers.harness.ts";
 
 const pass = (ms: number): Promise<void> => new Promise((resolve) => systemClock.after(ms, resolve));
 
@@ -22,17 +22,17 @@ test("a connection on which nothing is said stays open as long as both sides liv
   }
 });
 
-test("who answers no ping and says nothing is given up; who says anything is not", async () => {
+test("who gives no sign of life is given up, and who gives any is not", async () => {
   const node = await noted("a");
   try {
-    const mute = await impostor(node, { autoPong: false });
+    const mute = await impostor(node);
     const closed = closing(mute);
-    const talking = await impostor(node, { autoPong: false });
+    const talking = await impostor(node);
     let isOver = false;
     const talk = (): void => {
       if (isOver) return;
       talking.ping();
-      systemClock.after(limits.peerPingMs, talk);
+      systemClock.after(limits.peerHeartbeatMs, talk);
     };
     talk();
     await closed;
@@ -53,7 +53,7 @@ test("a pause of this process is not the other's silence", async () => {
     await a.transport.dial(b.transport.address, b.self);
     for (let round = 0; round < 3; round++) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3 * limits.peerSilentMs);
-      await pass(2 * limits.peerPingMs);
+      await pass(2 * limits.peerHeartbeatMs);
     }
     assert.deepEqual([a.closed, b.closed], [[], []]);
   } finally {
@@ -75,6 +75,22 @@ test("a close that the other side does not answer is over here at once, and its 
     await closed;
   } finally {
     await node.transport.close();
+  }
+});
+
+test("who takes long to receive what is sent is not silent", async () => {
+  const [a, b] = [await noted("a"), await noted("b")];
+  // 64 KiB each time: 8 MiB are on their way for over three times as long as a node may be silent.
+  const tap = await wiretap(b.port, limits.peerSilentMs / 40);
+  try {
+    const connection = await a.transport.dial(`ws://127.0.0.1:${tap.port}`, b.self);
+    const bytes = new Uint8Array(limits.peerFrameBytesMax - 1_000);
+    assert.ok(connection.send({ body: 1, bytes }) && connection.send({ body: 2, bytes }));
+    await until(() => b.messages.length === 2 || a.closed.length > 0);
+    assert.deepEqual([a.closed, b.closed], [[], []]);
+  } finally {
+    tap.close();
+    for (const node of [a, b]) await node.transport.close();
   }
 });
 

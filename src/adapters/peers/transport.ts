@@ -49,7 +49,7 @@ class PeersTransport implements Transport {
   private constructor(settings: PeersSettings, options: TransportOptions) {
     const { self, info } = options;
     const { versions, secrets, limits, random, clock } = settings;
-    if (encodePlain(info, "msgpack").length > limits.peerHandshakeBytesMax / 2)
+    if (Buffer.byteLength(encodePlain(info, "json")) > limits.peerHandshakeBytesMax / 2)
       throw new HoldfastError("invalid-configuration", "What the node tells of itself is too large for the handshake.");
     this.#settings = settings;
     this.#options = options;
@@ -172,12 +172,11 @@ class PeersTransport implements Transport {
 
   #sweepLater(): void {
     const { clock, limits } = this.#settings;
-    this.#cancelSweep = clock.after(limits.peerPingMs, () => {
+    this.#cancelSweep = clock.after(limits.peerHeartbeatMs, () => {
       const nowMs = clock.monotonic();
-      // What came meanwhile has not been read yet: timers run first.
-      const wasLate = nowMs - this.#sweptMs > 2 * limits.peerPingMs;
+      const lateMs = Math.max(0, nowMs - this.#sweptMs - limits.peerHeartbeatMs);
       this.#sweptMs = nowMs;
-      for (const link of this.#links) link.sweep(nowMs, wasLate);
+      for (const link of this.#links) link.sweep(nowMs, lateMs);
       this.#sweepLater();
     });
   }

@@ -32,6 +32,8 @@ export interface CoordinatorOptions {
   readonly lostMs: number;
   /** What has not shown in a picture is asked for again after this. */
   readonly repeatMs: number;
+  /** A picture that is older than others was looked at before them and says nothing; unless there was no newer one for this long. */
+  readonly pictureLateMs: number;
   /** An operator waits at most this long for the store. */
   readonly verbTimeoutMs: number;
   /** Verbs of operators that wait. They are done in one write each; more is a script that does not wait. */
@@ -49,6 +51,7 @@ export const coordinatorDefault: Omit<CoordinatorOptions, "self" | "shardCount">
   suspicionRestMs: 60_000,
   lostMs: 10_000,
   repeatMs: 1_000,
+  pictureLateMs: 30_000,
   verbTimeoutMs: 5_000,
   verbsMax: 64,
 };
@@ -168,6 +171,8 @@ export interface Coordinator {
   /** Somebody else coordinates. Final. */
   deposed: boolean;
   pictureVersion: number;
+  /** When a picture came that was not older than others before it. */
+  picturedMs: number;
   /** By name. */
   readonly members: Map<string, MemberState>;
   readonly reports: Map<string, ReportState>;
@@ -185,6 +190,7 @@ export function makeCoordinator(options: CoordinatorOptions): Coordinator {
     settled: false,
     deposed: false,
     pictureVersion: 0,
+    picturedMs: 0,
     members: new Map(),
     reports: new Map(),
     lostIn: new Map(),

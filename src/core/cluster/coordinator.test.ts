@@ -187,6 +187,32 @@ describe("two coordinators, and answers that are lost", () => {
     assert.deepEqual(cluster.changes, []);
   });
 
+  test("one that takes over from a node that died promotes at once, and waits for nothing that cannot come", () => {
+    const cluster = startCluster(three);
+    cluster.process("a").state = "killed";
+    cluster.coordinate("b");
+    cluster.run(200);
+    assert.deepEqual(cluster.owned("a"), []);
+    for (const { owner } of cluster.log) assert.notEqual(owner?.node, "a");
+  });
+
+  test("a picture that comes late says nothing; in a store that was put back to an earlier time it is the truth", () => {
+    const cluster = startCluster(three);
+    const members = [...cluster.members.values()].map(({ ref, info }) => ({ ...ref, info, leftMs: 1 }));
+    const early = { version: 1, members: members.slice(0, 1), assignments: [] };
+    cluster.step({ nowMs: cluster.nowMs, kind: "picture", picture: early });
+    cluster.run(1_000);
+    assert.deepEqual(cluster.changes, []);
+    const late = { ...early, members, assignments: [{ shard: 0, version: 1, target: { standbys: [] } }] };
+    cluster.run(cluster.options.pictureLateMs);
+    cluster.assign = (changes) => changes.map(() => ({ ok: false, reason: "stale" }));
+    cluster.step({ nowMs: cluster.nowMs, kind: "picture", picture: late });
+    assert.deepEqual(
+      cluster.changes.slice(0, 2).map(({ expected }) => expected),
+      [1, 0],
+    );
+  });
+
   test("one that takes over goes on with the moves that are under way", () => {
     const cluster = startCluster(["a", "b"], { catchUpMs: 3_000 });
     cluster.join("c");

@@ -58,6 +58,7 @@ export function stepCoordinator(state: Coordinator, input: CoordinatorInput, eff
 /** Replaces what is known by what it shows; what this coordinator wrote since it was looked at stays. */
 function takePicture(state: Coordinator, picture: CoordinatorPicture): void {
   if (picture.version < state.pictureVersion) {
+    if (state.nowMs - state.picturedMs < state.options.pictureLateMs) return;
     // The store was put back to an earlier time: versions that are known say nothing.
     state.shards.forEach(({ shard }, index) => {
       state.shards[index] = emptyShard(shard);
@@ -66,6 +67,7 @@ function takePicture(state: Coordinator, picture: CoordinatorPicture): void {
     state.startedMs = undefined;
   }
   state.pictureVersion = picture.version;
+  state.picturedMs = state.nowMs;
   state.startedMs ??= state.nowMs;
   takeMembers(state, picture);
   for (const { shard, version, target } of picture.assignments) {
@@ -85,7 +87,8 @@ function takeMembers(state: Coordinator, picture: CoordinatorPicture): void {
     state.members.set(node, {
       ref: { node, generation },
       info,
-      lapsed: leftMs <= 0,
+      // final for this generation, also when a look from before it lapsed comes late
+      lapsed: leftMs <= 0 || same?.lapsed === true,
       accused: same?.accused ?? false,
       accusedSinceMs: same?.accusedSinceMs ?? 0,
       deposed: same?.deposed ?? false,
@@ -142,10 +145,14 @@ function decide(state: Coordinator, effects: CoordinatorEffect[]): void {
   describeDrains(state, effects);
 }
 
+/** It has heard of all members that it can hear of, or has waited for them. */
 function hasSettled(state: Coordinator): boolean {
   if (state.startedMs === undefined) return false;
   if (state.nowMs - state.startedMs >= state.options.settleMs) return true;
-  return [...state.members.values()].every(({ ref, lapsed }) => lapsed || freshReport(state, ref) !== undefined);
+  const lost = freshReport(state, state.options.self)?.report.unreachable ?? [];
+  return [...state.members.values()].every(
+    ({ ref, lapsed }) => lapsed || freshReport(state, ref) !== undefined || lost.some((one) => sameNode(one, ref)),
+  );
 }
 
 function changesOf(state: Coordinator): readonly AssignmentChange[] {
@@ -154,7 +161,7 @@ function changesOf(state: Coordinator): readonly AssignmentChange[] {
   const targets = placement({
     nodes: nodesOf(state),
     shards: asked,
-    options: { standbys: state.options.standbys, movesMax: state.settled ? state.options.movesMax : 0 },
+    options: state.options,
   });
   const changes: AssignmentChange[] = [];
   targets.forEach((target, index) => {

@@ -173,11 +173,13 @@ export class ClusterService {
       const { shards, filter } = said.call;
       const missing = shards.find((shard) => !serves(shard));
       if (missing !== undefined) return void peer.send({ t: "answer", id, moved: movedTo(directory, missing, self) });
-      return void node.listCalls(filter).then(
-        (calls) => peer.send({ t: "answer", id, calls }),
-        (error: Error) =>
+      // A list may be too large to send: whoever asked is told so, and asks for fewer.
+      return void node
+        .listCalls(filter)
+        .then((calls) => peer.send({ t: "answer", id, calls }))
+        .catch((error: Error) =>
           peer.send({ t: "answer", id, result: { ok: false, code: "unavailable", detail: error.message } }),
-      );
+        );
     }
     const entity = said.verb === "erase" ? said.call.subject : said.call.entity;
     if (!isRef(entity)) return void peer.send({ t: "answer", id, result: invalidKey });

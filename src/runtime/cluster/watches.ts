@@ -4,6 +4,7 @@
  * Invariant: the listener hears versions that only grow, each from an owner; a shard that has no owner for a while is silence, not an end.
  */
 import type { NodeRef } from "../../model/cluster.ts";
+import { isHoldfastError } from "../../model/errors.ts";
 import type { ShardId } from "../../model/ids.ts";
 import type { Limits } from "../../model/limits.ts";
 import type { WatchCall, WatchNews } from "../../model/records.ts";
@@ -117,7 +118,15 @@ export class Watches {
     const peer = peers.to(directory.owner(shard));
     if (peer === undefined) return this.#wait(watched);
     const id = peer.nextId();
-    if (!peer.send({ t: "watch", id, call })) return this.#wait(watched);
+    try {
+      if (!peer.send({ t: "watch", id, call })) return this.#wait(watched);
+    } catch (error) {
+      // What the caller gave cannot be sent: it is the same for every owner elsewhere.
+      if (!isHoldfastError(error)) throw error;
+      this.#end(watched);
+      const { code, message: detail } = error;
+      return this.#options.clock.defer(() => watched.listener({ ok: false, code, detail }));
+    }
     let remote = this.#remote.get(peer);
     if (remote === undefined) {
       remote = new Map();

@@ -101,6 +101,7 @@ class ClusterSimulation {
     if (!(await this.#followed())) return;
     this.#checkWatchers();
     await this.#readAll();
+    this.#stage.checkAnswered();
     this.#copies.compare();
     this.#history.check();
     await this.#checkGrowth();

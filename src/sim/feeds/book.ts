@@ -78,6 +78,16 @@ export class Book {
     return other;
   }
 
+  /** A feed that goes on from here to that cursor has it to give. */
+  isDue({ kind, shard, offset, entity }: FeedItem, cursor: string): boolean {
+    const { truth, ask } = this.#facts;
+    const from = offsetIn(this.#places, shard);
+    const to = Math.min(offsetIn(this.#read(cursor).places, shard), truth.next(shard));
+    if (from === 0) return true;
+    if (kind === "change") return offset >= from && offset < to;
+    return truth.due(ask.filter, this.#sinceMs, shard, [from, to]).has(formatRef(entity));
+  }
+
   /** Stands behind a record whose items nobody took. */
   pass(cursor: string, record: Pick<AsideRecord, "shard" | "offset" | "entity">): void {
     const { truth, ask } = this.#facts;

@@ -60,6 +60,8 @@ export interface SinkFacts {
   readonly world: World;
   readonly prng: Prng;
   readonly stores: ReadonlyMap<string, SinkStore>;
+  /** A sink begins to open: what an operator orders now comes meanwhile. */
+  readonly onOpening: (subscriber: string) => void;
 }
 
 export class SimSink implements Sink {
@@ -77,6 +79,7 @@ export class SimSink implements Sink {
   }
 
   async open({ subscriber, epoch }: SinkIdentity): Promise<string | undefined> {
+    this.#facts.onOpening(subscriber);
     await this.#pause();
     const store = this.#facts.stores.get(subscriber) as SinkStore;
     if (this.#fails()) throw new HoldfastError("unavailable", "The sink cannot be reached.");
@@ -128,7 +131,7 @@ export class SimSink implements Sink {
     if (store.mark !== this.#mark) throw new HoldfastError("unavailable", "It does not stand where this one left it.");
     const place = stripped(cursor);
     // of what was set aside nothing moves
-    if (store.book !== undefined && !this.#isReplay(store, { cursor, items }))
+    if (store.book !== undefined && !this.#isReplay(store, store.book, { cursor, items }))
       store.book.take({ items, cursor: place, lag: { records: 0, bytes: 0, seconds: 0 } }, Number.POSITIVE_INFINITY);
     store.take(items);
     this.#mark = store.mark = cursor;
@@ -152,25 +155,26 @@ export class SimSink implements Sink {
     // what a running that is past says is for the sink to bear, or to refuse
     if (this.#opening.epoch !== record.epoch || record.config === null) return undefined;
     if (record.opening !== this.#opening) return undefined;
-    if (this.#isReplay(store, batch)) return undefined;
     const base = this.#opening.from ?? record.cursor;
     // It was rewound since this running heard its orders: what is delivered until then moves nothing.
     if (base === null || this.#facts.world.violations.length > 0) return undefined;
     const book = this.#opening.book?.fork() ?? record.bookAt(base);
+    if (this.#isReplay(store, book, batch)) return undefined;
     if (this.#exact && store.book === undefined) store.book = book.fork();
     const lag = { records: 0, bytes: 0, seconds: 0 };
     book.take({ items: batch.items, cursor: stripped(batch.cursor), lag }, Number.POSITIVE_INFINITY);
     return book;
   }
 
-  #isReplay({ record }: SinkStore, { items }: Pick<SinkBatch, "items" | "cursor">): boolean {
-    const again = record.aside.filter(({ again }) => again);
+  /** All of it was set aside, and none of it is what the feed gives now. */
+  #isReplay({ record }: SinkStore, book: Book, { items, cursor }: Pick<SinkBatch, "items" | "cursor">): boolean {
+    const { again } = record;
     const isOf = (item: FeedItem) =>
       again.some(({ entity, shard, offset }) => {
         const same = entity === formatRef(item.entity) && shard === item.shard;
         return same && (item.kind !== "change" || offset === item.offset);
       });
-    return again.length > 0 && items.every(isOf);
+    return again.length > 0 && items.every((item) => isOf(item) && !book.isDue(item, stripped(cursor)));
   }
 
   /** For ever the same of the same record. */

@@ -5,6 +5,7 @@
  * Invariants checked: a cursor is committed only when everything before it was taken, was set aside, or is nobody's news. It goes
  * back only when the subscriber is rewound. A running that is past moves nothing. Of one that is kept for, no record is gone.
  */
+import type { FeedStart } from "../../model/feeds.ts";
 import type { Offset, ShardId } from "../../model/ids.ts";
 import type { StepRecord } from "../../model/records.ts";
 import type { AsideRecord, SubscriberConfig, SubscriberTrouble } from "../../model/subscribers.ts";
@@ -39,6 +40,8 @@ export class SubscriberRecord {
   rewinds = 0;
   settled = 0;
   aside: AsideRecord[] = [];
+  /** Of those that an operator gave up while they were to be delivered again: it may have been on the way. */
+  #givenUp: AsideRecord[] = [];
   /** Since the last rewind: something was left out by an operator or set aside. */
   isWhole = true;
   /** Since the last rewind, where it began. */
@@ -54,6 +57,8 @@ export class SubscriberRecord {
   /** Below it records of the shard may be gone. */
   readonly #keptFrom: (shard: ShardId) => Offset;
   #events = 0;
+  /** Of each shard, what was durable when it was rewound last. */
+  #tails: Offset[] = [];
   /** Since the last rewind: what comes after where it began was there when that was recorded. A rewind to what is gone fails, and may. */
   #isPromised = false;
 
@@ -62,6 +67,11 @@ export class SubscriberRecord {
     this.#truth = truth;
     this.#keptFrom = keptFrom;
     this.name = name;
+  }
+
+  /** What may come again. */
+  get again(): readonly AsideRecord[] {
+    return [...this.aside.filter(({ again }) => again), ...this.#givenUp];
   }
 
   /** How many changes of it were seen. */
@@ -113,6 +123,7 @@ export class SubscriberRecord {
         this.trouble = null;
         this.#rewound((payload as { cursor?: string }).cursor ?? null);
         if (name === "skipped") this.isWhole = false;
+        else if (this.config !== null) this.config = { ...this.config, start: (payload as { start: FeedStart }).start };
         return;
       case "deleted":
       case "refused":
@@ -120,6 +131,7 @@ export class SubscriberRecord {
         return this.#rewound(null);
       case "begun":
         this.epoch++;
+        this.#givenUp = [];
         this.opening = undefined;
         return;
       case "committed":
@@ -134,6 +146,7 @@ export class SubscriberRecord {
   }
 
   #rewound(cursor: string | null): void {
+    this.#tails = Array.from({ length: this.#world.swarm.shardCount }, (_, shard) => this.#truth.next(shard));
     [this.cursor, this.mark, this.begun, this.isWhole, this.opening] = [cursor, undefined, cursor, true, undefined];
     this.onRewound();
   }
@@ -146,9 +159,26 @@ export class SubscriberRecord {
     const base = this.opening?.from ?? this.cursor;
     const from = this.opening?.book?.fork() ?? (base === null ? undefined : this.bookAt(base));
     if (from !== undefined) from.take({ items: [], cursor, lag: { records: 0, bytes: 0, seconds: 0 } }, 1);
-    else this.begun = cursor;
+    else this.#checkBegun(cursor);
     this.begun ??= cursor;
     this.cursor = cursor;
+  }
+
+  /** The first cursor since a rewind, recorded before anything was delivered. */
+  #checkBegun(cursor: string): void {
+    const start = this.config?.start;
+    const { places } = this.bookAt(cursor);
+    const asked = typeof start === "object" && "cursor" in start ? this.bookAt(start.cursor).places : undefined;
+    for (const [shard, { offset }] of places) {
+      let isThere = offset === asked?.get(shard)?.offset;
+      if (start === "beginning") isThere = offset === 0 || offset <= this.#keptFrom(shard);
+      else if (start === "now") isThere = offset >= (this.#tails[shard] as Offset);
+      if (!isThere)
+        this.#world.violated(
+          "a rewind begins where it is asked to",
+          `${this.name}: ${JSON.stringify(start)}, and shard ${shard} begins at ${offset}`,
+        );
+    }
   }
 
   #isThere(cursor: string): boolean {
@@ -172,8 +202,10 @@ export class SubscriberRecord {
     const { ids = [], id, refused } = payload;
     if (name === "recalled")
       this.aside = this.aside.map((one) => (ids.includes(one.id) ? { ...one, again: true } : one));
-    else if (name === "dropped") this.aside = this.aside.filter((one) => !ids.includes(one.id));
-    else if (name === "replayed" && refused === null) this.aside = this.aside.filter((one) => one.id !== id);
+    else if (name === "dropped") {
+      this.#givenUp.push(...this.aside.filter((one) => one.again && ids.includes(one.id)));
+      this.aside = this.aside.filter((one) => !ids.includes(one.id));
+    } else if (name === "replayed" && refused === null) this.aside = this.aside.filter((one) => one.id !== id);
     else if (name === "replayed")
       this.aside = this.aside.map((one) => (one.id === id ? { ...one, again: false } : one));
   }

@@ -54,7 +54,8 @@ export class SimSubscribers {
   }
 
   #options(life: SinkHolder, node: HoldfastNode, feeds: OpenFeeds): SubscribersOptions {
-    const facts = { world: this.#world, prng: this.#prng, stores: this.#stores };
+    const onOpening = (name: string) => this.#rewindOpening(name);
+    const facts = { world: this.#world, prng: this.#prng, stores: this.#stores, onOpening };
     return {
       service: this.#world.swarm.downstream.rivals > 0 ? this.#lateNews(node) : node,
       feeds,
@@ -78,13 +79,19 @@ export class SimSubscribers {
     return subscribers;
   }
 
-  /** What a runner hears of its orders comes late: it goes on for a while after another has begun. */
+  /** What a runner hears of its orders comes late, though in order as from any watch: it goes on for a while after another has begun. */
   #lateNews(node: HoldfastNode): SubscribersOptions["service"] {
     const watch = (call: WatchCall, listener: (news: WatchNews) => void) => {
-      let first = true;
+      const { clock } = node.source;
+      let [first, ended, lastMs] = [true, false, 0];
       return node.watch(call, (news) => {
+        if (ended) return;
+        ended = !news.ok;
         if (first || !news.ok) listener(news);
-        else node.source.clock.after(this.#prng.integer(1_500), () => listener(news));
+        else {
+          lastMs = Math.max(lastMs, clock.monotonic() + this.#prng.integer(1_500));
+          clock.after(lastMs - clock.monotonic(), () => ended || listener(news));
+        }
         first = false;
       });
     };
@@ -143,6 +150,13 @@ export class SimSubscribers {
     else if (draw < 15) this.#order({ name, verb: "skip" });
     else if (draw < 17) this.#order({ name, verb: prng.pick(["replay", "drop"]) });
     else if (draw < 18) this.#order({ name, verb: "delete" });
+  }
+
+  #rewindOpening(name: string): void {
+    const { faulty, swarm } = this.#world;
+    const record = this.#stores.get(name)?.record;
+    if (!faulty || swarm.downstream.ordersMs === 0 || record === undefined || !this.#prng.chance(0.1)) return;
+    this.#order({ name, verb: "rewind", start: this.#drawStart(record) });
   }
 
   #drawStart({ begun }: SubscriberRecord): unknown {

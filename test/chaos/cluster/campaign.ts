@@ -14,6 +14,7 @@ import { type RunOptions, type RunResult, runOnce } from "./run.ts";
 import { type Evidence, type Judgement, judge } from "./verdict.ts";
 
 export interface CampaignOptions {
+  readonly arrangement: RunOptions["arrangement"];
   readonly runs: number;
   readonly ms: number;
   /** Of the first run; each further one has the next. */
@@ -37,6 +38,7 @@ export interface CampaignSums {
   databases: number;
   acknowledged: number;
   queries: number;
+  shown: number;
   unknown: number;
   notRun: number;
   searched: number;
@@ -109,7 +111,7 @@ function describe(result: RunResult): string {
   const { kills, pauses, cuts, databases } = result.counts;
   return [
     `${kills} kills, ${pauses} pauses, ${cuts} cuts, ${databases} database restarts`,
-    `${result.acknowledged} acknowledged, ${result.queries} read, ${result.unknown} unknown, ${result.notRun} not run`,
+    `${result.acknowledged} acknowledged, ${result.queries} read, ${result.shown} shown, ${result.unknown} unknown, ${result.notRun} not run`,
     `${result.searched} histories searched (${result.undecided} undecided), ${result.hands} hands, ${result.claims} claims`,
     `served again in ${result.servedAgainMs.toFixed(0)} ms`,
     result.violations.length === 0 ? "ok" : `${result.violations.length} VIOLATIONS`,
@@ -120,7 +122,7 @@ export function describeSums(sums: CampaignSums): string {
   const { kills, pauses, cuts, databases } = sums;
   return [
     `${sums.runs} runs: ${kills} kills, ${pauses} pauses, ${cuts} cuts, ${databases} database restarts`,
-    `${sums.acknowledged} commands acknowledged, ${sums.queries} reads, ${sums.unknown} unknown, ${sums.notRun} told as not run`,
+    `${sums.acknowledged} commands acknowledged, ${sums.queries} reads, ${sums.shown} views shown, ${sums.unknown} unknown, ${sums.notRun} told as not run`,
     `${sums.searched} histories searched (${sums.undecided} undecided), ${sums.hands} hands, ${sums.claims} claims`,
     `served again after at most ${sums.servedAgainMsMax.toFixed(0)} ms`,
     `${sums.failed} runs with violations`,
@@ -129,7 +131,7 @@ export function describeSums(sums: CampaignSums): string {
 
 function emptySums(notCut: string | undefined): CampaignSums {
   const faults = { kills: 0, pauses: 0, cuts: 0, databases: 0 };
-  const asked = { acknowledged: 0, queries: 0, unknown: 0, notRun: 0 };
+  const asked = { acknowledged: 0, queries: 0, shown: 0, unknown: 0, notRun: 0 };
   const checked = { searched: 0, undecided: 0, hands: 0, claims: 0, servedAgainMsMax: 0 };
   return { runs: 0, failed: 0, ...faults, ...asked, ...checked, violations: [], notCut };
 }
@@ -138,7 +140,17 @@ function add(sums: CampaignSums, result: RunResult): void {
   sums.runs += 1;
   if (result.violations.length > 0) sums.failed += 1;
   for (const name of ["kills", "pauses", "cuts", "databases"] as const) sums[name] += result.counts[name];
-  const added = ["acknowledged", "queries", "unknown", "notRun", "searched", "undecided", "hands", "claims"] as const;
+  const added = [
+    "acknowledged",
+    "queries",
+    "shown",
+    "unknown",
+    "notRun",
+    "searched",
+    "undecided",
+    "hands",
+    "claims",
+  ] as const;
   for (const name of added) sums[name] += result[name];
   sums.servedAgainMsMax = Math.max(sums.servedAgainMsMax, result.servedAgainMs);
 }

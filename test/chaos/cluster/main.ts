@@ -14,7 +14,16 @@ import { describeSums, judgeFile, runCampaign } from "./campaign.ts";
 
 const text = { type: "string" } as const;
 const { values } = parseArgs({
-  options: { runs: text, seconds: text, seed: text, nodes: text, lease: text, check: text, trace: { type: "boolean" } },
+  options: {
+    runs: text,
+    seconds: text,
+    seed: text,
+    nodes: text,
+    lease: text,
+    check: text,
+    arrangement: text,
+    trace: { type: "boolean" },
+  },
 });
 
 function number(name: string, given: string | undefined, fallback: number): number {
@@ -35,7 +44,10 @@ if (missing !== undefined) throw new Error(missing);
 // So that nodes, network and database go with it.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 const beganMs = performance.now();
+const { arrangement = "cluster" } = values;
+if (arrangement !== "cluster" && arrangement !== "takeover") throw new Error("--arrangement is cluster or takeover.");
 const sums = await runCampaign({
+  arrangement,
   runs: number("runs", values.runs, 10),
   ms: number("seconds", values.seconds, 30) * 1_000,
   seed: number("seed", values.seed, 1),

@@ -28,8 +28,17 @@ export interface Asked {
   told?: Told & { readonly atMs: number };
 }
 
+/** A view that a client was shown, in the order of its watch. */
+export interface Shown {
+  readonly who: string;
+  readonly type: string;
+  readonly key: string;
+  readonly version: number;
+}
+
 export class Recorder {
   readonly asked: Asked[] = [];
+  readonly shown: Shown[] = [];
 
   /** Asks, and notes what came of it. Never throws. */
   async ask(client: Client<Untyped>, of: Omit<Asked, "requestId" | "sentMs" | "told">, isQuery = false): Promise<Told> {

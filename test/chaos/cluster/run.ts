@@ -14,11 +14,12 @@ import { readLog } from "./log-reader.ts";
 import type { End, Network } from "./network.ts";
 import { Recorder } from "./record.ts";
 import { type Counts, Stage } from "./stage.ts";
-import { arrangement, type NodeSettings, prepareSubject } from "./subject.ts";
+import { type Arrangement, type NodeSettings, prepareSubject } from "./subject.ts";
 import { type Evidence, type Judgement, judge } from "./verdict.ts";
 import { Workload } from "./workload.ts";
 
 export interface RunOptions {
+  readonly arrangement: Arrangement;
   readonly seed: number;
   readonly ms: number;
   readonly nodes: number;
@@ -46,25 +47,30 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
   const { seed, server } = options;
   using directory = temporaryDirectory();
   const connection = await server.database();
-  await prepareSubject(connection, shardCount);
   const settings = await settingsOf(options, connection, directory.path);
+  await prepareSubject(settings, { connection, shardCount, players: Workload.players });
   // Only in a cluster a node knows when it is not the owner any more.
-  const clientsHold = arrangement === "cluster";
+  const clientsHold = options.arrangement === "cluster";
   const stage = new Stage({ ...options, settings, clientsHold });
   const recorder = new Recorder();
   let workload: Workload | undefined;
   try {
     await stage.start();
-    workload = new Workload({ url: await stage.url(), seed, recorder });
+    // In a takeover only the balancer knows who is meant to serve.
+    const doors =
+      options.arrangement === "cluster" ? settings.map(({ host, door }) => `http://${host}:${door.port}`) : [];
+    workload = new Workload({ url: await stage.url(), doors, seed, recorder });
     await workload.start();
     await strike(options, stage);
     await stage.heal();
     options.trace?.("  all faults are over");
     const healedMs = performance.now();
-    await stage.start();
+    const started = stage.start();
     const boundMs = 2 * options.leaseMs + options.recoveryMs;
     const unserved = await untilServed(workload, recorder, healedMs + boundMs);
     const servedAgainMs = performance.now() - healedMs;
+    await started;
+    for (const late of lateProbes(recorder, healedMs)) options.trace?.(late);
     await workload.stop();
     await lastReads(workload, recorder);
     const evidence = await quietEvidence(stage, connection, recorder);
@@ -81,15 +87,17 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
 }
 
 async function settingsOf(options: RunOptions, connection: string, directory: string): Promise<NodeSettings[]> {
-  const { nodes, network, leaseMs, planted } = options;
+  const { arrangement, nodes, network, leaseMs, planted } = options;
   const ports = network === undefined ? await freePorts(2 * nodes) : [];
   const postgres = network === undefined ? connection : connection.replace("127.0.0.1", network.host);
   return Array.from({ length: nodes }, (_, index) => ({
+    arrangement,
     node: `n${index}`,
     zone: `z${index}`,
     ...(planted === undefined ? {} : { planted }),
     postgres,
     directory: join(directory, `n${index}`),
+    shared: join(directory, "shared"),
     leaseMs,
     host: network?.hostOf(index) ?? "127.0.0.1",
     // In networks of their own all have the same ports.
@@ -98,7 +106,7 @@ async function settingsOf(options: RunOptions, connection: string, directory: st
   }));
 }
 
-async function strike({ seed, ms, nodes, leaseMs, network }: RunOptions, stage: Stage): Promise<void> {
+async function strike({ arrangement, seed, ms, nodes, leaseMs, network }: RunOptions, stage: Stage): Promise<void> {
   const all: readonly End["kind"][] =
     arrangement === "cluster" ? ["node", "node", "database", "clients"] : ["database", "clients"];
   const ends = network === undefined ? [] : nodes === 1 ? all.filter((end) => end !== "node") : all;
@@ -126,6 +134,16 @@ async function untilServed(workload: Workload, recorder: Recorder, untilMs: numb
   return unserved;
 }
 
+/** Shards that took longer than a moment, for people. */
+function lateProbes({ asked }: Recorder, healedMs: number): string[] {
+  const probes = asked.filter(({ who, told }) => who === "probe" && told !== undefined && told.atMs - healedMs > 500);
+  return probes.map(({ key, sentMs, told }) => {
+    const outcome = told?.kind === "unknown" || told?.kind === "not-run" ? told.code : told?.kind;
+    const shard = shardOf("register", key, shardCount);
+    return `  shard ${shard}: asked ${(sentMs - healedMs).toFixed(0)} ms after, ${outcome} at ${((told?.atMs ?? 0) - healedMs).toFixed(0)} ms`;
+  });
+}
+
 /** A key of each shard. */
 function probes(): string[] {
   const keys = new Map<number, string>();
@@ -151,7 +169,7 @@ async function quietEvidence(stage: Stage, connection: string, recorder: Recorde
   for (let attempt = 1; ; attempt++) {
     await sleep(attempt * 300);
     await stage.killAll();
-    const evidence = { asked: recorder.asked, log: await readLog(connection) };
+    const evidence = { asked: recorder.asked, shown: recorder.shown, log: await readLog(connection) };
     if (attempt === quietAttempts || judge(evidence).inFlight === 0) return evidence;
     await stage.start();
   }

@@ -5,16 +5,16 @@
  * takeover the next one is started in its place, and the one of before is ended a while after it has come back; after `heal` nothing is
  * paused, cut or down.
  */
-import { mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PostgresServer } from "../../../src/adapters/postgres/server.harness.ts";
 import { Balancer, type Target } from "./balancer.ts";
 import type { Fault } from "./faults.ts";
 import type { Cut, Network } from "./network.ts";
 import { Running } from "./nodes.ts";
-import { arrangement, handOver, mayEnd, type NodeSettings } from "./subject.ts";
+import { type Arrangement, mayEnd, type NodeSettings } from "./subject.ts";
 
 export interface StageOptions {
+  readonly arrangement: Arrangement;
   readonly settings: readonly NodeSettings[];
   readonly network: Network | undefined;
   readonly server: PostgresServer;
@@ -41,8 +41,6 @@ const replacedMsMax = 10_000;
 const restartMs = 300;
 /** Until the balancer cuts a connection to a node that is lost: soon, or only when the node has long been back. */
 const noticeMs = { soon: 400, late: 15_000 };
-/** The program ends with this code when an invariant is broken. */
-const brokenCode = 70;
 
 interface Slot {
   readonly index: number;
@@ -58,6 +56,7 @@ export class Stage {
   /** Nodes that ended by themselves, which they may: with an exit code, and what they said. */
   readonly ends: string[] = [];
   readonly #options: StageOptions;
+  readonly #arrangement: Arrangement;
   readonly #slots: readonly Slot[];
   readonly #cuts = new Set<Cut>();
   /** Courses of faults, and what follows from them. */
@@ -70,8 +69,8 @@ export class Stage {
 
   constructor(options: StageOptions) {
     this.#options = options;
+    this.#arrangement = options.arrangement;
     this.#slots = options.settings.map((settings, index) => {
-      mkdirSync(settings.directory, { recursive: true });
       return { index, settings, target: { host: settings.host, port: settings.door.port }, running: undefined };
     });
     this.#balancer = Balancer.open(
@@ -87,7 +86,7 @@ export class Stage {
 
   /** Starts what should run and does not. Resolves when it serves. */
   async start(): Promise<void> {
-    const meant = this.#slots.filter(({ index }) => arrangement === "cluster" || index === this.#active);
+    const meant = this.#slots.filter(({ index }) => this.#arrangement === "cluster" || index === this.#active);
     for (const slot of meant) if (slot.running?.isOver ?? true) this.#run(slot);
     for (const { running } of meant) await running?.served;
   }
@@ -104,7 +103,7 @@ export class Stage {
     this.#cuts.clear();
     this.#filter();
     for (const { running } of this.#slots) running?.resume();
-    if (arrangement === "takeover") {
+    if (this.#arrangement === "takeover") {
       for (const { index, running } of this.#slots) if (index !== this.#active) await running?.kill();
     }
   }
@@ -129,6 +128,7 @@ export class Stage {
     const running: Running = new Running({
       settings: slot.settings,
       command: network?.commandOf(slot.index) ?? [],
+      broken: (said) => this.violations.push(`${slot.settings.node} says: ${said.slice(0, 1_500)}`),
       ended: (code, said) => this.#ended(slot, running, code, said),
     });
     slot.running = running;
@@ -141,10 +141,10 @@ export class Stage {
 
   #ended(slot: Slot, running: Running, code: number | null, said: string): void {
     const told = `${slot.settings.node} ended by itself with code ${code}: ${said.slice(-1_500)}`;
-    if (code === brokenCode && !mayEnd(said)) this.violations.push(told);
+    if (!mayEnd(this.#arrangement, code, said)) this.violations.push(told);
     this.ends.push(told);
     this.#trace(told);
-    const wasMeant = arrangement === "cluster" || slot.index === this.#active;
+    const wasMeant = this.#arrangement === "cluster" || slot.index === this.#active;
     if (this.#closed || slot.running !== running || !wasMeant) return;
     this.#follow(
       sleep(restartMs).then(() => {
@@ -155,7 +155,7 @@ export class Stage {
 
   #healthy(): readonly Target[] {
     const deaf = new Set([...this.#cuts].filter(({ end }) => end.kind === "clients").map(({ node }) => node));
-    const meant = this.#slots.filter(({ index }) => arrangement === "cluster" || index === this.#active);
+    const meant = this.#slots.filter(({ index }) => this.#arrangement === "cluster" || index === this.#active);
     return meant
       .filter(({ index, running }) => running?.isReady === true && !running.isPaused && !deaf.has(index))
       .map(({ target }) => target);
@@ -173,14 +173,14 @@ export class Stage {
 
   /** The node of the plan; another one if that is down or paused already, so that as much is done as was planned. */
   #victim(node: number): Slot | undefined {
-    if (arrangement === "takeover") return this.#slots[this.#active];
+    if (this.#arrangement === "takeover") return this.#slots[this.#active];
     const inTurn = [...this.#slots.slice(node), ...this.#slots.slice(0, node)];
     return inTurn.find(({ running }) => running !== undefined && !running.isOver && !running.isPaused);
   }
 
   async #kill(slot: Slot, running: Running, forMs: number): Promise<void> {
     if (await running.kill()) this.counts.kills += 1;
-    if (arrangement === "takeover") return this.#replace(slot);
+    if (this.#arrangement === "takeover") return this.#replace(slot);
     await sleep(forMs);
     if (slot.running === running) this.#run(slot);
   }
@@ -220,13 +220,12 @@ export class Stage {
 
   /** In a takeover the next one is started, whatever became of the active one. */
   #replace(lost: Slot): void {
-    if (arrangement !== "takeover" || lost.index !== this.#active || this.#closed) return;
+    if (this.#arrangement !== "takeover" || lost.index !== this.#active || this.#closed) return;
     this.#active = (this.#active + 1) % this.#slots.length;
     const next = this.#slots[this.#active] as Slot;
     const before = next.running;
     const start = () => {
       if (this.#closed || next.running !== before) return;
-      handOver(lost.settings, next.settings);
       this.#run(next);
     };
     if (before === undefined || before.isOver) start();
@@ -235,7 +234,7 @@ export class Stage {
 
   /** The one in its place has served for a moment: one that comes back before is no test of anything. */
   async #replaced(lost: Slot): Promise<void> {
-    if (arrangement !== "takeover") return;
+    if (this.#arrangement !== "takeover") return;
     for (let waitedMs = 0; waitedMs < replacedMsMax; waitedMs += 50) {
       const next = this.#slots[this.#active] as Slot;
       if (next === lost || next.running?.isReady === true) break;
@@ -246,7 +245,7 @@ export class Stage {
 
   /** In a takeover one that is back is fenced; it may try for a while. */
   async #endBeside(slot: Slot, running: Running): Promise<void> {
-    if (arrangement !== "takeover") return;
+    if (this.#arrangement !== "takeover") return;
     await sleep(besideMs);
     if (slot.index === this.#active && slot.running === running) return;
     await running.kill();

@@ -75,14 +75,15 @@ function whole(): { asked: Asked[]; steps: LoggedStep[] } {
   return { asked: history, steps };
 }
 
-function verdictOn(change: (evidence: ReturnType<typeof whole>) => void): readonly string[] {
+function verdictOn(change: (evidence: ReturnType<typeof whole>) => void, shown?: readonly number[]): readonly string[] {
   const evidence = whole();
   change(evidence);
-  return judge(evidenceOf(evidence)).violations;
+  return judge(evidenceOf(evidence, shown)).violations;
 }
 
-function evidenceOf({ asked, steps }: ReturnType<typeof whole>): Evidence {
-  return { asked, log: { steps, claims: 0, problems: [] } };
+function evidenceOf({ asked, steps }: ReturnType<typeof whole>, versions: readonly number[] = [0, 1, 2, 3]): Evidence {
+  const shown = versions.map((version) => ({ who: "c", ...register, version }));
+  return { asked, shown, log: { steps, claims: 0, problems: [] } };
 }
 
 test("evidence that is whole has no violation, whatever became of commands without an answer", () => {
@@ -95,10 +96,13 @@ test("evidence that is whole has no violation, whatever became of commands witho
     { acknowledged, unknown, queries, inFlight },
     { acknowledged: 4, unknown: 1, queries: 3, inFlight: 0 },
   );
-  const never = verdictOn(({ asked, steps }) => {
-    steps.splice(2, 1);
-    asked.pop();
-  });
+  const never = verdictOn(
+    ({ asked, steps }) => {
+      steps.splice(2, 1);
+      asked.pop();
+    },
+    [1, 2],
+  );
   assert.deepEqual(never, []);
 });
 
@@ -121,6 +125,13 @@ test("the verdict finds a stale read by time, and by the search where no version
     }).join("\n");
   assert.match(stale(1), /an answer that is older than one before it/);
   assert.match(stale(2), /no order fits/);
+});
+
+test("the verdict finds a view that is not in the log, and one that goes back", () => {
+  const found = (versions: readonly number[]) => judge(evidenceOf(whole(), versions)).violations.join();
+  assert.match(found([1, 9]), /was shown register\/r 9, which is not in the log/);
+  assert.match(found([1, 4]), /which is not in the log/, "another entity's version");
+  assert.match(found([2, 1]), /was shown register\/r 1 after version 2/);
 });
 
 test("the verdict finds payments that were taken twice, lost or changed, and counts those under way", () => {

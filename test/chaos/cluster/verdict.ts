@@ -13,10 +13,11 @@ import { register, wallet } from "../../../src/sim/checkers/models.ts";
 import { checkVersionModel, checkVersionOrder } from "../../../src/sim/checkers/version-order.ts";
 import { purseInput, purseOutput, registerInput, registerOutput, type Seen } from "./histories.ts";
 import type { LoggedStep, ReadLog } from "./log-reader.ts";
-import type { Asked } from "./record.ts";
+import type { Asked, Shown } from "./record.ts";
 
 export interface Evidence {
   readonly asked: readonly Asked[];
+  readonly shown: readonly Shown[];
   readonly log: ReadLog;
 }
 
@@ -32,16 +33,19 @@ export interface Judgement {
   /** Histories that were searched, and those of them that took too long. */
   readonly searched: number;
   readonly undecided: number;
+  /** Views that were shown. */
+  readonly shown: number;
   readonly hands: number;
   /** Chips and money that were sent and not taken in. */
   readonly inFlight: number;
 }
 
-export function judge({ asked, log }: Evidence): Judgement {
+export function judge({ asked, shown, log }: Evidence): Judgement {
   const violations = [...log.problems];
   const byRequest = stepsByRequest(log.steps, violations);
   againstLog(asked, byRequest, violations);
   const search = againstModels(asked, log.steps, byRequest, violations);
+  againstViews(shown, log.steps, violations);
   const audit = new Audit();
   for (const step of log.steps) audit.take(step);
   const totals = audit.totals();
@@ -59,6 +63,7 @@ export function judge({ asked, log }: Evidence): Judgement {
     steps: log.steps.length,
     claims: log.claims,
     ...search,
+    shown: shown.length,
     hands: totals.hands,
     inFlight: totals.inFlight + money,
   };
@@ -112,6 +117,22 @@ function problemOf(
   if (!outcome.ok || (comparesValue && !isDeepStrictEqual(outcome.value, told.value)))
     return "the log holds another answer";
   return events.length > 0 && told.version !== offset ? "answered with another version than the log's" : undefined;
+}
+
+/** Nobody is shown a state that is not in the log, nor one that is older than what the same watch showed. */
+function againstViews(shown: readonly Shown[], steps: readonly LoggedStep[], violations: string[]): void {
+  const made = new Set<string>();
+  for (const { entity, events, offset } of steps)
+    if (events.length > 0) made.add(`${entity.type}/${entity.key} ${offset}`);
+  const newest = new Map<string, number>();
+  for (const { who, type, key, version } of shown) {
+    const name = `${type}/${key} ${version}`;
+    if (version > 0 && !made.has(name)) violations.push(`${who} was shown ${name}, which is not in the log`);
+    const watch = `${who} ${type}/${key}`;
+    const before = newest.get(watch) ?? 0;
+    if (version < before) violations.push(`${who} was shown ${name} after version ${before}`);
+    newest.set(watch, Math.max(before, version));
+  }
 }
 
 type Search = Pick<Judgement, "searched" | "undecided">;
