@@ -121,6 +121,10 @@ export class ClusterNode {
     return this.#parts.directory;
   }
 
+  get coordinates(): boolean {
+    return this.#running?.coordinator.holds ?? false;
+  }
+
   get picture(): Picture | undefined {
     return this.#picture;
   }
