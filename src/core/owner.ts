@@ -53,6 +53,8 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
     case "unclaimed":
       assert(owner.phase === "claiming", "only a claiming owner is refused a claim");
       owner.phase = "recovering";
+      // That epoch is not its own: whoever took it says so in the log.
+      owner.epoch--;
       return;
     case "leave":
       assert(owner.phase === "draining" && owner.durable === owner.tail, "an owner leaves when nothing is under way");
