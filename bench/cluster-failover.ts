@@ -1,7 +1,7 @@
 /** From `kill -9` of an owner, or SIGSTOP, to the first accepted command on each of its shards, as clients of the doors that are left see it. */
 import { ask, machineMs } from "./cluster-ask.ts";
 import type { PacerTotals } from "./cluster-pacer.ts";
-import { ClusterStage, loadNow, pause, spread, type StageNode } from "./cluster-stage.ts";
+import { ClusterStage, loadNow, pause, type StageNode, spread } from "./cluster-stage.ts";
 
 export interface FailoverOptions {
   readonly how: "kill" | "hang";
@@ -23,7 +23,11 @@ export async function measureFailover(print: (line?: string) => void, options: F
     await stage.open();
     // Clients of all doors, since any may die; those that are measured are at doors that are left.
     const shards = Array.from({ length: shardCount }, (_, shard) => shard);
-    await ask(stage.load, "connect", stage.nodes.map(({ url }) => [url, ...doorsBeside(stage, url)]));
+    await ask(
+      stage.load,
+      "connect",
+      stage.nodes.map(({ url }) => [url, ...doorsBeside(stage, url)]),
+    );
     await ask(stage.load, "begin", { type: "wallet", shardCount, shards, entities, rate });
     for (let kill = 0; kill < kills; kill++) {
       const victim = stage.nodes[kill % stage.nodes.length] as StageNode;

@@ -2,8 +2,9 @@
  * The load generator of the cluster's benchmark, in a process of its own: typed clients over WebSocket, each of which knows the doors it is
  * given. Argument: the number of connections.
  */
-import { type Client, connect } from "holdfast/client";
+
 import { createHistogram } from "node:perf_hooks";
+import { type Client, connect } from "holdfast/client";
 import { WebSocket } from "ws";
 import { answerQuestions } from "./cluster-ask.ts";
 import { type bulk, commandOf, type LoadType } from "./cluster-entities.ts";

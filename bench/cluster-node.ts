@@ -27,7 +27,8 @@ const service: ClusterService = await startCluster({
   limits: { createsPerMinuteMax: 10_000_000 },
   authenticate: async () => ({ principal: { kind: "service", id: "bench" } }),
   onFault: (where, error) => {
-    if (settings.loud) console.error(`${settings.name}: ${where}: ${error instanceof Error ? error.message : String(error)}`);
+    if (settings.loud)
+      console.error(`${settings.name}: ${where}: ${error instanceof Error ? error.message : String(error)}`);
   },
 });
 const { cluster, node } = service;

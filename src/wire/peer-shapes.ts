@@ -156,6 +156,7 @@ export const saidShapes: ReadonlyMap<string, Check> = new Map([
     either(said({ ...ofShard, ok: is(true), tail: isFromOne }), said({ ...ofShard, ok: is(false), reason: isText })),
   ],
   ["status", said({ report })],
+  ["look", said({})],
   ["hash", said({ ...ofShard, at: isFromOne })],
   ["hashed", said({ ...ofShard, at: isFromOne, hash: orNull(isText) })],
   [

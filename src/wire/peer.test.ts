@@ -172,6 +172,7 @@ const rest: fc.Arbitrary<PeerSaid> = fc.oneof(
       unreachable: fc.array(node),
     }),
   }),
+  fc.record(t("look")),
   fc.record({ ...t("hash"), ...ofShard, at: fromOne }),
   fc.record({ ...t("hashed"), ...ofShard, at: fromOne, hash: fc.option(text) }),
   fc.record({ ...t("verb"), id, verb: fc.constant("move" as const), shards: fc.array(whole), to: text }),
@@ -226,6 +227,7 @@ test("a message lacking a field, with one too many or one of another type is ref
       const parts = (changed: Plain): PeerParts => (bytes === undefined ? { body: changed } : { body: changed, bytes });
       const names = Object.keys(body).filter((name) => name !== "t" && name !== "verb");
       refused(() => readPeer(parts({ ...body, more: 1 })), "invalid-frame");
+      if (names.length === 0) return;
       const name = names[place % names.length] as string;
       refused(() => readPeer(parts({ ...body, [name]: { strange: true } })), "invalid-frame");
       const { [name]: _left, ...fewer } = body;

@@ -6,7 +6,7 @@
  *
  * Versions: at the handshake both sides say which they speak, and the highest that both do is spoken (`PeerConnection.version`). What a
  * version does not have is not said in it, so a field nobody knows is refused: ignoring it might drop a condition. A *kind* that a node
- * does not know comes out as `unknown`. Those that only tell (`own`, `status`, `hash`, `hashed`, and any without an id) are harmless to
+ * does not know comes out as `unknown`. Those that only tell (`own`, `status`, `look`, `hash`, `hashed`, and any without an id) are harmless to
  * leave out; one with an id is answered, by `answer` with `unavailable`, so that whoever asks does not wait.
  *
  * - v1: first.
@@ -126,6 +126,8 @@ export type PeerSaid =
   | { readonly t: "yours"; readonly shard: ShardId; readonly epoch: Epoch; readonly ok: true; readonly tail: Offset }
   | { readonly t: "yours"; readonly shard: ShardId; readonly epoch: Epoch; readonly ok: false; readonly reason: string }
   | { readonly t: "status"; readonly report: NodeReport }
+  /** The picture in coordination is another: look at it now, and not only when it is time. */
+  | { readonly t: "look" }
   /** Tell the hash of the shard's state before this offset. */
   | { readonly t: "hash"; readonly shard: ShardId; readonly epoch: Epoch; readonly at: Offset }
   /** Null: it cannot be told for that offset. */

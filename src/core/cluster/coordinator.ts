@@ -145,7 +145,11 @@ function decide(state: Coordinator, effects: CoordinatorEffect[]): void {
 function hasSettled(state: Coordinator): boolean {
   if (state.startedMs === undefined) return false;
   if (state.nowMs - state.startedMs >= state.options.settleMs) return true;
-  return [...state.members.values()].every(({ ref, lapsed }) => lapsed || freshReport(state, ref) !== undefined);
+  // Whom it has lost itself does not report; the others say whether they have lost it too.
+  const lost = freshReport(state, state.options.self)?.report.unreachable ?? [];
+  return [...state.members.values()].every(
+    ({ ref, lapsed }) => lapsed || freshReport(state, ref) !== undefined || lost.some((one) => sameNode(one, ref)),
+  );
 }
 
 function changesOf(state: Coordinator): readonly AssignmentChange[] {

@@ -238,6 +238,11 @@ export class ClusterNode {
     const coordinator = new CoordinatorHost({
       ...{ self, coordination, clock, leaseMs, standbys, fault, limits, shardCount: this.#shardCount },
       report: () => this.report(),
+      reaches: (node) => [...peers.all].some(({ ref }) => ref.node === node),
+      written: () => {
+        for (const peer of peers.all) peer.send({ t: "look" });
+        return this.#membership.look();
+      },
     });
     return { self, peers, directory, following, agents, router, watches, servedWatches, sends, service, coordinator };
   }
@@ -260,7 +265,7 @@ export class ClusterNode {
       directory.targeted(shard, target as unknown as ShardTarget);
       agents.targeted(shard);
     }
-    coordinator.pictured(picture);
+    if (coordinator.pictured(picture)) this.#reportSoon();
   }
 
   #served(shard: ShardId, epoch: number): void {
@@ -298,7 +303,8 @@ export class ClusterNode {
     const { service, watches, following, agents, sends, directory, coordinator } = running;
     if (service.heard(peer, said) || following.heard(peer, said, bytes)) return;
     if (watches.heard(peer, said) || agents.heard(peer, said) || coordinator.heard(peer, said)) return;
-    if (said.t === "route") sends.heard(said.route);
+    if (said.t === "look") void this.#membership.look();
+    else if (said.t === "route") sends.heard(said.route);
     else if (said.t === "own") for (const { shard, epoch } of said.shards) directory.owned(shard, peer.ref, epoch);
   }
 
@@ -311,6 +317,7 @@ export class ClusterNode {
     running.servedWatches.closed(peer);
     running.sends.gone(peer.ref);
     running.agents.sweep();
+    running.coordinator.gone(peer.ref.node);
     this.#reportSoon();
   }
 

@@ -29,6 +29,13 @@ import type { Peer, Peers } from "./peers.ts";
 const leaseName = "coordinator";
 /** Between ticks of the coordinator. */
 const tickMs = 100;
+/**
+ * What is left without a coordinator waits for its lease to lapse, so this one is short: losing it costs nothing but another's start. Long
+ * enough for a pause of a garbage collection.
+ */
+const leaseMost = 600;
+/** Between attempts to get the lease of one that cannot be reached. */
+const vacantMs = 50;
 /** An operator's verb that finds no coordinator waits this long between attempts, and so long in all. */
 const verbAgainMs = 100;
 
@@ -45,15 +52,21 @@ export interface CoordinatorHostOptions {
   readonly coordination: Coordination;
   readonly clock: Clock;
   readonly limits: Limits;
+  /** Of the coordinator at most so long as that of a member. */
   readonly leaseMs: number;
   readonly standbys: number;
   readonly shardCount: number;
   readonly report: () => NodeReport;
+  /** This node can reach the member of this name. */
+  readonly reaches: (node: string) => boolean;
+  /** What was written shows at once: here, and at the others. Never rejects. */
+  readonly written: () => Promise<void>;
   readonly fault: (where: string, error: unknown) => void;
 }
 
 export class CoordinatorHost {
   readonly #options: CoordinatorHostOptions;
+  readonly #leaseMs: number;
   #holding: Holding | undefined;
   #picture: Picture | undefined;
   #writing: Promise<void> | undefined;
@@ -63,6 +76,7 @@ export class CoordinatorHost {
 
   constructor(options: CoordinatorHostOptions) {
     this.#options = options;
+    this.#leaseMs = Math.min(options.leaseMs, leaseMost);
   }
 
   /** This node coordinates, as far as it knows. */
@@ -88,9 +102,17 @@ export class CoordinatorHost {
         .catch((error: unknown) => this.#options.fault("the coordinator's lease", error));
   }
 
-  pictured(picture: Picture): void {
+  /** @returns whether another node coordinates */
+  pictured(picture: Picture): boolean {
+    const before = this.#coordinator;
     this.#picture = picture;
     this.#step({ kind: "picture", picture: picture as unknown as CoordinatorPicture });
+    return before !== this.#coordinator;
+  }
+
+  /** The connection with a member ended. If it coordinated, somebody has to. */
+  gone(node: string): void {
+    if (node === this.#coordinator && this.#holding === undefined) this.#leaseSoon(0);
   }
 
   /** Sends this node's report to whoever coordinates. */
@@ -181,7 +203,7 @@ export class CoordinatorHost {
     } catch (error) {
       fault(`the coordinator's ${effect.kind}`, error);
     }
-    await this.#look();
+    if (!this.#closed) await this.#options.written();
   }
 
   async #assign(holding: Holding, { changes }: Extract<CoordinatorEffect, { kind: "assign" }>): Promise<void> {
@@ -204,16 +226,6 @@ export class CoordinatorHost {
     if (this.#holding === holding) this.#step({ kind: "assigned", outcomes });
   }
 
-  /** What was written shows at once. */
-  async #look(): Promise<void> {
-    if (this.#closed) return;
-    try {
-      this.pictured(await this.#options.coordination.look());
-    } catch (error) {
-      this.#options.fault("the cluster's picture", error);
-    }
-  }
-
   #tickSoon(): void {
     if (this.#closed) return;
     this.#cancelTick = this.#options.clock.after(tickMs, () => {
@@ -224,11 +236,13 @@ export class CoordinatorHost {
 
   #leaseSoon(afterMs: number): void {
     if (this.#closed) return;
+    this.#cancelLease();
     this.#cancelLease = this.#options.clock.after(afterMs, () => void this.#lease());
   }
 
   async #lease(): Promise<void> {
-    const { coordination, clock, leaseMs, self, fault } = this.#options;
+    const { coordination, clock, self, fault, reaches } = this.#options;
+    const leaseMs = this.#leaseMs;
     const fromMs = clock.monotonic();
     const untilMs = fromMs + leaseMs * leaseUsable;
     try {
@@ -242,16 +256,19 @@ export class CoordinatorHost {
     } catch (error) {
       fault("the coordinator's lease", error);
     }
-    this.#leaseSoon(this.#holding === undefined ? leaseMs / 8 : leaseMs / 4);
+    const [holder, holds] = [this.#coordinator, this.#holding !== undefined];
+    if (holds || holder === undefined || reaches(holder)) this.#leaseSoon(leaseMs / 4);
+    else this.#leaseSoon(Math.min(vacantMs, leaseMs / 4));
   }
 
   #begin(token: LeaseToken, untilMs: number): void {
     const { self, shardCount, standbys } = this.#options;
     const state = makeCoordinator({ ...coordinatorDefault, self, shardCount, standbys });
     this.#holding = { token, state, untilMs };
-    if (this.#picture !== undefined) this.pictured(this.#picture);
+    const picture = this.#picture;
+    if (picture !== undefined) this.#step({ kind: "picture", picture: picture as unknown as CoordinatorPicture });
     this.#step({ kind: "report", report: this.#options.report() });
-    void this.#look();
+    void this.#options.written();
   }
 
   /** Whoever waits for a verb asks the next one. */
