@@ -153,3 +153,15 @@ test("a standby that the log was trimmed beyond is not followed any more", async
   await one.node.stop();
   await two.node.stop();
 });
+
+test("a standby whose claim another node was faster with follows that one, and may claim later", async () => {
+  const store = createMemoryStore(1);
+  const [one, two] = [await start(store, "a"), await start(store, "b")];
+  await using _one = one.node;
+  await using _two = two.node;
+  for (const { roles } of [one, two]) await roles.follow(0);
+  assert.equal(await one.roles.promote(0), true);
+  // It knows of no claim yet; its own is of the epoch that the other has taken.
+  assert.equal(await two.roles.promote(0), true);
+  assert.equal(two.roles.position(0).epoch, one.roles.position(0).epoch + 1);
+});

@@ -5,7 +5,7 @@
  * does with each shard (shard agents, following), where calls go (router, watches, remote sends), and who decides for all (coordinator).
  * Invariant: losing the membership ends this running; what it owned is claimed by others, and the log fences it.
  */
-import type { NodeInfo, NodeRef, ShardTarget } from "../../model/cluster.ts";
+import type { NodeInfo, NodeRef, NodeReport, ShardTarget } from "../../model/cluster.ts";
 import type { ClusterFigures, ClusterView } from "../../model/cluster-view.ts";
 import { HoldfastError } from "../../model/errors.ts";
 import { type EntityRef, type ShardId, shardCountDefault, shardOf } from "../../model/ids.ts";
@@ -34,8 +34,6 @@ import { ServedWatches, Watches } from "./watches.ts";
 
 /** Between looks for what waits for a message that may be lost. */
 const sweepMs = 100;
-/** For so long a picture may come later than a newer one. */
-const lateMs = 5_000;
 /** Of the coordinator's lease, at most; a failover of its own node waits for that. */
 const coordinatorLeaseMs = 600;
 /** A report goes to the coordinator at least so often. */
@@ -51,7 +49,6 @@ export class ClusterNode {
   #running: Running | undefined;
   #versions = new Map<ShardId, number>();
   #picture: Picture | undefined;
-  #picturedMs = 0;
   #reporting = false;
   #reportedMs = 0;
   #cancelSweep: () => void = () => {};
@@ -116,6 +113,16 @@ export class ClusterNode {
 
   get picture(): Picture | undefined {
     return this.#picture;
+  }
+
+  /** It holds the coordinator's lease, as far as it knows. */
+  get coordinates(): boolean {
+    return this.#running?.coordinator.holds === true;
+  }
+
+  /** What it tells the coordinator. */
+  report(): NodeReport {
+    return this.#parts.overview.report();
   }
 
   /** As `ClusterVerbs`. */
@@ -215,7 +222,7 @@ export class ClusterNode {
       leaseMs: Math.min(leaseMs, coordinatorLeaseMs),
       report: () => overview.report(),
       peers: () => peers.all,
-      pictured: (picture) => this.#pictured(picture),
+      look: () => this.#membership.look(),
       elected: () => this.#reportSoon(),
     });
     const overview: Overview = new Overview({
@@ -243,17 +250,10 @@ export class ClusterNode {
     return this.#picture;
   }
 
-  /** Pictures come by two ways, and an older one may come later. One that stays old is of a store that was put back. */
-  #isLate({ version }: Picture): boolean {
-    if (this.#picture === undefined || version >= this.#picture.version) return false;
-    return this.#clock.monotonic() - this.#picturedMs < lateMs;
-  }
-
   #pictured(picture: Picture): void {
     const running = this.#running;
-    if (running === undefined || this.#over || this.#isLate(picture)) return;
+    if (running === undefined || this.#over) return;
     this.#picture = picture;
-    this.#picturedMs = this.#clock.monotonic();
     const { self, peers, directory, agents, coordinator } = running;
     const members: PeerAddress[] = [];
     for (const { node, generation, info } of picture.members) {
@@ -313,7 +313,7 @@ export class ClusterNode {
   }
 
   #hinted(version: number): void {
-    if (version > (this.#picture?.version ?? 0)) this.#membership.look();
+    if (version > (this.#picture?.version ?? 0)) void this.#membership.look();
   }
 
   #peerClosed(peer: Peer): void {
@@ -324,6 +324,7 @@ export class ClusterNode {
     running.watches.closed(peer);
     running.servedWatches.closed(peer);
     running.sends.gone(peer.ref);
+    running.coordinator.gone(peer.ref.node);
     running.agents.sweep();
     this.#reportSoon();
   }
