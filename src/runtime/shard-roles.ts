@@ -7,11 +7,13 @@
  * the claim that ends every recovery. Invariants: verbs of one shard do not overlap (the caller sees to it); a frame that does not follow
  * what is there changes nothing; a claim is made only at the tail that was replayed.
  */
+import { imageOf } from "../core/image.ts";
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
-import type { Epoch, Offset, ShardId } from "../model/ids.ts";
+import { type Epoch, formatRef, type Offset, type ShardId } from "../model/ids.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Append, LogFrame, LogPosition, ShardLog } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
+import { encodeImage } from "../wire/image.ts";
 import type { RecentFrames } from "./recent-frames.ts";
 import { LogMoved, type RecoveryFacts, replayFromOrigins } from "./recovery.ts";
 import type { ReleaseReason, ShardHost } from "./shard-host.ts";
@@ -71,6 +73,12 @@ export class ShardRoles {
   position(shard: ShardId): { epoch: Epoch; tail: Offset; durable: Offset } {
     const { epoch, tail, durable } = this.#host(shard).owner;
     return { epoch, tail, durable };
+  }
+
+  /** What is in memory of the shard's entities, encoded, by name: the same on every node that is at the same offset. */
+  images(shard: ShardId): ReadonlyMap<string, Uint8Array> {
+    const slots = [...this.#host(shard).owner.slots];
+    return new Map(slots.map(([, slot]) => [formatRef(slot.ref), encodeImage(imageOf(slot)).bytes]));
   }
 
   /**

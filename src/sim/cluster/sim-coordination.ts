@@ -66,7 +66,14 @@ export class SimCoordination implements Coordination {
     changes: readonly Change[],
     under?: { readonly name: string; readonly token: LeaseToken },
   ): Promise<readonly ChangeResult[]> {
-    return this.#ask(() => this.#store.assign(changes, under));
+    return this.#ask(async () => {
+      const results = await this.#store.assign(changes, under);
+      const held = under && this.#database.coordination.leases.get(under.name);
+      if (held?.token !== under?.token || held === undefined)
+        if (results.some(({ ok }) => ok))
+          this.#database.world.violated("only who holds the lease assigns", JSON.stringify(changes));
+      return results;
+    });
   }
 
   look(): Promise<Picture> {

@@ -6,6 +6,7 @@
 
 import { calls } from "./call-bugs.ts";
 import { checkpointBugs } from "./checkpoint-bugs.ts";
+import { clusterBugs } from "./cluster-bugs.ts";
 import { feedBugs } from "./feed-bugs.ts";
 import { bug, edit, onDisk, type PlantedBug } from "./planted-bug.ts";
 import { quarantineBugs } from "./quarantine-bugs.ts";
@@ -349,4 +350,5 @@ export const bugs: readonly PlantedBug[] = [
   ...checkpointBugs,
   ...feedBugs,
   ...disk,
+  ...clusterBugs,
 ];
