@@ -56,16 +56,20 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
   let workload: Workload | undefined;
   try {
     await stage.start();
-    workload = new Workload({ url: await stage.url(), seed, recorder });
+    // In a takeover only the balancer knows who is meant to serve.
+    const doors =
+      options.arrangement === "cluster" ? settings.map(({ host, door }) => `http://${host}:${door.port}`) : [];
+    workload = new Workload({ url: await stage.url(), doors, seed, recorder });
     await workload.start();
     await strike(options, stage);
     await stage.heal();
     options.trace?.("  all faults are over");
     const healedMs = performance.now();
-    await stage.start();
+    const started = stage.start();
     const boundMs = 2 * options.leaseMs + options.recoveryMs;
     const unserved = await untilServed(workload, recorder, healedMs + boundMs);
     const servedAgainMs = performance.now() - healedMs;
+    await started;
     for (const late of lateProbes(recorder, healedMs)) options.trace?.(late);
     await workload.stop();
     await lastReads(workload, recorder);
