@@ -22,6 +22,7 @@ import { Confirmer } from "./confirmer.ts";
 import { CoordinatorHost } from "./coordinator-host.ts";
 import { Directory } from "./directory.ts";
 import { Following } from "./following.ts";
+import type { Heeding } from "./heeding.ts";
 import { Membership } from "./membership.ts";
 import { type Peer, type PeerAddress, Peers } from "./peers.ts";
 import { RemoteSends } from "./remote-sends.ts";
@@ -117,6 +118,10 @@ export class ClusterNode {
     return this.#parts.service;
   }
 
+  get heeding(): Heeding {
+    return this.#parts.following.heeding;
+  }
+
   get directory(): Directory {
     return this.#parts.directory;
   }
@@ -191,7 +196,8 @@ export class ClusterNode {
       closed: (peer) => this.#peerClosed(peer),
     });
     const following = new Following({
-      ...{ clock, roles, directory, peers, fault },
+      ...{ clock, roles, directory, peers, fault, recent: this.node.source.recent },
+      tails: (shards) => log.tail(shards),
       broken: (shard, error) => {
         fault(`the copy of shard ${shard}, which is made anew`, error);
         this.#running?.agents.look(shard);
@@ -303,6 +309,7 @@ export class ClusterNode {
     if (running === undefined) return;
     running.directory.gone(peer.ref);
     running.following.closed(peer);
+    running.service.lists.closed(peer.ref);
     running.watches.closed(peer);
     running.servedWatches.closed(peer);
     running.sends.gone(peer.ref);

@@ -15,7 +15,12 @@ export function wholeService(cluster: ClusterNode): HoldfastNode & { recover(): 
       return node.run;
     },
     roles: node.roles,
-    source: { ...node.source, look: (call, done) => cluster.service.look(call, done) },
+    source: {
+      ...node.source,
+      look: (call, done) => cluster.service.look(call, done),
+      entities: (shard, below) => cluster.service.entities(shard, below),
+      heed: (shards) => cluster.heeding.heed(shards),
+    },
     recover: () => cluster.start(),
     execute: (call, done) => cluster.service.execute(call, done),
     query: (call, done) => cluster.service.query(call, done),
