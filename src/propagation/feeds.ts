@@ -63,7 +63,7 @@ async function openFeed(source: FeedSource, ask: FeedAsk, closed: () => void): P
   const checkAccess = () => checkFollow(source, ask, filter);
   checkAccess();
   const shards = shardsOf(source, filter);
-  const unheed = source.heed(shards);
+  const unheed = source.heed(shards, "frames");
   try {
     const sinceMs = sinceOf(ask, source);
     const { follower, whole } = await followerOf(source, ask, filter, shards);

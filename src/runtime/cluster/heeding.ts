@@ -18,8 +18,9 @@ import type { Peer, Peers } from "./peers.ts";
 const lookMs = 500;
 
 interface Heeded {
-  /** How many want it. */
-  count: number;
+  /** How many want its frames, and how many would know its tail alone. */
+  frames: number;
+  tails: number;
   /** Who was asked to push. */
   asked: NodeRef | undefined;
   heardMs: number;
@@ -45,26 +46,33 @@ export class Heeding {
     this.#options = options;
   }
 
-  /** The recent frames know how far these shards are from now on. @returns ends it */
-  heed(shards: readonly ShardId[]): () => void {
+  /**
+   * The recent frames know how far these shards are from now on.
+   * @param what `frames`: they get what is pushed; `tails`: what the log says of its tail now and then
+   * @returns ends it
+   */
+  heed(shards: readonly ShardId[], what: "frames" | "tails"): () => void {
     for (const shard of shards) {
-      const heeded = this.#heeded.get(shard);
-      if (heeded !== undefined) heeded.count++;
-      else this.#heeded.set(shard, { count: 1, asked: undefined, heardMs: Number.NEGATIVE_INFINITY });
+      let heeded = this.#heeded.get(shard);
+      if (heeded === undefined) {
+        heeded = { frames: 0, tails: 0, asked: undefined, heardMs: Number.NEGATIVE_INFINITY };
+        this.#heeded.set(shard, heeded);
+      }
+      heeded[what]++;
       this.begin(shard);
     }
     let over = false;
     return () => {
       if (over) return;
       over = true;
-      for (const shard of shards) this.#unheed(shard);
+      for (const shard of shards) this.#unheed(shard, what);
     };
   }
 
   /** The shard's owner is another, or its role here. */
   begin(shard: ShardId): void {
     const heeded = this.#heeded.get(shard);
-    if (heeded === undefined) return;
+    if (heeded === undefined || heeded.frames === 0) return;
     if (this.#isHere(shard)) {
       // What is asked for then is the standby's.
       heeded.asked = undefined;
@@ -121,11 +129,15 @@ export class Heeding {
     }
   }
 
-  #unheed(shard: ShardId): void {
+  #unheed(shard: ShardId, what: "frames" | "tails"): void {
     const heeded = this.#heeded.get(shard);
-    if (heeded === undefined || --heeded.count > 0) return;
-    this.#heeded.delete(shard);
-    if (!this.#isHere(shard)) this.#options.peers.to(heeded.asked)?.send({ t: "unfollow", shard });
+    if (heeded === undefined) return;
+    heeded[what]--;
+    if (heeded.frames === 0 && heeded.asked !== undefined) {
+      if (!this.#isHere(shard)) this.#options.peers.to(heeded.asked)?.send({ t: "unfollow", shard });
+      heeded.asked = undefined;
+    }
+    if (heeded.frames === 0 && heeded.tails === 0) this.#heeded.delete(shard);
   }
 
   /** Its frames come by without anybody's asking. */
