@@ -11,6 +11,7 @@ import type { ProcessWatch } from "../adapters/system/process.ts";
 import type { Subscribers } from "../propagation/subscribers.ts";
 import type { HoldfastNode } from "../runtime/node.ts";
 import type { Figures } from "../runtime/service.ts";
+import { clusterRows } from "./cluster-metrics.ts";
 import { type MetricRow, metricRows } from "./metric-list.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import { addSubscriberMetrics } from "./subscriber-metrics.ts";
@@ -30,7 +31,7 @@ export class Metrics {
   constructor(node: Pick<HoldfastNode, "figures" | "onCommit">, subscribers?: Pick<Subscribers, "list">) {
     this.#node = node;
     if (subscribers !== undefined) addSubscriberMetrics(this.#registry, () => subscribers.list());
-    for (const row of metricRows) this.#add(row);
+    for (const row of [...metricRows, ...clusterRows]) this.#add(row);
     this.#endCommits = this.#followCommits();
     this.#process = addProcessMetrics(this.#registry);
   }

@@ -4,13 +4,15 @@
  *   GET /metrics               for Prometheus
  *   GET /v1/operator/status    the same as JSON; the door has it too, for operators
  *   GET /livez
+ *   GET /v1/operator/cluster, POST /v1/operator/cluster/{verb}: those of the door, for a node that is one of several
  *
  * Invariants: it listens on loopback, or it has a token; with a token every request needs it. No page of another origin can
- * read it. It changes nothing.
+ * read it. Without a token it changes nothing; with one, nothing but where shards are.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { problemBody, problemType, refuse, sendJson } from "../gateway/http-answer.ts";
+import { answerCluster, type ClusterRoute, clusterPath, matchClusterRoute } from "../gateway/http-cluster.ts";
 import { statusPath } from "../gateway/http-operator.ts";
 import { readToken } from "../gateway/http-request.ts";
 import { isLoopback, Origins } from "../gateway/origins.ts";
@@ -41,7 +43,7 @@ const tokenCharsMin = 16;
 const connectionsMax = 32;
 
 /** What the port shows. */
-export type AdminSource = Pick<HoldfastNode, "limits" | "health" | "figures" | "onCommit">;
+export type AdminSource = Pick<HoldfastNode, "limits" | "health" | "figures" | "onCommit" | "cluster">;
 
 /** @throws `invalid-configuration` the port is taken, or anybody could read it */
 export async function startAdmin(
@@ -107,9 +109,13 @@ class Admin implements AdminPort {
     try {
       this.#origins.check(request);
       this.#checkToken(request);
+      const path = request.url ?? "";
+      const cluster = matchClusterRoute(path);
+      if (cluster?.kind === "verb" && request.method === "POST") return await this.#move(cluster, request, response);
       if (request.method !== "GET" && request.method !== "HEAD")
-        refuse("method-not-allowed", "This port takes GET only.");
-      await this.#answer(request.url ?? "", response);
+        refuse("method-not-allowed", "This path takes GET only.");
+      if (cluster !== undefined) return await this.#cluster(cluster, request, response);
+      await this.#answer(path, response);
     } catch (error) {
       // What is not of the catalogue may hold anything.
       const { code, message } = isHoldfastError(error)
@@ -129,11 +135,24 @@ class Admin implements AdminPort {
       refuse("unauthenticated", "The admin port's token is missing or not the one that was set.");
   }
 
+  /** Whoever reaches a loopback port is not yet an operator. */
+  async #move(route: ClusterRoute, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.#parts.token === undefined)
+      refuse("forbidden", "An admin port without a token only shows. Give it one, or ask at the door as an operator.");
+    await this.#cluster(route, request, response);
+  }
+
+  async #cluster(route: ClusterRoute, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (route.kind === "verb" && request.method !== "POST") refuse("method-not-allowed", "This path takes POST only.");
+    const { cluster, limits } = this.#parts.node;
+    await answerCluster({ cluster, limits, route, request, response });
+  }
+
   async #answer(path: string, response: ServerResponse): Promise<void> {
     const { node } = this.#parts;
     if (path === "/livez") return sendJson(response, 200, { phase: node.health().phase });
     if (path === statusPath) return sendJson(response, 200, await node.figures());
-    if (path !== "/metrics") refuse("not-found", `Here are /metrics, ${statusPath} and /livez.`);
+    if (path !== "/metrics") refuse("not-found", `Here are /metrics, ${statusPath}, ${clusterPath} and /livez.`);
     response.setHeader("Content-Type", this.#metrics.contentType);
     response.end(await this.#metrics.text());
   }

@@ -55,16 +55,23 @@ export async function loadService({ service }: ServiceOptions): Promise<Definiti
         "`holdfast events` prints records without it.",
     );
   }
-  const path = resolve(service);
-  if (!existsSync(path)) throw new UsageError(`--service: there is no file ${service}.`);
-  const module = await importModule(path, service);
-  const exported = Object.values(module);
+  return indexDefinitions((await loadModule("--service", service)).entities);
+}
+
+/** A module with the entities that it exports, of which there is one at least. */
+export async function loadModule(
+  option: string,
+  file: string,
+): Promise<{ readonly module: Readonly<Record<string, unknown>>; readonly entities: readonly EntityDefinition[] }> {
+  const path = resolve(file);
+  if (!existsSync(path)) throw new UsageError(`${option}: there is no file ${file}.`);
+  const module = await importModule(path, file);
   const named = module["entities"];
-  const candidates = Array.isArray(named) ? named : exported;
+  const candidates = Array.isArray(named) ? named : Object.values(module);
   const entities = candidates.filter(isDefinition);
-  if (entities.length > 0) return indexDefinitions(entities);
+  if (entities.length > 0) return { module, entities };
   throw new UsageError(
-    `--service: ${service} exports no entity. Export what \`defineEntity\` returned, or an array of them named \`entities\`.`,
+    `${option}: ${file} exports no entity. Export what \`defineEntity\` returned, or an array of them named \`entities\`.`,
   );
 }
 

@@ -1,7 +1,8 @@
-/** `holdfast shards`: where every shard of a log stands, and what its records weigh. */
-import type { Command } from "commander";
+/** `holdfast shards`: where every shard of a log stands, and what its records weigh. With `--url`: who has each shard of a cluster. */
+import { type Command, Option } from "commander";
 import type { HistorySource } from "../history/source.ts";
 import { grouped } from "../std/progress.ts";
+import { clusterShards } from "./cluster.ts";
 import { print, printJson } from "./print.ts";
 import { type LogOptions, openSource, withLog, withProgress } from "./settings.ts";
 
@@ -18,11 +19,18 @@ interface ShardRow {
 }
 
 export function addShards(program: Command): void {
-  const command = program.command("shards").description("lists the shards: epochs, offsets, bytes");
-  withLog(command).action(shards);
+  const command = program
+    .command("shards")
+    .description("lists the shards: of a log their epochs, offsets, bytes; of a cluster their owners and standbys");
+  withLog(command)
+    .addOption(new Option("--url <url>", "of a cluster, by the door or admin port of any node").conflicts("data"))
+    .addOption(new Option("--token <token>", "a token of an operator; better in the variable").env("HOLDFAST_TOKEN"))
+    .action(shards);
 }
 
-async function shards(options: LogOptions): Promise<void> {
+async function shards(options: LogOptions & { readonly url?: string; readonly token?: string }): Promise<void> {
+  const { url } = options;
+  if (url !== undefined) return await clusterShards({ ...options, url });
   const source = await openSource(options);
   const rows = await weigh(source);
   const records = rows.reduce((sum, { trimmed, tail }) => sum + tail - trimmed, 0);

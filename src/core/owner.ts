@@ -185,9 +185,11 @@ function extendReplay(owner: Owner, { tail, nowMs }: Extract<Input, { kind: "ext
   if (tail > owner.replay.tail) owner.replay = { ...owner.replay, tail, nowMs };
 }
 
+/** Back to the log's epoch: the claim that came first may be of the same one as this was, and is replayed now. */
 function goOnRecovering(owner: Owner): void {
   assert(owner.phase === "claiming", "only a claiming owner is refused a claim");
   owner.phase = "recovering";
+  owner.epoch -= 1;
 }
 
 function leave(owner: Owner, effects: Effect[]): void {

@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { asyncApiPath } from "./asyncapi.ts";
 import { refuse, sendJson, sendThrown, setCommonHeaders } from "./http-answer.ts";
 import { matchCallsRoute, serveCalls } from "./http-calls.ts";
+import { matchClusterRoute, serveCluster } from "./http-cluster.ts";
 import { entityMethods, matchEntityRoute, serveEntity } from "./http-entities.ts";
 import { erasureMethods, matchErasureRoute, serveErasure } from "./http-erasure.ts";
 import { type FeedDoor, feedMethods, matchFeedRoute } from "./http-feeds.ts";
@@ -77,6 +78,11 @@ async function route(parts: HttpParts, exchange: Exchange, origin: string | unde
   if (operator !== undefined) {
     if (!takes(exchange, operatorMethods[operator.kind], origin)) return;
     return serveOperator(parts.context, operator, exchange);
+  }
+  const cluster = matchClusterRoute(path);
+  if (cluster !== undefined) {
+    if (!takes(exchange, operatorMethods[cluster.kind], origin)) return;
+    return serveCluster(parts.context, cluster, exchange);
   }
   const calls = matchCallsRoute(path);
   if (calls !== undefined) {

@@ -16,6 +16,7 @@ import { erasurePath } from "./http-erasure.ts";
 import { operatorPath, statusPath } from "./http-operator.ts";
 import { jsonSchemaOf } from "./json-schema.ts";
 import { callsPaths, callsSchema, ofCallVerbs } from "./openapi-calls.ts";
+import { clusterPaths } from "./openapi-cluster.ts";
 import { feedPaths, feedSchemas, ofFeeds } from "./openapi-feeds.ts";
 import { healthPaths } from "./openapi-health.ts";
 import { ofProjections, projectionPaths } from "./openapi-projections.ts";
@@ -73,12 +74,14 @@ export interface ApiTitle {
   readonly version: string;
   /** Whether the service has feeds. */
   readonly feeds?: boolean;
+  /** Whether it is one of several nodes. */
+  readonly cluster?: boolean;
   readonly projections?: readonly ProjectionDefinition[];
 }
 
 /** The document. Same definitions, same document. */
 export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, about: ApiTitle): Json {
-  const { title, version, feeds = false, projections = [] } = about;
+  const { title, version, feeds = false, cluster = false, projections = [] } = about;
   const parts = { keyParameter, common, problems, success };
   const paths: Json = {
     ...healthPaths(),
@@ -86,6 +89,7 @@ export function describeApi(definitions: ReadonlyMap<string, EntityDefinition>, 
     ...callsPaths(parts),
     ...subscribersPaths(parts),
     ...(feeds ? feedPaths(parts) : {}),
+    ...(cluster ? clusterPaths(parts) : {}),
   };
   for (const projection of projections) Object.assign(paths, projectionPaths(projection, parts));
   for (const definition of [...definitions.values()].filter(({ name }) => !isOwnType(name))) {

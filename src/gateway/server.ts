@@ -56,7 +56,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     options.staticDirectory === undefined ? undefined : await StaticFiles.open(options.staticDirectory, doors);
   const about = { title: options.title ?? "Holdfast service", version: options.version ?? "0" };
   const projections = options.projections?.definitions ?? [];
-  const api = describeApi(service.definitions, { ...about, projections, feeds: options.feeds !== undefined });
+  const has = { feeds: options.feeds !== undefined, cluster: service.cluster !== undefined };
+  const api = describeApi(service.definitions, { ...about, ...has, projections });
   const feedsApi = options.feeds && describeFeeds(service.definitions, { ...about, service: options.feeds.service });
   const server = createHttpServer(service.limits);
   const port = await listen(server, host, options.port);

@@ -48,6 +48,8 @@ export interface ShardReport {
   readonly tail: Offset;
   /** Commands since the report before; 0 for others than owners. */
   readonly load: number;
+  /** Records that its owner has and it has not, as far as it knows. Of those that follow. */
+  readonly lag?: number;
 }
 
 /** What a node tells the coordinator, at most every `statusMs` and whenever something in it is another. */

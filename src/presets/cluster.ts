@@ -3,6 +3,7 @@
  *
  * Invariant: what `embedded` promises, the cluster promises; any of its nodes answers for all of it.
  */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type PeersOptions, peersTransport } from "../adapters/peers/transport.ts";
 import { openPostgresCoordination } from "../adapters/postgres/coordination.ts";
@@ -15,6 +16,9 @@ import type { ClusterVerbs } from "../runtime/cluster/verbs.ts";
 import { wholeService } from "../runtime/cluster/whole-service.ts";
 import { type EmbeddedService, type ServeOptions, serveOver } from "./embedded.ts";
 import { openSnapshots } from "./kept.ts";
+import { keysDirectory } from "./keys.ts";
+
+export { keysFromSecret } from "../adapters/keys/secret.ts";
 
 export interface ClusterServiceOptions extends ServeOptions {
   /** The database, the same for all nodes; its schema is made by `holdfast migrate`, or by `migratePostgres`. */
@@ -33,13 +37,15 @@ export interface ClusterServiceOptions extends ServeOptions {
   readonly advertiseDoor?: string;
   /** After so long without a sign of it a node is taken for dead, ms. Default 2,000. */
   readonly leaseMs?: number;
+  /** Clients are told of the doors of all nodes, and go on at another when theirs dies. Default true; false behind a load balancer. */
+  readonly tellDoors?: boolean;
   /** Of each shard. Default 1. */
   readonly standbys?: number;
   /** This running is over: others have its shards. Default: end the process with code 75, so that a supervisor starts it again. */
   readonly onLost?: (why: string) => void;
 }
 
-export interface ClusterService extends EmbeddedService, Omit<ClusterVerbs, "view"> {
+export interface ClusterService extends EmbeddedService, ClusterVerbs {
   readonly cluster: ClusterNode;
 }
 
@@ -54,6 +60,7 @@ export async function startCluster(options: ClusterServiceOptions): Promise<Clus
       "invalid-configuration",
       "The nodes of a cluster need one place for snapshots and the archive: give `shared`, or `snapshots` and `archive`.",
     );
+  checkKeys(options);
   const stores =
     shared === undefined
       ? {}
@@ -63,7 +70,7 @@ export async function startCluster(options: ClusterServiceOptions): Promise<Clus
         };
   let door: Gateway | undefined;
   const info = (): Omit<NodeInfo, "peer"> => ({
-    door: options.advertiseDoor ?? door?.url ?? "",
+    door: options.advertiseDoor ?? (isAnyAddress(options.host) ? "" : (door?.url ?? "")),
     ...(zone === undefined ? {} : { zone }),
     ...(weight === undefined ? {} : { weight }),
     ...(version === undefined ? {} : { version }),
@@ -71,7 +78,7 @@ export async function startCluster(options: ClusterServiceOptions): Promise<Clus
   let cluster: ClusterNode | undefined;
   const service = await serveOver(
     () => openPostgresLog(postgres),
-    { doors: () => doorsOf(cluster), ...stores, ...options },
+    { ...(options.tellDoors === false ? {} : { doors: () => doorsOf(cluster) }), ...stores, ...options },
     {
       opened: (gateway) => {
         door = gateway;
@@ -101,10 +108,25 @@ export async function startCluster(options: ClusterServiceOptions): Promise<Clus
   return {
     ...service,
     cluster: joined,
+    view: () => joined.view(),
     move: (shards, to) => joined.move(shards, to),
     pin: (shards, to) => joined.pin(shards, to),
     drain: (node, on) => joined.drain(node, on),
   };
+}
+
+/** Clients cannot go there. */
+function isAnyAddress(host: string | undefined): boolean {
+  return host === "0.0.0.0" || host === "::";
+}
+
+/** Each node would make keys of its own otherwise, and what one sealed no other could read. */
+function checkKeys({ entities, keys, directory }: ClusterServiceOptions): void {
+  if (keys !== undefined || existsSync(keysDirectory(directory)) || !entities.some(({ personal }) => personal)) return;
+  throw new HoldfastError(
+    "invalid-configuration",
+    "Entities with personal data need keys that all nodes of the cluster have: give `keys`, such as `keysFromSecret(secret)`.",
+  );
 }
 
 /** Where clients are told to go on: the doors of all members, also of those whose shards are given away. */

@@ -8,7 +8,7 @@ import { openSegmentLog, type SegmentLog } from "../adapters/segments/open.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { limitHeapGrowth, systemHeap } from "../adapters/system/heap.ts";
 import { systemRandom } from "../adapters/system/random.ts";
-import { type AdminOptions, type AdminPort, startAdmin } from "../admin/server.ts";
+import { type AdminOptions, type AdminPort, type AdminSource, startAdmin } from "../admin/server.ts";
 import type { Gateway, GatewayOptions } from "../gateway/options.ts";
 import { startGateway } from "../gateway/server.ts";
 import type { AnyEntity } from "../model/entity.ts";
@@ -144,7 +144,8 @@ export async function serveOver(
     await log.close();
     throw error;
   });
-  const keys = await openKeys({ directory, entities, log, shardCount, newKeys: options.newKeys === true }).catch(
+  const { keys: given, newKeys = false } = options;
+  const keys = await openKeys({ directory, entities, log, shardCount, given, newKeys }).catch(
     async (error: unknown) => {
       for (const store of [kept.state, kept.snapshots, kept.archive]) await store.close();
       await log.close();
@@ -169,9 +170,7 @@ export async function serveOver(
     subscribers = makeSubscribers(options, node, feeds);
     projections = makeProjections(options.projections ?? [], { node, feeds, store: kept.snapshots, onFault });
     const figures = figuresWith(node, projections);
-    const { limits } = node;
-    const shown = { limits, figures, health: () => node.health(), onCommit: (heard: Heard) => node.onCommit(heard) };
-    if (options.admin !== undefined) admin = await startAdmin(shown, options.admin, subscribers);
+    if (options.admin !== undefined) admin = await startAdmin(shownOf(node, figures), options.admin, subscribers);
     const parts = { service: node, clock: systemClock, random: systemRandom, feeds, projections, subscribers, figures };
     gateway = await startGateway({ ...options, ...parts });
     opened?.(gateway);
@@ -208,6 +207,12 @@ function surroundingsOf({ onCrash = endProcess, limits, retention, onFault }: Se
 }
 
 type Heard = Parameters<HoldfastNode["onCommit"]>[0];
+
+function shownOf(node: HoldfastNode, figures: AdminSource["figures"]): AdminSource {
+  const { limits, cluster } = node;
+  const onCommit = (heard: Heard) => node.onCommit(heard);
+  return { limits, figures, health: () => node.health(), onCommit, ...(cluster && { cluster }) };
+}
 
 function figuresWith(node: HoldfastNode, projections: Projections): () => Promise<Figures> {
   if (projections.definitions.length === 0) return () => node.figures();

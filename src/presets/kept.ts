@@ -11,6 +11,7 @@ import { openLmdbStateStore } from "../adapters/lmdb/open.ts";
 import { systemClock as clock } from "../adapters/system/clock.ts";
 import { openDirectory, openDirectoryToRead } from "../adapters/system/disk.ts";
 import { systemRandom as random } from "../adapters/system/random.ts";
+import type { KeyStore } from "../ports/key-store.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
 
@@ -24,6 +25,8 @@ export interface Kept {
 export interface GivenStores {
   readonly snapshots?: SnapshotStore;
   readonly archive?: SnapshotStore;
+  /** The keys of personal data. */
+  readonly keys?: KeyStore;
 }
 
 export async function openKept(directory: string, given: GivenStores = {}): Promise<Kept> {

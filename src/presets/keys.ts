@@ -20,6 +20,8 @@ export interface KeysOptions {
   readonly entities: readonly EntityDefinition[];
   readonly log: Pick<LogReader, "tail" | "read">;
   readonly shardCount: number;
+  /** It stands elsewhere. */
+  readonly given?: KeyStore | undefined;
   /** Make one whatever the log holds. */
   readonly newKeys: boolean;
 }
@@ -34,7 +36,8 @@ export function keysDirectory(directory: string): string {
  * @throws `keys-damaged` it is damaged, or missing where it must be; `directory-in-use`
  */
 export async function openKeys(options: KeysOptions): Promise<KeyStore | undefined> {
-  const { directory, entities, newKeys } = options;
+  const { directory, entities, newKeys, given } = options;
+  if (given !== undefined) return given;
   const place = keysDirectory(directory);
   const disk = () => openDirectory(place);
   if (existsSync(join(place, "keys"))) return await openKeyFiles({ disk: disk(), random: systemRandom, create: false });

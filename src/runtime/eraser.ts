@@ -42,6 +42,7 @@ export class Eraser {
     try {
       erasure = await keys?.erase(subject, { principal: { kind, id }, atMs: now() });
     } catch (error) {
+      if (isHoldfastError(error) && error.code === "invalid-configuration") return failed(error.code, error.message);
       if (!isHoldfastError(error) || error.code !== "disk-full") throw error;
       // It may have been noted: then its key is gone from memory, and is overwritten when there is space.
       if (keys?.unmarked().some((one) => one.subject === subject) === true) gone(subject);

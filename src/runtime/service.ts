@@ -6,6 +6,7 @@
  * because both are user code and the gateway runs none.
  */
 import type { OwnerPhase } from "../core/owner-state.ts";
+import type { ClusterFigures } from "../model/cluster-view.ts";
 import type { EntityDefinition } from "../model/entity.ts";
 import type { EraseCall } from "../model/erasure.ts";
 import type { ErrorCode } from "../model/errors.ts";
@@ -23,6 +24,8 @@ import type {
   WatchCall,
   WatchNews,
 } from "../model/records.ts";
+
+import type { ClusterVerbs } from "./cluster/verbs.ts";
 
 export type Phase = "starting" | "recovering" | "serving" | "draining" | "stopped";
 
@@ -80,6 +83,8 @@ export interface Figures extends Health {
   readonly snapshot: Behind;
   /** What went to the snapshot store and came from it. */
   readonly snapshots: { readonly objects: number; readonly writtenBytes: number; readonly readBytes: number };
+  /** The node's part in its cluster, where it is one of several. */
+  readonly cluster?: ClusterFigures;
   /** Projections, where the service has any. */
   readonly projections?: readonly ProjectionStatus[];
   /** Records that the log still has, and those before them that it was allowed to drop. Not there while it does not answer. */
@@ -131,6 +136,8 @@ export interface Service extends OperatorVerbs {
   erase(call: EraseCall, done: (result: CallResult) => void): void;
   /** The parked entities. @throws `forbidden` unless the principal is of kind `operator` */
   quarantined(principal: Principal): readonly ParkedEntry[];
+  /** What operators may do with the cluster that it is a node of. */
+  readonly cluster?: ClusterVerbs;
   health(): Health;
   figures(): Promise<Figures>;
 }

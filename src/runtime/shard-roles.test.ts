@@ -77,6 +77,22 @@ test("a standby that is fed takes over without reading, and the owner before is 
   await two.node.stop();
 });
 
+test("a standby whose claim comes second follows the winner, and takes over from it", async () => {
+  const store = createMemoryStore(1);
+  const one = await start(store, "a");
+  const two = await start(store, "b");
+  await one.roles.follow(0);
+  await two.roles.follow(0);
+  assert.equal(await one.roles.promote(0), true);
+  // Its first claim has the epoch of the winner's; then it has read that, and claims with the next.
+  assert.equal(await two.roles.promote(0), true);
+  assert.equal(two.roles.position(0).epoch, 2);
+  const taken = await count(two);
+  assert.equal(taken.ok && taken.value, 1);
+  await one.node.stop();
+  await two.node.stop();
+});
+
 test("a gap is refused, and closed from the log", async () => {
   const store = createMemoryStore(1);
   const pushed: Append[] = [];

@@ -60,6 +60,10 @@ export class ShardRoles {
     return phase === "serving" || phase === "draining";
   }
 
+  get ownsAny(): boolean {
+    return this.#options.hosts.some(({ shard }) => this.owns(shard));
+  }
+
   follows(shard: ShardId): boolean {
     return this.#following.has(shard);
   }

@@ -4,12 +4,13 @@
  * Invariant: what is not understood is refused, with what there is.
  */
 import { parseArgs } from "node:util";
+import { type SimKind, simKinds } from "./seeds.ts";
 
 export interface Arguments {
   readonly seed: number | undefined;
   readonly seeds: number;
   readonly from: number;
-  readonly engine: "log" | "disk" | undefined;
+  readonly engine: SimKind | undefined;
   readonly workers: number;
   readonly trace: boolean;
   readonly planted: boolean;
@@ -17,10 +18,11 @@ export interface Arguments {
   readonly report: string | undefined;
 }
 
-export const usage = `Simulates one node under faults.
+export const usage = `Simulates one node, or a cluster, under faults.
   --seed N               runs one seed and prints its trace hash (--trace: the whole trace)
   --seeds N [--from M]   runs many; a failing one goes to src/sim/seeds.txt
   --engine log|disk      the faulty log, or the segment log on a simulated disk; default: the seed decides
+  --cluster              a cluster over one log and one coordination, not one node (also --engine cluster)
   --planted [name ...]   looks for each planted bug (or those named) until a seed finds it
   --workers N            processes, default 2
   --report FILE          writes the results down`;
@@ -35,14 +37,16 @@ export function readArguments(given: readonly string[]): Arguments {
       seeds: { type: "string" },
       from: { type: "string" },
       engine: { type: "string" },
+      cluster: { type: "boolean" },
       workers: { type: "string" },
       trace: { type: "boolean" },
       planted: { type: "boolean" },
       report: { type: "string" },
     },
   });
-  const { engine } = values;
-  if (engine !== undefined && engine !== "log" && engine !== "disk") throw new Error("--engine is log or disk");
+  const named = values.cluster === true ? "cluster" : values.engine;
+  const engine = simKinds.find((kind) => kind === named);
+  if (named !== engine) throw new Error(`--engine is one of ${simKinds.join(", ")}`);
   if (positionals.length > 0 && values.planted !== true) throw new Error(`what is "${positionals[0]}"?`);
   return {
     seed: values.seed === undefined ? undefined : whole("--seed", values.seed),

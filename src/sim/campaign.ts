@@ -6,13 +6,14 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { systemClock } from "../adapters/system/clock.ts";
 import { addDamage, type DamageCounts } from "./damage.ts";
+import type { SimKind } from "./seeds.ts";
 import type { Order, SeedReport, WorkerMessage } from "./worker.ts";
 import { type Counts, noCounts } from "./world.ts";
 
 export interface CampaignOptions {
   readonly from: number;
   readonly seeds: number;
-  readonly engine: "log" | "disk" | undefined;
+  readonly engine: SimKind | undefined;
   readonly workers: number;
   /** Ends when the first seed failed. */
   readonly untilFound?: boolean;
@@ -25,7 +26,7 @@ export interface CampaignResult {
   readonly seeds: number;
   readonly elapsedMs: number;
   readonly failures: readonly SeedReport[];
-  readonly byEngine: Readonly<Record<"log" | "disk", number>>;
+  readonly byEngine: Readonly<Record<SimKind, number>>;
   readonly counts: Readonly<Counts>;
   readonly damage: DamageCounts;
   readonly simulatedMs: number;
@@ -40,7 +41,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   const sum = { seeds: 0, simulatedMs: 0 };
   const counts = noCounts();
   const damage: DamageCounts = {};
-  const byEngine = { log: 0, disk: 0 };
+  const byEngine = { log: 0, disk: 0, cluster: 0 };
   const failures: SeedReport[] = [];
   let next = options.from;
   const until = options.from + options.seeds;
@@ -132,7 +133,7 @@ function start(planted: string | undefined): ChildProcess {
   });
 }
 
-function failed(seed: number, engine: "log" | "disk", detail: string): SeedReport {
+function failed(seed: number, engine: SimKind, detail: string): SeedReport {
   const counts = { ...noCounts(), damage: {}, simulatedMs: 0 };
   return { kind: "seed", seed, engine, traceHash: "", promise: "a run comes to an end", detail, ...counts };
 }

@@ -29,8 +29,11 @@ export interface CallOptions {
   readonly done: (result: CallResult | undefined) => void;
 }
 
+/** Whom clients call. */
+export type Called = Pick<Server, "observer" | "execute" | "query">;
+
 /** Carries one call through to its answer. */
-export function startCall(world: World, server: Server, options: CallOptions): void {
+export function startCall(world: World, server: Called, options: CallOptions): void {
   const { wanted, principal } = options;
   const requestId = makeUuidV7(world.wallMs + options.skewMs, world.prng.bytes(16));
   const { entity, input, ifVersion } = wanted;

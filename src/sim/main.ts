@@ -6,10 +6,11 @@
 import { appendFileSync } from "node:fs";
 import { type Arguments, readArguments, usage } from "./arguments.ts";
 import { type CampaignResult, runCampaign } from "./campaign.ts";
+import { runClusterSeed } from "./cluster/cluster-run.ts";
 import { huntPlanted, type PlantedResult } from "./planted/hunt.ts";
 import { writeReport } from "./report.ts";
 import { runSeed } from "./run.ts";
-import { readSeeds, seedsFile } from "./seeds.ts";
+import { readSeeds, seedsFile, simKinds } from "./seeds.ts";
 import type { SeedReport } from "./worker.ts";
 
 async function main(): Promise<boolean> {
@@ -27,7 +28,9 @@ async function main(): Promise<boolean> {
 
 async function runOne(given: Arguments, seed: number): Promise<boolean> {
   const tell = given.trace ? { tell: (line: string) => console.log(line) } : {};
-  const result = await runSeed(seed, { ...tell, ...(given.engine === undefined ? {} : { engine: given.engine }) });
+  const { engine } = given;
+  if (engine === "cluster") return runOneCluster(seed, tell);
+  const result = await runSeed(seed, { ...tell, ...(engine === undefined ? {} : { engine }) });
   for (const { promise, detail, atMs } of result.violations)
     console.log(`violated at ${atMs} ms: ${promise}: ${detail}`);
   const { calls, records, restarts, faults, early, lost } = result.counts;
@@ -39,6 +42,18 @@ async function runOne(given: Arguments, seed: number): Promise<boolean> {
   return result.violations.length === 0;
 }
 
+async function runOneCluster(seed: number, options: Parameters<typeof runClusterSeed>[1]): Promise<boolean> {
+  const { violations, counts, simulatedMs, servedMs, traceHash } = await runClusterSeed(seed, options);
+  for (const { promise, detail, atMs } of violations) console.log(`violated at ${atMs} ms: ${promise}: ${detail}`);
+  const { calls, records, restarts, faults } = counts;
+  console.log(
+    `seed ${seed} of a cluster: ${calls} calls, ${records} records, ${faults} faults, ${restarts} restarts, all served ${servedMs.toFixed(0)} ms after the last fault, ` +
+      `${(simulatedMs / 1000).toFixed(1)} s simulated, ${violations.length === 0 ? "nothing violated" : "FAILED"}`,
+  );
+  console.log(`trace ${traceHash}`);
+  return violations.length === 0;
+}
+
 async function runMany(given: Arguments): Promise<CampaignResult> {
   const { from, seeds, engine, workers } = given;
   let ran = 0;
@@ -47,10 +62,12 @@ async function runMany(given: Arguments): Promise<CampaignResult> {
     if (++ran % 1_000 === 0) console.log(`${ran} seeds`);
   };
   const result = await runCampaign({ from, seeds, engine, workers, onSeed });
+  const counted = simKinds.map((kind) => `${result.byEngine[kind]} ${kind}`).join(", ");
+  const hours = result.simulatedMs / 3_600_000;
   const perSecond = result.seeds / (result.elapsedMs / 1000);
   console.log(
-    `${result.seeds} seeds (${result.byEngine.log} log, ${result.byEngine.disk} disk) in ${(result.elapsedMs / 1000).toFixed(0)} s, ` +
-      `${perSecond.toFixed(0)} seeds/s with ${workers} workers: ${result.failures.length} failed`,
+    `${result.seeds} seeds (${counted}) in ${(result.elapsedMs / 1000).toFixed(0)} s, ` +
+      `${perSecond.toFixed(1)} seeds/s with ${workers} workers, ${hours.toFixed(1)} h simulated: ${result.failures.length} failed`,
   );
   return result;
 }

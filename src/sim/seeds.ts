@@ -8,8 +8,12 @@ import { fileURLToPath } from "node:url";
 
 export const seedsFile = fileURLToPath(new URL("seeds.txt", import.meta.url));
 
+/** What is simulated: one node, on one of two engines, or a cluster. */
+export const simKinds = ["log", "disk", "cluster"] as const;
+export type SimKind = (typeof simKinds)[number];
+
 export interface KnownSeed {
-  readonly engine: "log" | "disk";
+  readonly engine: SimKind;
   readonly seed: number;
 }
 
@@ -18,6 +22,7 @@ export function readSeeds(): KnownSeed[] {
     .split("\n")
     .flatMap((line) => {
       const [engine, seed] = line.split("#")[0]?.trim().split(/\s+/) ?? [];
-      return engine === "log" || engine === "disk" ? [{ engine, seed: Number(seed) }] : [];
+      const kind = simKinds.find((each) => each === engine);
+      return kind === undefined ? [] : [{ engine: kind, seed: Number(seed) }];
     });
 }

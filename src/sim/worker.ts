@@ -3,14 +3,16 @@
  *
  * Invariant: it answers every seed it is given, in order; whoever waits too long for one knows that it hangs.
  */
+import { runClusterSeed } from "./cluster/cluster-run.ts";
 import type { DamageCounts } from "./damage.ts";
-import { runSeed } from "./run.ts";
+import { type RunResult, runSeed } from "./run.ts";
+import type { SimKind } from "./seeds.ts";
 import type { Counts } from "./world.ts";
 
 export interface Order {
   readonly from: number;
   readonly until: number;
-  readonly engine: "log" | "disk" | undefined;
+  readonly engine: SimKind | undefined;
   /** Stops at the first seed that fails. */
   readonly untilFound: boolean;
 }
@@ -18,7 +20,7 @@ export interface Order {
 export interface SeedReport extends Readonly<Counts> {
   readonly kind: "seed";
   readonly seed: number;
-  readonly engine: "log" | "disk";
+  readonly engine: SimKind;
   readonly traceHash: string;
   readonly promise: string | undefined;
   readonly detail: string | undefined;
@@ -28,9 +30,16 @@ export interface SeedReport extends Readonly<Counts> {
 
 export type WorkerMessage = SeedReport | { readonly kind: "ready" };
 
+type KindResult = Omit<RunResult, "engine"> & { readonly engine: SimKind };
+
+async function runKind(seed: number, engine: SimKind | undefined): Promise<KindResult> {
+  if (engine !== "cluster") return runSeed(seed, engine === undefined ? {} : { engine });
+  return { ...(await runClusterSeed(seed)), engine, damage: {} };
+}
+
 async function carryOut(order: Order): Promise<void> {
   for (let seed = order.from; seed < order.until; seed++) {
-    const result = await runSeed(seed, order.engine === undefined ? {} : { engine: order.engine });
+    const result = await runKind(seed, order.engine);
     const [violation] = result.violations;
     const { counts, damage, simulatedMs, engine, traceHash } = result;
     const { promise, detail } = violation ?? { promise: undefined, detail: undefined };

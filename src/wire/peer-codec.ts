@@ -115,7 +115,8 @@ function withKnownCode(said: Fields): Fields {
     const inner = said[name] as Fields | undefined;
     if (inner?.["ok"] === false) return { ...said, [name]: { ...inner, code: knownCode(inner["code"]) } };
   }
-  return said["t"] === "verb-answer" && said["ok"] === false ? { ...said, code: knownCode(said["code"]) } : said;
+  const isFailure = (said["t"] === "verb-answer" || said["t"] === "reported") && said["ok"] === false;
+  return isFailure ? { ...said, code: knownCode(said["code"]) } : said;
 }
 
 function knownCode(code: unknown): ErrorCode {

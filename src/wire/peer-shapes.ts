@@ -120,13 +120,16 @@ const route = either(
   fields({ kind: is("undelivered"), from: entity, to: entity }),
 );
 
-const shardReport = fields({
-  shard: isWhole,
-  role: oneOf(["owner", "standby", "catching-up"]),
-  epoch: isWhole,
-  tail: isWhole,
-  load: isTime,
-});
+const shardReport = fields(
+  {
+    shard: isWhole,
+    role: oneOf(["owner", "standby", "catching-up"]),
+    epoch: isWhole,
+    tail: isWhole,
+    load: isTime,
+  },
+  { lag: isWhole },
+);
 const report = fields({ from: node, shards: list(shardReport), unreachable: list(node) });
 
 /** A message: `t`, and what else it has. */
@@ -163,6 +166,7 @@ export const saidShapes: ReadonlyMap<string, Check> = new Map([
     either(said({ ...ofShard, ok: is(true), tail: isFromOne }), said({ ...ofShard, ok: is(false), reason: isText })),
   ],
   ["status", said({ report })],
+  ["coordinates", said({ token: isFromOne, version: isWhole })],
   ["hash", said({ ...ofShard, at: isFromOne })],
   ["hashed", said({ ...ofShard, at: isFromOne, hash: orNull(isText) })],
   [
@@ -174,4 +178,6 @@ export const saidShapes: ReadonlyMap<string, Check> = new Map([
     ),
   ],
   ["verb-answer", either(said({ id, ok: is(true) }), said({ id, ...failure }))],
+  ["reports", said({ id })],
+  ["reported", either(said({ id, ok: is(true), reports: list(report) }), said({ id, ...failure }))],
 ]);

@@ -154,6 +154,11 @@ const routes: fc.Arbitrary<PeerSaid> = fc.record({
   ),
 });
 const role = fc.constantFrom("owner" as const, "standby" as const, "catching-up" as const);
+const report = fc.record({
+  from: node,
+  shards: fc.array(some({ shard: whole, role, epoch: whole, tail: whole, load: whole }, { lag: whole })),
+  unreachable: fc.array(node),
+});
 const rest: fc.Arbitrary<PeerSaid> = fc.oneof(
   fc.record({ ...t("watch"), id, call: fc.record({ entity, view: text, principal }) }),
   fc.record({ ...t("unwatch"), id }),
@@ -164,14 +169,11 @@ const rest: fc.Arbitrary<PeerSaid> = fc.oneof(
   fc.record({ ...t("take"), ...ofShard, at: fromOne }),
   fc.record({ ...t("yours"), ...ofShard, ok: fc.constant(true as const), tail: fromOne }),
   fc.record({ ...t("yours"), ...ofShard, ok: fc.constant(false as const), reason: text }),
-  fc.record({
-    ...t("status"),
-    report: fc.record({
-      from: node,
-      shards: fc.array(fc.record({ shard: whole, role, epoch: whole, tail: whole, load: whole })),
-      unreachable: fc.array(node),
-    }),
-  }),
+  fc.record({ ...t("status"), report }),
+  fc.record({ ...t("coordinates"), token: fromOne, version: whole }),
+  fc.record({ ...t("reports"), id }),
+  fc.record({ ...t("reported"), id, ok: fc.constant(true as const), reports: fc.array(report, { maxLength: 3 }) }),
+  fc.record({ ...t("reported"), id, ...failure }),
   fc.record({ ...t("hash"), ...ofShard, at: fromOne }),
   fc.record({ ...t("hashed"), ...ofShard, at: fromOne, hash: fc.option(text) }),
   fc.record({ ...t("verb"), id, verb: fc.constant("move" as const), shards: fc.array(whole), to: text }),

@@ -31,6 +31,8 @@ const HELP = `Teen Patti on Holdfast
   --door <url>      where browsers reach this game; once for each address, so that they go from one to another
   --data <dir>      where the log lives                (default ./.data)
   --postgres        the log is in the PostgreSQL of the variable DATABASE_URL, in the schema teen_patti
+  --cluster <name>  with --postgres: the node of this name, one of several
+  --shared <dir>    with --cluster: a directory that all nodes see   (default ./.data/shared)
   --bots <n>        bots at each public table          (default 3; 0 for none)
   --speed <s>       human or max                       (default human)
   --fast <n>        also opens n tables for load, without pauses between hands
@@ -38,6 +40,7 @@ const HELP = `Teen Patti on Holdfast
   --admin <n>       port for metrics and status       (default: none; 0 takes a free port)
   --operator        takes the token in TEEN_PATTI_OPERATOR_TOKEN for an operator's: \`holdfast erase player/…\`
 
+  TEEN_PATTI_SECRET          with --cluster: what all nodes know and nobody else, of 32 characters or more
   TEEN_PATTI_POSTGRES        postgres://… gets a row for each settled hand, for analysts
   TEEN_PATTI_WEBHOOK         a URL that is told of big wins; needs TEEN_PATTI_WEBHOOK_SECRET (whsec_…)
   TEEN_PATTI_REVIEW          a URL that is asked about large winnings; needs TEEN_PATTI_REVIEW_SECRET (whsec_…)
@@ -55,6 +58,7 @@ type Options = {
   admin: number | null;
   postgres: string | null;
   operatorToken: string | null;
+  cluster: { name: string; shared: string; secret: string } | null;
 };
 
 function readOptions(args: readonly string[]): Options | null {
@@ -73,6 +77,8 @@ function readOptions(args: readonly string[]): Options | null {
       admin: text,
       operator: { type: "boolean" },
       postgres: { type: "boolean" },
+      cluster: text,
+      shared: text,
       help: { type: "boolean", short: "h" },
     },
   });
@@ -91,6 +97,8 @@ function readOptions(args: readonly string[]): Options | null {
     admin: values.admin === undefined ? null : numberOf("admin", values.admin, 0, 65_535),
     operatorToken: values.operator === true ? operatorToken() : null,
     postgres: values.postgres === true ? databaseUrl() : null,
+    cluster:
+      values.cluster === undefined ? null : clusterOf(values.cluster, values.shared ?? ".data/shared", values.postgres),
   };
 }
 
@@ -98,6 +106,13 @@ function databaseUrl(): string {
   const url = process.env["DATABASE_URL"] ?? "";
   if (url === "") throw new Error("--postgres needs the database's URL in DATABASE_URL.");
   return url;
+}
+
+function clusterOf(name: string, shared: string, postgres: boolean | undefined): Options["cluster"] {
+  const secret = process.env["TEEN_PATTI_SECRET"] ?? "";
+  if (postgres !== true) throw new Error("--cluster needs --postgres: the nodes share the log that is there.");
+  if (secret.length < 32) throw new Error("--cluster needs TEEN_PATTI_SECRET, of 32 characters or more.");
+  return { name, shared, secret };
 }
 
 function operatorToken(): string {
@@ -134,7 +149,7 @@ async function start(options: Options): Promise<void> {
   setReviewer(reviewerOf(process.env));
   const { sinks, subscribers, lines } = await downstreamOf(process.env);
   const hasPage = existsSync(`${page}/index.html`);
-  const service = await startService(options.postgres, {
+  const service = await startService(options, {
     entities,
     projections,
     sinks,
@@ -168,13 +183,27 @@ async function start(options: Options): Promise<void> {
   console.log(`Teen Patti is on ${service.url}  (data in ${options.data}, ${tables.length} tables)`);
 }
 
-async function startService(databaseUrl: string | null, options: EmbeddedOptions): Promise<EmbeddedService> {
-  if (databaseUrl === null) return embedded(options);
+async function startService(
+  { postgres: connection, cluster }: Options,
+  options: EmbeddedOptions,
+): Promise<EmbeddedService> {
+  if (connection === null) return embedded(options);
   // The driver is optional: loaded only where it is used.
   const { migratePostgres, startPostgres } = await import("holdfast/postgres");
-  const postgres = { connection: databaseUrl, schema: "teen_patti" };
+  const postgres = { connection, schema: "teen_patti" };
   await migratePostgres(postgres);
-  return startPostgres({ ...options, postgres });
+  if (cluster === null) return startPostgres({ ...options, postgres });
+  const { keysFromSecret, startCluster } = await import("holdfast/cluster");
+  const { name, shared, secret } = cluster;
+  // What one node sealed the others must be able to open.
+  return startCluster({
+    ...options,
+    postgres,
+    name,
+    shared,
+    keys: keysFromSecret(secret),
+    peer: { secrets: [secret] },
+  });
 }
 
 function stopOnSignals(service: EmbeddedService, stopCrew: () => Promise<void>): void {
@@ -195,6 +224,8 @@ function stopOnSignals(service: EmbeddedService, stopCrew: () => Promise<void>):
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
+  // Whoever runs several of these, and ended without a word, wants none of them to stay.
+  process.on("disconnect", () => process.exit(1));
 }
 
 function explain(error: unknown): string {

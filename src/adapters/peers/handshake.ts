@@ -1,12 +1,13 @@
 /**
  * How two nodes come to know each other: what each side says before anything else, and what it makes of what it hears.
  *
- *   dialer    hello      who I am, whom I expect, versions, nonce, what I tell of myself
- *   listener  challenge  who I am, versions, nonce, what I tell of myself
- *   dialer    proof      HMAC-SHA256 under the secret, over "dialer", hello and challenge as they were on the wire
+ *   dialer    hello      who I am, whom I expect, versions, nonce
+ *   listener  challenge  who I am, versions, nonce
+ *   dialer    proof      what I tell of myself; HMAC-SHA256 under the secret, over "dialer", hello and challenge as they were on the wire, and that
  *   listener  welcome    the same over "listener"
  *
- * Invariants: the secret never leaves, and whoever has not proved that he knows it gets nothing made with it. A proof is of these nonces,
+ * Invariants: the secret never leaves, and whoever has not proved that he knows it gets nothing made with it, and learns of a listener its
+ * name, generation and versions alone. A proof is of these nonces,
  * names, generations, versions and this direction, so that none can be used again. Fields that a newer node adds here are ignored, and
  * are under the proof all the same.
  */
@@ -53,8 +54,9 @@ type Fields = { readonly [name: string]: unknown };
 interface Introduction {
   readonly from: NodeRef;
   readonly versions: PeerVersions;
-  readonly info: Plain;
 }
+
+type Known = Omit<Agreed, "info">;
 
 const nonceBytes = 32;
 const detailCharsMax = 200;
@@ -64,7 +66,7 @@ export class Dialing implements Handshake {
   readonly #party: Party;
   readonly #expected: NodeRef;
   #challenge: Uint8Array | undefined;
-  #agreed: Agreed | undefined;
+  #known: Known | undefined;
 
   constructor(party: Party, expected: NodeRef) {
     this.#party = party;
@@ -79,21 +81,20 @@ export class Dialing implements Handshake {
   }
 
   #challenged(frame: Uint8Array, said: Fields): Step {
-    const { from, versions, info } = introductionOf(said, "challenge");
+    const { from, versions } = introductionOf(said, "challenge");
     if (!sameNode(from, this.#expected)) refuse("Another node answers, or another running of it.");
-    this.#agreed = { peer: from, info, version: agree(this.#party, versions) };
+    this.#known = { peer: from, version: agree(this.#party, versions) };
     this.#challenge = Buffer.from(frame);
     const [secret] = this.#party.secrets;
-    const mac = secret === undefined ? "" : prove(secret, "dialer", this.hello, frame);
-    return { send: encodePlain({ t: "proof", mac }, "msgpack") };
+    return { send: vouch(this.#party, "proof", secret, transcript("dialer", this.hello, frame)) };
   }
 
   #welcomed(said: Fields, challenge: Uint8Array): Step {
     if (said["t"] !== "welcome") refuse("The node does not speak the handshake.");
     const [secret] = this.#party.secrets;
-    if (secret !== undefined && !isProof(said["mac"], prove(secret, "listener", this.hello, challenge)))
+    if (secret !== undefined && !isProof(said, secret, transcript("listener", this.hello, challenge)))
       refuse("The node does not know the secret.");
-    return { agreed: this.#agreed as Agreed };
+    return { agreed: { ...(this.#known as Known), info: infoOf(said, this.#party) } };
   }
 }
 
@@ -102,7 +103,7 @@ export class Listening implements Handshake {
   readonly #isFull: () => boolean;
   #hello: Uint8Array | undefined;
   #challenge: Uint8Array = new Uint8Array(0);
-  #agreed: Agreed | undefined;
+  #known: Known | undefined;
 
   /** @param isFull asked once the other is known: there is no room for it */
   constructor(party: Party, isFull: () => boolean) {
@@ -116,9 +117,9 @@ export class Listening implements Handshake {
   }
 
   #greeted(frame: Uint8Array, said: Fields): Step {
-    const { from, versions, info } = introductionOf(said, "hello");
+    const { from, versions } = introductionOf(said, "hello");
     if (!sameNode(refOf(said["to"]), this.#party.self)) refuse("This is another node, or another running of it.");
-    this.#agreed = { peer: from, info, version: agree(this.#party, versions) };
+    this.#known = { peer: from, version: agree(this.#party, versions) };
     this.#hello = Buffer.from(frame);
     this.#challenge = encodePlain({ t: "challenge", ...introduce(this.#party) }, "msgpack");
     return { send: this.#challenge };
@@ -127,11 +128,12 @@ export class Listening implements Handshake {
   #proved(said: Fields, hello: Uint8Array): Step {
     if (said["t"] !== "proof") refuse("That is not the handshake.");
     const { secrets } = this.#party;
-    const secret = secrets.find((one) => isProof(said["mac"], prove(one, "dialer", hello, this.#challenge)));
+    const heard = transcript("dialer", hello, this.#challenge);
+    const secret = secrets.find((one) => isProof(said, one, heard));
     if (secret === undefined && secrets.length > 0) refuse("The secrets are not the same.");
     if (this.#isFull()) refuse("This node has as many connections as it may.");
-    const mac = secret === undefined ? "" : prove(secret, "listener", hello, this.#challenge);
-    return { send: encodePlain({ t: "welcome", mac }, "msgpack"), agreed: this.#agreed as Agreed };
+    const agreed = { ...(this.#known as Known), info: infoOf(said, this.#party) };
+    return { send: vouch(this.#party, "welcome", secret, transcript("listener", hello, this.#challenge)), agreed };
   }
 }
 
@@ -144,10 +146,10 @@ export function refuse(detail: string): never {
   throw new HoldfastError("unavailable", detail);
 }
 
-function introduce({ self, versions, info, random }: Party): Record<string, unknown> {
+function introduce({ self, versions, random }: Party): Record<string, unknown> {
   const nonce = Buffer.from(random.bytes(nonceBytes)).toString("base64");
   const { min, max } = versions;
-  return { from: ref(self), versions: { min, max }, nonce, info };
+  return { from: ref(self), versions: { min, max }, nonce };
 }
 
 function ref({ node, generation }: NodeRef): NodeRef {
@@ -166,12 +168,12 @@ function read(frame: Uint8Array, { limits }: Party): Fields {
 
 function introductionOf(said: Fields, kind: "hello" | "challenge"): Introduction {
   const from = refOf(said["from"]);
-  const { versions, info, nonce } = said;
-  if (said["t"] !== kind || from === undefined || !isVersions(versions) || info === undefined)
+  const { versions, nonce } = said;
+  if (said["t"] !== kind || from === undefined || !isVersions(versions))
     return refuse("The other side does not speak the handshake.");
   if (typeof nonce !== "string" || Buffer.from(nonce, "base64").length < nonceBytes)
     return refuse("The other side does not speak the handshake.");
-  return { from, versions, info: info as Plain };
+  return { from, versions };
 }
 
 function agree(party: Party, versions: PeerVersions): number {
@@ -182,23 +184,39 @@ function agree(party: Party, versions: PeerVersions): number {
   );
 }
 
-function prove(secret: string, side: "dialer" | "listener", hello: Uint8Array, challenge: Uint8Array): string {
+/** All that was said before a proof, and by which side it is. */
+function transcript(side: "dialer" | "listener", hello: Uint8Array, challenge: Uint8Array): Uint8Array {
   const lengths = Buffer.alloc(8);
   lengths.writeUInt32LE(hello.length, 0);
   lengths.writeUInt32LE(challenge.length, 4);
-  return createHmac("sha256", secret)
-    .update(`holdfast.peer.v1 ${side}\0`)
-    .update(lengths)
-    .update(hello)
-    .update(challenge)
-    .digest("base64");
+  return Buffer.concat([Buffer.from(`holdfast.peer.v1 ${side}\0`), lengths, hello, challenge]);
+}
+
+/** What a side tells of itself, under its proof; as text, so that both sides hash the same. */
+function vouch(party: Party, kind: "proof" | "welcome", secret: string | undefined, heard: Uint8Array): Uint8Array {
+  const info = encodePlain(party.info, "json");
+  const mac = secret === undefined ? "" : prove(secret, heard, info);
+  return encodePlain({ t: kind, info, mac }, "msgpack");
+}
+
+function prove(secret: string, heard: Uint8Array, info: string): string {
+  return createHmac("sha256", secret).update(heard).update(info).digest("base64");
 }
 
 /** Takes as long whatever is given, so that nobody learns how much of it is right. */
-function isProof(given: unknown, proof: string): boolean {
-  if (typeof given !== "string") return false;
-  const [one, other] = [Buffer.from(given), Buffer.from(proof)];
+function isProof({ mac, info }: Fields, secret: string, heard: Uint8Array): boolean {
+  if (typeof mac !== "string" || typeof info !== "string") return false;
+  const [one, other] = [Buffer.from(mac), Buffer.from(prove(secret, heard, info))];
   return one.length === other.length && timingSafeEqual(one, other);
+}
+
+function infoOf({ info }: Fields, { limits }: Party): Plain {
+  if (typeof info !== "string") return refuse("The other side does not speak the handshake.");
+  try {
+    return decodePlain(info, "json", { ...peerLimits(limits), bytesMax: limits.peerHandshakeBytesMax });
+  } catch (error) {
+    throw new HoldfastError("unavailable", "The other side does not speak the handshake.", { cause: error });
+  }
 }
 
 function isFields(value: unknown): value is Fields {

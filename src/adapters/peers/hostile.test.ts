@@ -119,7 +119,7 @@ test("the secret is not on the wire, in no form that can be looked for, and neit
       assert.ok(!wire.includes(form));
     const listening = new Listening(party("a"), () => false);
     const challenge = listening.take(new Dialing(party("b"), party("a").self).hello).send as Uint8Array;
-    assert.ok(!Buffer.from(challenge).includes("mac"));
+    for (const told of ["mac", "info", "of myself"]) assert.ok(!Buffer.from(challenge).includes(told));
     assert.throws(() => listening.take(encodePlain({ t: "proof", mac: "AA==" }, "msgpack")), isUnavailable);
   } finally {
     tap.close();
@@ -179,14 +179,23 @@ test("a handshake in which any bit was turned agrees on nothing", () => {
   );
 });
 
+test("what a node tells of itself is under its proof", () => {
+  const listening = new Listening(party("a"), () => false);
+  const dialing = new Dialing(party("b"), party("a").self);
+  const proof = dialing.take(listening.take(dialing.hello).send as Uint8Array).send as Uint8Array;
+  const said = decodePlain(proof, "msgpack", peerLimits(limits)) as { readonly info: string };
+  assert.deepEqual(JSON.parse(said.info), party("b").info);
+  assert.throws(() => listening.take(encodePlain({ ...said, info: "{}" }, "msgpack")), isUnavailable);
+});
+
 test("a proof of the one side is none of the other", () => {
   const [self, peer] = [party("a"), party("a")];
   const listening = new Listening(self, () => false);
   const dialing = new Dialing(peer, self.self);
   const challenge = listening.take(dialing.hello).send as Uint8Array;
   const proof = dialing.take(challenge).send as Uint8Array;
-  const { mac } = decodePlain(proof, "msgpack", peerLimits(limits)) as { readonly mac: string };
-  assert.throws(() => dialing.take(encodePlain({ t: "welcome", mac }, "msgpack")), isUnavailable);
+  const reflected = decodePlain(proof, "msgpack", peerLimits(limits)) as { readonly mac: string };
+  assert.throws(() => dialing.take(encodePlain({ ...reflected, t: "welcome" }, "msgpack")), isUnavailable);
 });
 
 test("a secret is replaced without an outage: all are accepted, the first is proved with", () => {

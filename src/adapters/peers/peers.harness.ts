@@ -64,7 +64,7 @@ export async function noted(name: string, options: PeersOptions = {}, generation
 
 export function party(name: string, secrets: readonly string[] = [secret]): Party {
   const self = { node: name, generation: 1 };
-  return { self, info: {}, versions: peerVersions, secrets, limits, random: systemRandom };
+  return { self, info: { of: "of myself" }, versions: peerVersions, secrets, limits, random: systemRandom };
 }
 
 export async function until(holds: () => boolean): Promise<void> {

@@ -49,7 +49,7 @@ class PeersTransport implements Transport {
   private constructor(settings: PeersSettings, options: TransportOptions) {
     const { self, info } = options;
     const { versions, secrets, limits, random, clock } = settings;
-    if (encodePlain(info, "msgpack").length > limits.peerHandshakeBytesMax / 2)
+    if (Buffer.byteLength(encodePlain(info, "json")) > limits.peerHandshakeBytesMax / 2)
       throw new HoldfastError("invalid-configuration", "What the node tells of itself is too large for the handshake.");
     this.#settings = settings;
     this.#options = options;

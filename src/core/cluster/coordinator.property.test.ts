@@ -47,7 +47,7 @@ test("when it is over, every shard is served by its owner, followed, and balance
       cluster.run(100_000);
       assertServed(cluster, names);
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });
 

@@ -161,7 +161,7 @@ function changesOf(state: Coordinator): readonly AssignmentChange[] {
   const targets = placement({
     nodes: nodesOf(state),
     shards: asked,
-    options: { standbys: state.options.standbys, movesMax: state.settled ? state.options.movesMax : 0 },
+    options: state.options,
   });
   const changes: AssignmentChange[] = [];
   targets.forEach((target, index) => {

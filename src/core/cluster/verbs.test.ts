@@ -50,6 +50,35 @@ describe("moves", () => {
     );
   });
 
+  test("a pin whose node does not take the shard over is tried again after a while, not at once", () => {
+    const cluster = startCluster(three);
+    const shard = cluster.owned("a")[0] as number;
+    cluster.stuck.add("b");
+    cluster.verb({ kind: "pin", shards: [shard], to: "b" });
+    cluster.run(cluster.options.moveTimeoutMs + 2_000);
+    cluster.changes.length = 0;
+    cluster.run(cluster.options.moveRestMs / 2);
+    assert.ok(cluster.changes.every(({ target }) => target.to?.node !== "b"));
+    assert.equal(cluster.target(shard)?.to, undefined);
+    cluster.stuck.clear();
+    cluster.run(cluster.options.moveRestMs);
+    assert.equal(cluster.target(shard)?.owner?.node, "b");
+  });
+
+  test("balance leaves alone for a while what an operator moved", () => {
+    const cluster = startCluster(["a", "b"], { shardCount: 4 });
+    const shard = cluster.owned("a")[0] as number;
+    cluster.verb({ kind: "move", shards: [shard], to: "b" });
+    cluster.run(20_000);
+    assertServed(cluster, ["a", "b"]);
+    assert.equal(cluster.target(shard)?.owner?.node, "b");
+    assert.equal(shard, Math.min(...cluster.owned("b")), "it would be the first to be moved");
+    cluster.join("c");
+    cluster.run(20_000);
+    assertServed(cluster, ["a", "b", "c"]);
+    assert.equal(cluster.target(shard)?.owner?.node, "b");
+  });
+
   test("a move whose target dies is off; one whose owner dies ends with the target if that is ready", () => {
     const cluster = startCluster(["a", "b", "c", "d"]);
     const shard = cluster.owned("b").find((held) => cluster.target(held)?.standbys[0]?.node !== "c") as number;

@@ -5,7 +5,8 @@
  * does with each shard (shard agents, following), where calls go (router, watches, remote sends), and who decides for all (coordinator).
  * Invariant: losing the membership ends this running; what it owned is claimed by others, and the log fences it.
  */
-import type { NodeInfo, NodeRef, NodeReport, ShardReport, ShardTarget } from "../../model/cluster.ts";
+import type { NodeInfo, NodeRef, ShardTarget } from "../../model/cluster.ts";
+import type { ClusterFigures, ClusterView } from "../../model/cluster-view.ts";
 import { HoldfastError } from "../../model/errors.ts";
 import { type EntityRef, type ShardId, shardCountDefault, shardOf } from "../../model/ids.ts";
 import { type Limits, limitsWith } from "../../model/limits.ts";
@@ -24,31 +25,22 @@ import { Directory } from "./directory.ts";
 import { Following } from "./following.ts";
 import type { Heeding } from "./heeding.ts";
 import { Membership } from "./membership.ts";
+import { Overview } from "./overview.ts";
 import { type Peer, type PeerAddress, Peers } from "./peers.ts";
 import { RemoteSends } from "./remote-sends.ts";
 import { Router } from "./router.ts";
+import { giveAllAway, type Running } from "./running.ts";
 import { ShardAgents } from "./shard-agents.ts";
 import { ServedWatches, Watches } from "./watches.ts";
 
 /** Between looks for what waits for a message that may be lost. */
 const sweepMs = 100;
+/** For so long a picture may come later than a newer one. */
+const lateMs = 5_000;
+/** Of the coordinator's lease, at most; a failover of its own node waits for that. */
+const coordinatorLeaseMs = 600;
 /** A report goes to the coordinator at least so often. */
 const statusMs = 500;
-
-/** Parts that need this node's generation, and so the join. */
-interface Running {
-  readonly self: NodeRef;
-  readonly peers: Peers;
-  readonly directory: Directory;
-  readonly following: Following;
-  readonly agents: ShardAgents;
-  readonly router: Router;
-  readonly watches: Watches;
-  readonly servedWatches: ServedWatches;
-  readonly sends: RemoteSends;
-  readonly service: ClusterService;
-  readonly coordinator: CoordinatorHost;
-}
 
 export class ClusterNode {
   readonly node: HoldfastNode & { recover(): Promise<void> };
@@ -60,6 +52,7 @@ export class ClusterNode {
   #running: Running | undefined;
   #versions = new Map<ShardId, number>();
   #picture: Picture | undefined;
+  #picturedMs = 0;
   #reporting = false;
   #reportedMs = 0;
   #cancelSweep: () => void = () => {};
@@ -144,19 +137,13 @@ export class ClusterNode {
     return this.#parts.coordinator.ask({ verb: "drain", node, on }, this.#parts.peers);
   }
 
-  /** What it tells the coordinator. */
-  report(): NodeReport {
-    const { self, peers, following } = this.#parts;
-    const shards: ShardReport[] = [];
-    for (let shard = 0; shard < this.#shardCount; shard++) {
-      const owns = this.#roles.owns(shard);
-      if (!owns && !this.#roles.follows(shard)) continue;
-      const { epoch, tail } = this.#roles.position(shard);
-      const ready = following.lag(shard) <= this.#limits.handoffLagMax;
-      const role = owns ? "owner" : ready ? "standby" : "catching-up";
-      shards.push({ shard, role, epoch, tail, load: owns ? this.service.takeLoad(shard) : 0 });
-    }
-    return { from: self, shards, unreachable: peers.unreachable };
+  view(): Promise<ClusterView> {
+    return this.#parts.overview.view();
+  }
+
+  /** Undefined before it has joined. */
+  figures(): ClusterFigures | undefined {
+    return this.#running?.overview.figures();
   }
 
   /** Gives its shards away, waits until it has none or `mostMs` are over, and leaves. Idempotent. */
@@ -225,29 +212,54 @@ export class ClusterNode {
       take: (entity, input) => this.node.take(entity, input),
       later: (work) => clock.defer(work),
     });
-    const parts = {
-      self,
-      node: this.node,
-      roles,
-      shardCount: this.#shardCount,
-      clock,
-      directory,
-      peers,
-      router,
-      watches,
-    };
-    const service = new ClusterService({ ...parts, servedWatches, confirmer: new Confirmer(log), serves });
-    const coordinator = new CoordinatorHost({
-      ...{ self, coordination, clock, leaseMs, standbys, fault, limits, shardCount: this.#shardCount },
-      report: () => this.report(),
+    const service = new ClusterService({
+      ...{ self, clock, roles, directory, peers, router, watches, servedWatches, serves },
+      ...{ node: this.node, shardCount: this.#shardCount, confirmer: new Confirmer(log) },
     });
-    return { self, peers, directory, following, agents, router, watches, servedWatches, sends, service, coordinator };
+    const coordinator = new CoordinatorHost({
+      ...{ self, coordination, clock, standbys, fault, limits, shardCount: this.#shardCount },
+      leaseMs: Math.min(leaseMs, coordinatorLeaseMs),
+      report: () => overview.report(),
+      peers: () => peers.all,
+      pictured: (picture) => this.#pictured(picture),
+      elected: () => this.#reportSoon(),
+    });
+    const overview: Overview = new Overview({
+      ...{
+        self,
+        limits,
+        roles,
+        directory,
+        peers,
+        following,
+        agents,
+        router,
+        coordinator,
+        shardCount: this.#shardCount,
+      },
+      takeLoad: (shard) => service.takeLoad(shard),
+      look: () => coordination.look().catch((error: unknown) => this.#lastPicture(error)),
+    });
+    const acting = { agents, coordinator, overview };
+    return { self, peers, directory, following, router, watches, servedWatches, sends, service, ...acting };
+  }
+
+  #lastPicture(error: unknown): Picture {
+    if (this.#picture === undefined) throw error;
+    return this.#picture;
+  }
+
+  /** Pictures come by two ways, and an older one may come later. One that stays old is of a store that was put back. */
+  #isLate({ version }: Picture): boolean {
+    if (this.#picture === undefined || version >= this.#picture.version) return false;
+    return this.#clock.monotonic() - this.#picturedMs < lateMs;
   }
 
   #pictured(picture: Picture): void {
     const running = this.#running;
-    if (running === undefined || this.#over) return;
+    if (running === undefined || this.#over || this.#isLate(picture)) return;
     this.#picture = picture;
+    this.#picturedMs = this.#clock.monotonic();
     const { self, peers, directory, agents, coordinator } = running;
     const members: PeerAddress[] = [];
     for (const { node, generation, info } of picture.members) {
@@ -299,9 +311,15 @@ export class ClusterNode {
     if (running === undefined) return;
     const { service, watches, following, agents, sends, directory, coordinator } = running;
     if (service.heard(peer, said) || following.heard(peer, said, bytes)) return;
-    if (watches.heard(peer, said) || agents.heard(peer, said) || coordinator.heard(peer, said)) return;
+    if (watches.heard(peer, said) || agents.heard(peer, said)) return;
+    if (coordinator.heard(peer, said) && said.t !== "coordinates") return;
+    if (said.t === "coordinates") return this.#hinted(said.version);
     if (said.t === "route") sends.heard(said.route);
     else if (said.t === "own") for (const { shard, epoch } of said.shards) directory.owned(shard, peer.ref, epoch);
+  }
+
+  #hinted(version: number): void {
+    if (version > (this.#picture?.version ?? 0)) this.#membership.look();
   }
 
   #peerClosed(peer: Peer): void {
@@ -338,38 +356,21 @@ export class ClusterNode {
       const running = this.#running;
       if (running === undefined || this.#over) return;
       this.#reportedMs = this.#clock.monotonic();
-      running.coordinator.tell(this.report(), running.peers);
+      running.coordinator.tell(running.overview.report(), running.peers);
     });
   }
 
   async #stop(drainMs: number): Promise<void> {
     const running = this.#running;
-    const { info } = this.#membership;
-    if (running !== undefined && info !== undefined && this.#membership.held) {
-      await this.#membership
-        .describe({ ...info, draining: true })
-        .catch((error: unknown) => this.#fault("the drain", error));
-      const untilMs = this.#clock.monotonic() + drainMs;
-      while (this.#membership.held && this.#clock.monotonic() < untilMs && this.#ownsAny && this.#hasOthers)
-        await new Promise<void>((resolve) => this.#clock.after(sweepMs / 4, resolve));
-    }
+    const [membership, roles, clock] = [this.#membership, this.#roles, this.#clock];
+    const giving = { membership, roles, clock, picture: () => this.#picture, mostMs: drainMs };
+    if (running !== undefined)
+      await giveAllAway(running, giving).catch((error: unknown) => this.#fault("the drain", error));
     await this.#end();
     await this.#membership.leave().catch((error: unknown) => this.#fault("the leave", error));
     await this.node.stop();
     await running?.peers.close();
     await this.#options.coordination.close();
-  }
-
-  get #ownsAny(): boolean {
-    return Array.from({ length: this.#shardCount }, (_, shard) => shard).some((shard) => this.#roles.owns(shard));
-  }
-
-  /** Somebody could take what it owns. */
-  get #hasOthers(): boolean {
-    return (this.#picture?.members ?? []).some(
-      ({ node, leftMs, info }) =>
-        node !== this.self.node && leftMs > 0 && (info as unknown as NodeInfo).draining !== true,
-    );
   }
 
   async #end(): Promise<void> {

@@ -161,3 +161,61 @@ test("a node that stops gives its shards away first, and no call fails", async (
   await Promise.all(load);
   assert.ok(cluster.owners().every((owner) => owner === "a"));
 });
+
+test("any node shows the whole cluster: owners, standbys with their lag, the coordinator, moves and pins", async () => {
+  await using cluster = new TestCluster(6);
+  const [a, b, c] = [await cluster.start("a"), await cluster.start("b"), await cluster.start("c")];
+  await cluster.until(
+    "shared and followed",
+    () => new Set(cluster.owners()).size === 3 && cluster.standbys().every((name) => name !== ""),
+  );
+  await cluster.count(a, "k1");
+  await cluster.until("pinned", () => cluster.owners()[0] !== undefined);
+  const elsewhere = ["a", "b", "c"].find((name) => name !== cluster.owners()[0]) as string;
+  await b.pin([0], elsewhere);
+  await cluster.until("moved", () => cluster.owners()[0] === elsewhere && cluster.standbys()[0] !== "");
+  for (const [name, node] of Object.entries({ a, b, c })) {
+    // Reports come within half a second.
+    for (const untilMs = Date.now() + 5_000; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
+      const view = await node.view();
+      const { shards, nodes } = view;
+      const isSettled =
+        shards.length === 6 &&
+        shards.every(
+          ({ owner, standbys }, shard) => owner === cluster.owners()[shard] && standbys[0]?.ready === true,
+        ) &&
+        nodes.every(({ connected, owns, follows }) => connected && owns === 2 && follows === 2);
+      if (!isSettled && Date.now() < untilMs) continue;
+      assert.equal(view.self, name);
+      assert.deepEqual(
+        shards.map(({ owner }) => owner),
+        cluster.owners(),
+      );
+      assert.equal(shards[0]?.pin, elsewhere);
+      assert.deepEqual(
+        shards[0]?.standbys.map(({ lagRecords, ready }) => [lagRecords, ready]),
+        [[0, true]],
+      );
+      assert.ok((shards[cluster.shardOf("k1")]?.tail ?? 0) > 2, "the tail is the owner's");
+      assert.deepEqual(
+        nodes.map((each) => [each.node, each.owns, each.follows, each.connected]),
+        [
+          ["a", 2, 2, true],
+          ["b", 2, 2, true],
+          ["c", 2, 2, true],
+        ],
+      );
+      assert.equal(nodes.filter(({ coordinator, leaseMs }) => coordinator && leaseMs > 0).length, 1);
+      break;
+    }
+  }
+  const figures = [a, b, c].map((node) => node.figures());
+  const sum = (of: (one: NonNullable<(typeof figures)[number]>) => number) =>
+    figures.reduce((total, one) => total + (one === undefined ? 0 : of(one)), 0);
+  assert.deepEqual([sum((one) => one.owned), sum((one) => one.followed), sum((one) => one.peers)], [6, 6, 6]);
+  assert.ok(sum((one) => one.movesTaken) >= 1 && sum((one) => one.movesTaken) <= sum((one) => one.movesGiven));
+  assert.equal(
+    sum((one) => Number(one.coordinates)),
+    1,
+  );
+});

@@ -45,10 +45,19 @@ export interface CoordinatorHostOptions {
   readonly coordination: Coordination;
   readonly clock: Clock;
   readonly limits: Limits;
+  /**
+   * Of the coordinator's lease: shorter than a member's, since what it writes is written under its token, and being wrong about it costs another
+   * coordinator's first look.
+   */
   readonly leaseMs: number;
   readonly standbys: number;
   readonly shardCount: number;
   readonly report: () => NodeReport;
+  readonly peers: () => Iterable<Peer>;
+  /** A picture that was looked at for the coordinator is the node's as well. */
+  readonly pictured: (picture: Picture) => void;
+  /** Whoever coordinates has changed: this node's report is due. */
+  readonly elected: () => void;
   readonly fault: (where: string, error: unknown) => void;
 }
 
@@ -57,6 +66,8 @@ export class CoordinatorHost {
   #holding: Holding | undefined;
   #picture: Picture | undefined;
   #writing: Promise<void> | undefined;
+  /** Who said last that it coordinates: a picture tells of leases only when something else in it has changed. */
+  #told: { readonly node: string; readonly token: LeaseToken } | undefined;
   #closed = false;
   #cancelTick: () => void = () => {};
   #cancelLease: () => void = () => {};
@@ -103,6 +114,7 @@ export class CoordinatorHost {
   /** @returns false: it is about something else */
   heard(peer: Peer, said: PeerSaid): boolean {
     if (said.t === "status") this.#step({ kind: "report", report: said.report });
+    else if (said.t === "coordinates") this.#hear(peer, said.token);
     else if (said.t === "verb") {
       const { id } = said;
       this.#take(said, (failure) => {
@@ -113,8 +125,31 @@ export class CoordinatorHost {
             : { t: "verb-answer", id, ok: false, code, detail: failure.detail },
         );
       });
+    } else if (said.t === "reports") {
+      const { id } = said;
+      const holding = this.#holding;
+      const failure = {
+        ok: false,
+        code: "unavailable",
+        detail: "This node does not coordinate at the moment.",
+      } as const;
+      peer.send({
+        t: "reported",
+        id,
+        ...(holding === undefined ? failure : { ok: true, reports: reportsOf(holding) }),
+      });
     } else return false;
     return true;
+  }
+
+  /** What nodes reported to whoever coordinates; nothing while nobody does. */
+  reports(peers: Peers): Promise<readonly NodeReport[]> {
+    return new Promise((resolve) => {
+      if (this.#holding !== undefined) return resolve(reportsOf(this.#holding));
+      const peer = [...peers.all].find(({ ref }) => ref.node === this.#coordinator);
+      const sent = peer?.askReports((answer) => resolve(answer.kind === "reports" ? answer.reports : []));
+      if (sent !== true) resolve([]);
+    });
   }
 
   /** Has the coordinator do what an operator asks. @throws `unavailable`, `invalid-input`, `overloaded` */
@@ -141,7 +176,9 @@ export class CoordinatorHost {
   }
 
   get #coordinator(): string | undefined {
-    return this.#picture?.leases.find(({ name, leftMs }) => name === leaseName && leftMs > 0)?.node;
+    const lease = this.#picture?.leases.find(({ name, leftMs }) => name === leaseName && leftMs > 0);
+    if (this.#told !== undefined && this.#told.token >= (lease?.token ?? 0)) return this.#told.node;
+    return lease?.node;
   }
 
   #take(verb: PeerVerb, answer: Answer): void {
@@ -204,14 +241,29 @@ export class CoordinatorHost {
     if (this.#holding === holding) this.#step({ kind: "assigned", outcomes });
   }
 
-  /** What was written shows at once. */
+  /** What was written shows at once, here and at the others. */
   async #look(): Promise<void> {
+    const { coordination, pictured, fault } = this.#options;
     if (this.#closed) return;
     try {
-      this.pictured(await this.#options.coordination.look());
+      const picture = await coordination.look();
+      pictured(picture);
+      this.#tellAll(picture.version);
     } catch (error) {
-      this.#options.fault("the cluster's picture", error);
+      fault("the cluster's picture", error);
     }
+  }
+
+  #tellAll(version: number): void {
+    const token = this.#holding?.token;
+    if (token === undefined) return;
+    for (const peer of this.#options.peers()) peer.send({ t: "coordinates", token, version });
+  }
+
+  #hear({ ref: { node } }: Peer, token: LeaseToken): void {
+    if (token <= (this.#told?.token ?? 0)) return;
+    this.#told = { node, token };
+    this.#options.elected();
   }
 
   #tickSoon(): void {
@@ -264,6 +316,15 @@ export class CoordinatorHost {
         detail: "The coordinator is another node now; ask again.",
       });
   }
+}
+
+/** Who coordinates, by name. */
+export function coordinatorOf({ leases }: Picture): string | undefined {
+  return leases.find(({ name, leftMs }) => name === leaseName && leftMs > 0)?.node;
+}
+
+function reportsOf({ state }: Holding): readonly NodeReport[] {
+  return [...state.reports.values()].map(({ report }) => report);
 }
 
 type WithoutTime<Each> = Each extends unknown ? Omit<Each, "nowMs"> : never;

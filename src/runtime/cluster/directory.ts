@@ -33,6 +33,12 @@ export class Directory {
     return known === undefined ? this.#targets.get(shard)?.owner : known.owner;
   }
 
+  /** An owner has left it, and no other has said yet that it owns it. */
+  get hasUnowned(): boolean {
+    for (const { owner } of this.#known.values()) if (owner === undefined) return true;
+    return false;
+  }
+
   epoch(shard: ShardId): Epoch {
     return this.#known.get(shard)?.epoch ?? 0;
   }

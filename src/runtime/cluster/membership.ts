@@ -31,6 +31,7 @@ export class Membership {
   #info: NodeInfo | undefined;
   #untilMs = Number.NEGATIVE_INFINITY;
   #cancel: () => void = () => {};
+  #looking = false;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -60,6 +61,22 @@ export class Membership {
   start(): void {
     this.#renewSoon(this.#options.leaseMs / 4);
     void this.#watch();
+  }
+
+  /** Looks at once, beside the watch: somebody said that there is news. */
+  look(): void {
+    if (this.#looking) return;
+    this.#looking = true;
+    const { coordination, pictured, fault } = this.#options;
+    void coordination
+      .look()
+      .then((picture) => {
+        if (!this.#ending.signal.aborted) pictured(picture);
+      })
+      .catch((error: unknown) => fault("the cluster's picture", error))
+      .finally(() => {
+        this.#looking = false;
+      });
   }
 
   async describe(info: NodeInfo): Promise<void> {

@@ -5,7 +5,7 @@
  * one is closed. A peer that is no member any more, or of an older running, is not talked to.
  */
 import { backoff } from "../../core/alarms.ts";
-import { type NodeRef, sameNode } from "../../model/cluster.ts";
+import { type NodeRef, type NodeReport, sameNode } from "../../model/cluster.ts";
 import type { Limits } from "../../model/limits.ts";
 import type { CallResult } from "../../model/records.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -22,6 +22,7 @@ export type PeerAnswer =
   | { readonly kind: "result"; readonly result: CallResult }
   | { readonly kind: "calls"; readonly calls: readonly PeerShownCall[] }
   | { readonly kind: "moved"; readonly moved: Moved }
+  | { readonly kind: "reports"; readonly reports: readonly NodeReport[] }
   | { readonly kind: "verb"; readonly failure: { readonly code: string; readonly detail: string } | undefined }
   /** The connection ended before: nobody knows whether it was done. */
   | { readonly kind: "lost" };
@@ -75,9 +76,17 @@ export class Peer {
     return true;
   }
 
+  /** What nodes reported to this one, as the coordinator. */
+  askReports(answered: Asked): boolean {
+    const id = this.nextId();
+    if (!this.send({ t: "reports", id })) return false;
+    this.#asked.set(id, answered);
+    return true;
+  }
+
   /** False: it is none. */
   hear(said: PeerSaid): boolean {
-    if (said.t !== "answer" && said.t !== "verb-answer") return false;
+    if (said.t !== "answer" && said.t !== "verb-answer" && said.t !== "reported") return false;
     const asked = this.#asked.get(said.id);
     this.#asked.delete(said.id);
     asked?.(answerOf(said));
@@ -96,8 +105,10 @@ export class Peer {
   }
 }
 
-function answerOf(said: Extract<PeerSaid, { t: "answer" | "verb-answer" }>): PeerAnswer {
+function answerOf(said: Extract<PeerSaid, { t: "answer" | "verb-answer" | "reported" }>): PeerAnswer {
   if (said.t === "verb-answer") return { kind: "verb", failure: said.ok ? undefined : said };
+  if (said.t === "reported")
+    return said.ok ? { kind: "reports", reports: said.reports } : { kind: "verb", failure: said };
   if ("result" in said) return { kind: "result", result: said.result };
   if ("calls" in said) return { kind: "calls", calls: said.calls };
   return { kind: "moved", moved: said.moved };

@@ -50,6 +50,8 @@ export class Router {
   readonly #options: RouterOptions;
   readonly #waiting = new Map<ShardId, Waiting[]>();
   #waitingCount = 0;
+  /** Calls that went to another node. */
+  forwarded = 0;
   #closed = false;
 
   constructor(options: RouterOptions) {
@@ -94,7 +96,10 @@ export class Router {
     const peer = peers.to(owner);
     if (owner === undefined || peer === undefined) return this.#wait(waiting);
     try {
-      if (peer.ask(waiting.ask, (answer) => this.#heard(waiting, owner, answer))) return;
+      if (peer.ask(waiting.ask, (answer) => this.#heard(waiting, owner, answer))) {
+        this.forwarded++;
+        return;
+      }
       if (peer.isFull) this.#answerLater(waiting, crowded(owner));
       else this.#again(waiting);
     } catch (error) {

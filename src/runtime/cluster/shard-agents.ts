@@ -65,6 +65,7 @@ export class ShardAgents {
   readonly #agents = new Map<ShardId, Agent>();
   /** Being given up: calls wait for the next owner. */
   readonly leaving = new Set<ShardId>();
+  readonly counts = { claims: 0, failovers: 0, movesGiven: 0, movesTaken: 0 };
   #closed = false;
 
   constructor(options: ShardAgentsOptions) {
@@ -179,6 +180,9 @@ export class ShardAgents {
   async #claim(shard: ShardId, agent: Agent): Promise<boolean> {
     const { roles, following, served } = this.#options;
     if (!(await roles.promote(shard))) return false;
+    this.counts.claims++;
+    if (agent.granted) this.counts.movesTaken++;
+    else if (roles.position(shard).epoch > 1) this.counts.failovers++;
     following.end(shard);
     agent.handed = undefined;
     agent.granted = false;
@@ -203,6 +207,7 @@ export class ShardAgents {
     if (!sameNode(target?.to, peer.ref)) return no("nobody told this node of the move");
     const handed = await this.#leave(shard, peer.ref);
     if (handed === undefined) return no("the owner before ended otherwise");
+    this.counts.movesGiven++;
     peer.send({ t: "yours", shard, epoch: handed.epoch, ok: true, tail: handed.tail });
     this.look(shard);
   }

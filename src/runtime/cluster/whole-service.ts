@@ -34,7 +34,16 @@ export function wholeService(cluster: ClusterNode): HoldfastNode & { recover(): 
     listCalls: (filter) => cluster.service.listCalls(filter),
     quarantined: (principal) => node.quarantined(principal),
     health: () => node.health(),
-    figures: () => node.figures(),
+    figures: async () => {
+      const part = cluster.figures();
+      return { ...(await node.figures()), ...(part === undefined ? {} : { cluster: part }) };
+    },
+    cluster: {
+      view: () => cluster.view(),
+      move: (shards, to) => cluster.move(shards, to),
+      pin: (shards, to) => cluster.pin(shards, to),
+      drain: (name, on) => cluster.drain(name, on),
+    },
     onCommit: (listener) => node.onCommit(listener),
     take: (entity, input) => node.take(entity, input),
     stop: () => cluster.stop(),

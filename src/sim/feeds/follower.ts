@@ -107,11 +107,21 @@ export class SimFollower {
       const cursor = this.#book.cursor;
       const asked = feed.next(limits);
       if (this.#prng.chance(0.1)) this.#peek(turn, feed, cursor);
-      const batch = await asked;
+      const batch = await asked.catch((error: unknown) => this.#askAgain(turn, feed, error));
       if (this.#isStale(turn)) return;
+      if (batch === undefined) continue;
       this.#take(batch, limits.itemsMax);
       if (await this.#rests(turn)) return;
     }
+  }
+
+  /** What may be asked again is sometimes asked of the same feed, which must stand where it stood. */
+  async #askAgain(turn: number, feed: Feed, error: unknown): Promise<undefined> {
+    const isRetry = isHoldfastError(error) && catalogue[error.code].recovery === "retry";
+    if (this.#isStale(turn) || !isRetry || !this.#prng.chance(0.5)) throw error;
+    this.#world.note(`${this.#facts.who} asks again: ${error.code}`);
+    if (feed.cursor !== this.#book.cursor) this.#world.note(`${this.#facts.who}: its feed stands elsewhere`);
+    await new Promise<void>((resolve) => void this.#world.timeline.after(20, resolve));
   }
 
   /** Who looks at the feed's cursor while a batch is being made must not learn of what was not handed out. */

@@ -60,6 +60,8 @@ export interface SinkFacts {
   readonly world: World;
   readonly prng: Prng;
   readonly stores: ReadonlyMap<string, SinkStore>;
+  /** A sink begins to open: what an operator orders now comes meanwhile. */
+  readonly onOpening: (subscriber: string) => void;
 }
 
 export class SimSink implements Sink {
@@ -77,6 +79,7 @@ export class SimSink implements Sink {
   }
 
   async open({ subscriber, epoch }: SinkIdentity): Promise<string | undefined> {
+    this.#facts.onOpening(subscriber);
     await this.#pause();
     const store = this.#facts.stores.get(subscriber) as SinkStore;
     if (this.#fails()) throw new HoldfastError("unavailable", "The sink cannot be reached.");

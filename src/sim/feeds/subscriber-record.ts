@@ -5,6 +5,7 @@
  * Invariants checked: a cursor is committed only when everything before it was taken, was set aside, or is nobody's news. It goes
  * back only when the subscriber is rewound. A running that is past moves nothing. Of one that is kept for, no record is gone.
  */
+import type { FeedStart } from "../../model/feeds.ts";
 import type { Offset, ShardId } from "../../model/ids.ts";
 import type { StepRecord } from "../../model/records.ts";
 import type { AsideRecord, SubscriberConfig, SubscriberTrouble } from "../../model/subscribers.ts";
@@ -56,6 +57,8 @@ export class SubscriberRecord {
   /** Below it records of the shard may be gone. */
   readonly #keptFrom: (shard: ShardId) => Offset;
   #events = 0;
+  /** Of each shard, what was durable when it was rewound last. */
+  #tails: Offset[] = [];
   /** Since the last rewind: what comes after where it began was there when that was recorded. A rewind to what is gone fails, and may. */
   #isPromised = false;
 
@@ -120,6 +123,7 @@ export class SubscriberRecord {
         this.trouble = null;
         this.#rewound((payload as { cursor?: string }).cursor ?? null);
         if (name === "skipped") this.isWhole = false;
+        else if (this.config !== null) this.config = { ...this.config, start: (payload as { start: FeedStart }).start };
         return;
       case "deleted":
       case "refused":
@@ -142,6 +146,7 @@ export class SubscriberRecord {
   }
 
   #rewound(cursor: string | null): void {
+    this.#tails = Array.from({ length: this.#world.swarm.shardCount }, (_, shard) => this.#truth.next(shard));
     [this.cursor, this.mark, this.begun, this.isWhole, this.opening] = [cursor, undefined, cursor, true, undefined];
     this.onRewound();
   }
@@ -154,9 +159,26 @@ export class SubscriberRecord {
     const base = this.opening?.from ?? this.cursor;
     const from = this.opening?.book?.fork() ?? (base === null ? undefined : this.bookAt(base));
     if (from !== undefined) from.take({ items: [], cursor, lag: { records: 0, bytes: 0, seconds: 0 } }, 1);
-    else this.begun = cursor;
+    else this.#checkBegun(cursor);
     this.begun ??= cursor;
     this.cursor = cursor;
+  }
+
+  /** The first cursor since a rewind, recorded before anything was delivered. */
+  #checkBegun(cursor: string): void {
+    const start = this.config?.start;
+    const { places } = this.bookAt(cursor);
+    const asked = typeof start === "object" && "cursor" in start ? this.bookAt(start.cursor).places : undefined;
+    for (const [shard, { offset }] of places) {
+      let isThere = offset === asked?.get(shard)?.offset;
+      if (start === "beginning") isThere = offset === 0 || offset <= this.#keptFrom(shard);
+      else if (start === "now") isThere = offset >= (this.#tails[shard] as Offset);
+      if (!isThere)
+        this.#world.violated(
+          "a rewind begins where it is asked to",
+          `${this.name}: ${JSON.stringify(start)}, and shard ${shard} begins at ${offset}`,
+        );
+    }
   }
 
   #isThere(cursor: string): boolean {

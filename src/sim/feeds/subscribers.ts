@@ -54,7 +54,8 @@ export class SimSubscribers {
   }
 
   #options(life: SinkHolder, node: HoldfastNode, feeds: OpenFeeds): SubscribersOptions {
-    const facts = { world: this.#world, prng: this.#prng, stores: this.#stores };
+    const onOpening = (name: string) => this.#rewindOpening(name);
+    const facts = { world: this.#world, prng: this.#prng, stores: this.#stores, onOpening };
     return {
       service: this.#world.swarm.downstream.rivals > 0 ? this.#lateNews(node) : node,
       feeds,
@@ -149,6 +150,13 @@ export class SimSubscribers {
     else if (draw < 15) this.#order({ name, verb: "skip" });
     else if (draw < 17) this.#order({ name, verb: prng.pick(["replay", "drop"]) });
     else if (draw < 18) this.#order({ name, verb: "delete" });
+  }
+
+  #rewindOpening(name: string): void {
+    const { faulty, swarm } = this.#world;
+    const record = this.#stores.get(name)?.record;
+    if (!faulty || swarm.downstream.ordersMs === 0 || record === undefined || !this.#prng.chance(0.1)) return;
+    this.#order({ name, verb: "rewind", start: this.#drawStart(record) });
   }
 
   #drawStart({ begun }: SubscriberRecord): unknown {

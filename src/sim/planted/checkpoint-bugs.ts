@@ -165,8 +165,8 @@ const snapshots: readonly PlantedBug[] = [
     "rests a snapshot on one that was found to be damaged",
     edit(
       "runtime/snapshots.ts",
-      "if (manifest === undefined || objectsOf(manifest).some(({ name }) => this.#bad.has(name))) continue;",
-      "if (manifest === undefined) continue;",
+      "listed.at > atMost || !(await this.#isWhole(listed))) continue;",
+      "listed.at > atMost || (await this.#manifestOf(listed)) === undefined) continue;",
     ),
     edit(
       "runtime/snapshots.ts",

@@ -164,11 +164,6 @@ const subscribers: readonly PlantedBug[] = [
     edit("runtime/archive.ts", "if (range.to > (this.#options.held?.() ?? trimmed)) return;", ""),
   ),
   bug(
-    "list-not-held",
-    "holds nothing for a subscriber that reads present states (ours, until the simulator found it)",
-    edit("propagation/followed-subscriber.ts", "offset === 0 ? 1 : offset", "offset === 0 ? undefined : offset"),
-  ),
-  bug(
     "mark-not-recorded",
     "goes back to the cursor of a sink that had nothing to take since (ours, until the simulator found it)",
     edit(

@@ -4,6 +4,8 @@
  * Invariant: `find` stands exactly once in its file (checked when it is planted).
  */
 
+import type { SimKind } from "../seeds.ts";
+
 export interface Edit {
   /** Below `src/`. */
   readonly file: string;
@@ -14,7 +16,7 @@ export interface Edit {
 export interface PlantedBug {
   readonly name: string;
   readonly what: string;
-  readonly engine: "log" | "disk";
+  readonly engine: SimKind;
   readonly edits: readonly Edit[];
   /** First seed of its hunt. Default 1. */
   readonly from?: number;

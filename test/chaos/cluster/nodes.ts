@@ -22,6 +22,8 @@ export interface NodeHome {
   readonly settings: NodeSettings;
   /** Begins its command line: the way into its network. */
   readonly command: readonly string[];
+  /** It said that an invariant is broken, whatever became of it. */
+  readonly broken: (said: string) => void;
   /** It ended by itself. */
   readonly ended: (code: number | null, said: string) => void;
 }
@@ -48,8 +50,9 @@ export class Running {
     const child = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"] });
     this.#child = child;
     running.add(child);
-    child.stderr.on("data", (bytes) => {
-      this.#said = (this.#said + String(bytes)).slice(-saidMax);
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.#said = (this.#said + text).slice(-saidMax);
+      if (text.includes("Broken invariant")) home.broken(text);
     });
     this.#gone = new Promise((resolve) => child.once("close", resolve)).then(() => this.#ended());
     const ready = new Promise<void>((resolve) => {

@@ -56,16 +56,21 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
   let workload: Workload | undefined;
   try {
     await stage.start();
-    workload = new Workload({ url: await stage.url(), seed, recorder });
+    // In a takeover only the balancer knows who is meant to serve.
+    const doors =
+      options.arrangement === "cluster" ? settings.map(({ host, door }) => `http://${host}:${door.port}`) : [];
+    workload = new Workload({ url: await stage.url(), doors, seed, recorder });
     await workload.start();
     await strike(options, stage);
     await stage.heal();
     options.trace?.("  all faults are over");
     const healedMs = performance.now();
-    await stage.start();
+    const started = stage.start();
     const boundMs = 2 * options.leaseMs + options.recoveryMs;
     const unserved = await untilServed(workload, recorder, healedMs + boundMs);
     const servedAgainMs = performance.now() - healedMs;
+    await started;
+    for (const late of lateProbes(recorder, healedMs)) options.trace?.(late);
     await workload.stop();
     await lastReads(workload, recorder);
     const evidence = await quietEvidence(stage, connection, recorder);
@@ -127,6 +132,16 @@ async function untilServed(workload: Workload, recorder: Recorder, untilMs: numb
   };
   await Promise.all(probes().map(probe));
   return unserved;
+}
+
+/** Shards that took longer than a moment, for people. */
+function lateProbes({ asked }: Recorder, healedMs: number): string[] {
+  const probes = asked.filter(({ who, told }) => who === "probe" && told !== undefined && told.atMs - healedMs > 500);
+  return probes.map(({ key, sentMs, told }) => {
+    const outcome = told?.kind === "unknown" || told?.kind === "not-run" ? told.code : told?.kind;
+    const shard = shardOf("register", key, shardCount);
+    return `  shard ${shard}: asked ${(sentMs - healedMs).toFixed(0)} ms after, ${outcome} at ${((told?.atMs ?? 0) - healedMs).toFixed(0)} ms`;
+  });
 }
 
 /** A key of each shard. */

@@ -128,6 +128,7 @@ export class Stage {
     const running: Running = new Running({
       settings: slot.settings,
       command: network?.commandOf(slot.index) ?? [],
+      broken: (said) => this.violations.push(`${slot.settings.node} says: ${said.slice(0, 1_500)}`),
       ended: (code, said) => this.#ended(slot, running, code, said),
     });
     slot.running = running;

@@ -35,6 +35,7 @@ export class Workload {
   readonly #clients: readonly Client<Untyped>[];
   readonly #seed: number;
   readonly #url: string;
+  readonly #doors: readonly string[];
   #loops: Promise<void>[] = [];
   #crew: { stop(): Promise<void> } | undefined;
   #stopped = false;
@@ -43,12 +44,19 @@ export class Workload {
   readonly #registers: { key: string; count: number }[] = [];
   #madeRegisters = 0;
 
-  constructor(of: { readonly url: string; readonly seed: number; readonly recorder: Recorder }) {
+  /** Every second client goes to the `doors` themselves, and from one to another as the client's code sees fit. */
+  constructor(of: {
+    readonly url: string;
+    readonly doors: readonly string[];
+    readonly seed: number;
+    readonly recorder: Recorder;
+  }) {
     this.#recorder = of.recorder;
     this.#seed = of.seed;
     this.#url = of.url;
+    this.#doors = of.doors;
     this.#clients = timeoutsMs.map((timeoutMs, at) =>
-      connect({ url: of.url, token: `dev:c${at}`, timeoutMs, random: impatient }),
+      connect({ ...this.#way(at), token: `dev:c${at}`, timeoutMs, random: impatient }),
     );
     for (let slot = 0; slot < registersAtOnce; slot++) this.#renew(slot);
   }
@@ -98,7 +106,7 @@ export class Workload {
   }
 
   async #openTables(): Promise<void> {
-    const operator = connect({ url: this.#url, token: operatorToken, random: impatient });
+    const operator = connect({ ...this.#way(0), token: operatorToken, random: impatient });
     try {
       const lobby = operator.entity("lobby", LOBBY_KEY);
       for (const table of fastTables(bots.tables)) await lobby.execute("openTable", table);
@@ -107,9 +115,15 @@ export class Workload {
     }
   }
 
+  #way(number: number): { readonly url: string | readonly string[]; readonly learnDoors: boolean } {
+    const goesItself = number % 2 === 1 && this.#doors.length > 0;
+    return goesItself ? { url: this.#doors, learnDoors: true } : { url: this.#url, learnDoors: false };
+  }
+
   /** A bot's way in, with everything that it asks on record. */
   #recordedDoor(user: string): Door {
-    const client = connect({ url: this.#url, token: `dev:${user}`, random: impatient });
+    const number = Number(user.split("-").at(-1));
+    const client = connect({ ...this.#way(number), token: `dev:${user}`, random: impatient });
     return {
       execute: async (type, key, name, input) => {
         const told = await this.#recorder.ask(client, { who: user, type, key, name, input });

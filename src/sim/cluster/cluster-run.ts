@@ -1,0 +1,277 @@
+/**
+ * Runs one seed of a cluster: starts everything, lets faults come, then has every shard served and everything come to rest, and looks at
+ * what is left.
+ *
+ * Invariant: as in `run.ts`: the machine's event loop runs what is ready and nothing else, so a seed has one trace.
+ */
+
+import { settle } from "../../adapters/virtual/drive.ts";
+import { formatRef, shardOf } from "../../model/ids.ts";
+import type { CallResult, Principal } from "../../model/records.ts";
+import { Prng } from "../../std/prng.ts";
+import { allEntities, drawCall, drawEntity, startCall, type Wanted } from "../client.ts";
+import { replayAfresh } from "../fresh-replay.ts";
+import { Witness } from "../witness.ts";
+import { type Violation, World } from "../world.ts";
+import { ClusterFaults } from "./cluster-faults.ts";
+import { type ClusterSwarm, makeClusterSwarm } from "./cluster-swarm.ts";
+import { ClusterWatcher } from "./cluster-watcher.ts";
+import { Stage } from "./stage.ts";
+
+export interface ClusterRunResult {
+  readonly seed: number;
+  readonly traceHash: string;
+  readonly violations: readonly Violation[];
+  readonly counts: World["counts"];
+  readonly simulatedMs: number;
+  /** How long after the last fault the last shard took a command. */
+  readonly servedMs: number;
+}
+
+export interface ClusterRunOptions {
+  /** Gets every line of the trace. */
+  readonly tell?: (line: string) => void;
+}
+
+/** After the last fault everything must have come to rest within this. A send's or timer's last retry waits a minute. */
+const restWithinMs = 120_000;
+/** A run that makes more events than this goes round in circles. */
+const eventsMax = 2_000_000;
+
+export async function runClusterSeed(seed: number, options: ClusterRunOptions = {}): Promise<ClusterRunResult> {
+  const swarm = makeClusterSwarm(seed);
+  const world = new World(swarm.base, options.tell);
+  world.note(JSON.stringify(swarm));
+  const simulation = new ClusterSimulation(world, swarm);
+  const broken = (error: unknown) => {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    world.violated("every promise is kept by somebody", detail);
+  };
+  process.on("unhandledRejection", broken);
+  process.on("uncaughtException", broken);
+  try {
+    await simulation.run();
+  } finally {
+    process.off("unhandledRejection", broken);
+    process.off("uncaughtException", broken);
+  }
+  const { violations, counts, timeline, traceHash } = world;
+  return { seed, traceHash, violations, counts, simulatedMs: timeline.nowMs, servedMs: simulation.servedMs };
+}
+
+class ClusterSimulation {
+  readonly #world: World;
+  readonly #swarm: ClusterSwarm;
+  readonly #witness: Witness;
+  readonly #stage: Stage;
+  readonly #faults: ClusterFaults;
+  readonly #watchers: ClusterWatcher[] = [];
+  #running = 0;
+  #events = 0;
+  servedMs = 0;
+
+  constructor(world: World, swarm: ClusterSwarm) {
+    this.#world = world;
+    this.#swarm = swarm;
+    this.#witness = new Witness(world);
+    this.#stage = new Stage(world, swarm, this.#witness);
+    this.#faults = new ClusterFaults(world, swarm, this.#stage);
+  }
+
+  async run(): Promise<void> {
+    const world = this.#world;
+    this.#stage.start();
+    for (let index = 0; index < world.swarm.clients; index++) this.#startClient(index);
+    for (let index = 0; index < world.swarm.watchers; index++) this.#startWatcher(index);
+    this.#faults.plan();
+    await this.#until(() => world.timeline.nowMs >= world.swarm.faultsMs);
+    this.#faults.stop();
+    if (!(await this.#served())) return;
+    if (!(await this.#rest("after the faults stopped"))) return;
+    this.#probe();
+    if (!(await this.#rest("after the last commands"))) return;
+    await this.#pass(5_000);
+    this.#checkWatchers();
+    await this.#readAll();
+    replayAfresh(world, this.#witness);
+    this.#witness.ledger.checkMoney("at the end");
+    this.#witness.ledger.checkRest();
+  }
+
+  #startClient(index: number): void {
+    const world = this.#world;
+    const { swarm } = world;
+    const prng = new Prng(world.prng.next());
+    const principal: Principal = { kind: "user", id: `client-${index}` };
+    const skewMs = prng.between(-swarm.skewMs, swarm.skewMs) / 4;
+    let left = swarm.callsPerClient;
+    const next = () => {
+      if (left-- <= 0) return;
+      this.#running++;
+      const wanted = this.#draw(prng);
+      const done = () => {
+        world.timeline.after(prng.integer(swarm.thinkMs + 1), () => {
+          this.#running--;
+          next();
+        });
+      };
+      startCall(world, this.#stage, { wanted, attempts: swarm.attempts, skewMs, principal, done });
+    };
+    for (let slot = 0; slot < swarm.window; slot++) next();
+  }
+
+  /** Nothing that breaks an entity: that is for the simulator of one node. */
+  #draw(prng: Prng): Wanted {
+    const wanted = drawCall(this.#world, prng, (entity) => this.#stage.observer.floor(entity));
+    if (wanted.name !== "arm") return wanted;
+    const { cursed: _cursed, pokes: _pokes, ...input } = wanted.input as Record<string, unknown>;
+    return { ...wanted, input };
+  }
+
+  #startWatcher(index: number): void {
+    const world = this.#world;
+    const watcher = new ClusterWatcher(world, this.#stage, {
+      entity: drawEntity(world, world.prng),
+      viewer: `watcher-${index}`,
+    });
+    this.#watchers.push(watcher);
+    world.timeline.after(world.prng.integer(world.swarm.faultsMs), () => watcher.begin());
+  }
+
+  /** Every shard takes a command soon after the last fault. @returns false if not */
+  async #served(): Promise<boolean> {
+    const { timeline, swarm } = this.#world;
+    const fromMs = timeline.nowMs;
+    const open = new Set(Array.from({ length: swarm.shardCount }, (_, shard) => shard));
+    for (const shard of [...open]) {
+      const wanted: Wanted = {
+        entity: entityOf(shard, swarm.shardCount),
+        kind: "command",
+        name: "add",
+        input: { amount: 1 },
+      };
+      this.#insist(
+        wanted,
+        (result) => result.ok,
+        () => void open.delete(shard),
+      );
+    }
+    const untilMs = fromMs + 2 * this.#swarm.leaseMs + recoveryMs;
+    await this.#until(() => open.size === 0 || timeline.nowMs > untilMs);
+    this.servedMs = timeline.nowMs - fromMs;
+    if (open.size > 0 && this.#world.violations.length === 0)
+      this.#world.violated(
+        "every shard is served after the last fault",
+        `not so: shards ${[...open].join()}, ${this.servedMs} ms after`,
+      );
+    return this.#world.violations.length === 0;
+  }
+
+  /** Runs events until `enough`. @returns false if there is nothing more to run, or the run goes in circles */
+  async #until(enough: () => boolean): Promise<boolean> {
+    const { timeline } = this.#world;
+    await settle();
+    while (!enough()) {
+      if (this.#world.violations.length > 0 || this.#events++ > eventsMax) return false;
+      if (!timeline.runNext()) return false;
+      await settle();
+    }
+    return true;
+  }
+
+  /** Lets everything that is under way come to its end. */
+  async #rest(when: string): Promise<boolean> {
+    const world = this.#world;
+    const deadlineMs = world.timeline.nowMs + restWithinMs;
+    let resting = false;
+    const quiet = () => {
+      resting = this.#running === 0 && this.#stage.network.underway === 0 && this.#witness.ledger.open === 0;
+      return resting || world.timeline.nowMs > deadlineMs;
+    };
+    await this.#until(quiet);
+    if (!resting && world.violations.length === 0) {
+      const what = `${this.#running} calls, ${this.#witness.ledger.describeOpen()}`;
+      const why = this.#events > eventsMax ? "too many events" : `${restWithinMs} ms`;
+      world.violated("everything comes to rest", `${when}, after ${why} still open: ${what}`);
+    }
+    return resting && world.violations.length === 0;
+  }
+
+  async #pass(ms: number): Promise<void> {
+    let passed = false;
+    this.#world.timeline.after(ms, () => {
+      passed = true;
+    });
+    await this.#until(() => passed);
+  }
+
+  /** Every entity takes a command again. */
+  #probe(): void {
+    const commands: Readonly<Record<string, readonly [string, unknown]>> = {
+      wallet: ["grant", { amount: 1 }],
+      counter: ["add", { amount: 1 }],
+      alarm: ["arm", { name: "probe", afterMs: 10, repeat: 0 }],
+    };
+    for (const entity of allEntities(this.#world.swarm)) {
+      const [name, input] = commands[entity.type] as readonly [string, unknown];
+      this.#insist({ entity, kind: "command", name, input }, (result) => result.ok);
+    }
+  }
+
+  /** Calls until it is answered as wanted, with new request ids. */
+  #insist(wanted: Wanted, fine: (result: CallResult) => boolean, then: (result: CallResult) => void = () => {}): void {
+    const principal: Principal = { kind: "user", id: "probe" };
+    const world = this.#world;
+    this.#running++;
+    const done = (result: CallResult | undefined) => {
+      this.#running--;
+      if (result !== undefined && fine(result)) return then(result);
+      this.#running++;
+      world.timeline.after(500, () => {
+        this.#running--;
+        this.#insist(wanted, fine, then);
+      });
+    };
+    startCall(world, this.#stage, { wanted, attempts: 20, skewMs: 0, principal, done });
+  }
+
+  #checkWatchers(): void {
+    for (const watcher of this.#watchers) {
+      const entity = formatRef(watcher.entity);
+      const { version } = this.#witness.entity(entity);
+      if (watcher.last !== version) {
+        this.#world.violated("watchers see the last state", `${entity} is at ${version}, shown was ${watcher.last}`);
+      }
+      watcher.close();
+    }
+  }
+
+  /** State and version of every entity, as the nodes tell. */
+  async #readAll(): Promise<void> {
+    for (const entity of allEntities(this.#world.swarm)) {
+      const wanted: Wanted = { entity, kind: "query", name: "state", input: undefined };
+      this.#insist(
+        wanted,
+        (result) => result.ok,
+        (result) => {
+          const { version } = this.#witness.entity(formatRef(entity));
+          if (result.version === version) return;
+          const detail = `at rest ${formatRef(entity)} shows ${result.version}, not ${version}`;
+          this.#world.violated("reads are not stale", detail);
+        },
+      );
+    }
+    await this.#rest("while everything is read");
+  }
+}
+
+/** Beside two leases: backoffs of what failed, dials, and the replay. */
+const recoveryMs = 10_000;
+
+/** A counter of that shard that no client knows. */
+function entityOf(shard: number, shardCount: number): { type: string; key: string } {
+  for (let index = 0; ; index++) {
+    const key = `p${index}`;
+    if (shardOf("counter", key, shardCount) === shard) return { type: "counter", key };
+  }
+}
