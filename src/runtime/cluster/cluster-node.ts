@@ -24,6 +24,7 @@ import { CoordinatorHost } from "./coordinator-host.ts";
 import { Directory } from "./directory.ts";
 import { FarTails } from "./far-tails.ts";
 import { Following } from "./following.ts";
+import type { Heeding } from "./heeding.ts";
 import { Membership } from "./membership.ts";
 import { Overview } from "./overview.ts";
 import { type Peer, type PeerAddress, Peers } from "./peers.ts";
@@ -108,6 +109,10 @@ export class ClusterNode {
     return this.#parts.service;
   }
 
+  get heeding(): Heeding {
+    return this.#parts.following.heeding;
+  }
+
   get directory(): Directory {
     return this.#parts.directory;
   }
@@ -186,7 +191,8 @@ export class ClusterNode {
       closed: (peer) => this.#peerClosed(peer),
     });
     const following = new Following({
-      ...{ clock, roles, directory, peers, fault },
+      ...{ clock, roles, directory, peers, fault, recent: this.node.source.recent },
+      tails: (shards) => log.tail(shards),
       broken: (shard, error) => {
         fault(`the copy of shard ${shard}, which is made anew`, error);
         this.#running?.agents.look(shard);
@@ -324,6 +330,7 @@ export class ClusterNode {
     if (running === undefined) return;
     running.directory.gone(peer.ref);
     running.following.closed(peer);
+    running.service.lists.closed(peer.ref);
     running.watches.closed(peer);
     running.servedWatches.closed(peer);
     running.sends.gone(peer.ref);

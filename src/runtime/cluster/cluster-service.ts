@@ -8,7 +8,7 @@
 import type { NodeRef } from "../../model/cluster.ts";
 import type { EraseCall } from "../../model/erasure.ts";
 import { HoldfastError } from "../../model/errors.ts";
-import { type EntityRef, isKey, type ShardId, shardOf } from "../../model/ids.ts";
+import { type EntityRef, isKey, type Offset, type ShardId, shardOf } from "../../model/ids.ts";
 import type { OperatorCall } from "../../model/marks.ts";
 import type {
   CallFilter,
@@ -22,12 +22,14 @@ import type {
 } from "../../model/records.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { PeerAsk, PeerSaid } from "../../wire/peer.ts";
+import type { FeedSource } from "../feed-source.ts";
 import type { HoldfastNode } from "../node-options.ts";
 import { invalidKey } from "../refusals.ts";
 import type { ShownCall } from "../service.ts";
 import type { ShardRoles } from "../shard-roles.ts";
 import type { Confirmer } from "./confirmer.ts";
 import type { Directory } from "./directory.ts";
+import { EntityLists, type EntityPageCall, pagedEntities } from "./entity-lists.ts";
 import type { Peer, Peers } from "./peers.ts";
 import type { Router } from "./router.ts";
 import { movedTo, type ServedWatches, type Watches } from "./watches.ts";
@@ -53,10 +55,15 @@ export class ClusterService {
   readonly #options: ClusterServiceOptions;
   /** Commands of each shard since they were counted last. */
   readonly #loads: Float64Array;
+  /** Of shards here, for feeds elsewhere; and of shards elsewhere, how many were begun. */
+  readonly lists: EntityLists;
+  #listsBegun = 0;
 
   constructor(options: ClusterServiceOptions) {
     this.#options = options;
     this.#loads = new Float64Array(options.shardCount);
+    const { source, limits } = options.node;
+    this.lists = new EntityLists((shard, below) => source.entities(shard, below), limits.feedsMax);
   }
 
   shardOf({ type, key }: EntityRef): ShardId {
@@ -80,6 +87,21 @@ export class ClusterService {
 
   look(call: LookCall, done: Done): void {
     this.#route(call.entity, { verb: "look", call }, true, done);
+  }
+
+  /** As `FeedSource.entities`, of a shard anywhere; the nodes of a cluster all have a state store, or none has. */
+  entities(shard: ShardId, below: Offset): ReturnType<FeedSource["entities"]> {
+    const { node, serves, router } = this.#options;
+    const here = node.source.entities(shard, below);
+    if (here === undefined || serves(shard)) return here;
+    const list = ++this.#listsBegun;
+    return pagedEntities((from) => {
+      const ask = { verb: "entities", call: { shard, below, list, from } } as const;
+      // A page is given once: a second asking would get the next one.
+      return new Promise((done) =>
+        router.call({ shard, ask, repeatable: false, here: (answered) => this.#here(shard, ask, answered) }, done),
+      );
+    });
   }
 
   operate(call: OperatorCall, done: Done): void {
@@ -140,8 +162,9 @@ export class ClusterService {
   }
 
   /** At this node, which owns the shard. */
-  #here(shard: ShardId, ask: PeerAsk, done: Done): void {
+  #here(shard: ShardId, ask: PeerAsk, done: Done, asker = this.#options.self): void {
     const { node, roles, confirmer } = this.#options;
+    if (ask.verb === "entities") return void this.#page(asker, ask.call, done);
     this.#loads[shard] = (this.#loads[shard] as number) + 1;
     switch (ask.verb) {
       case "execute":
@@ -181,14 +204,26 @@ export class ClusterService {
           peer.send({ t: "answer", id, result: { ok: false, code: "unavailable", detail: error.message } }),
         );
     }
-    const entity = said.verb === "erase" ? said.call.subject : said.call.entity;
-    if (!isRef(entity)) return void peer.send({ t: "answer", id, result: invalidKey });
-    const shard = this.shardOf(entity);
+    const shard = this.#shardOfAsk(said);
+    if (shard === undefined) return void peer.send({ t: "answer", id, result: invalidKey });
     if (!serves(shard)) return void peer.send({ t: "answer", id, moved: movedTo(directory, shard, self) });
-    this.#here(shard, said, (result) => {
+    const answer = (result: CallResult) => {
       // Who asked takes the end of the connection for its answer, and asks again.
       if (!peer.send({ t: "answer", id, result })) peer.end("it takes its answers too slowly");
-    });
+    };
+    this.#here(shard, said, answer, peer.ref);
+  }
+
+  async #page(asker: NodeRef, call: EntityPageCall, done: Done): Promise<void> {
+    const page = await this.lists.page(asker, call);
+    done(page);
+  }
+
+  /** Undefined: its key is none. */
+  #shardOfAsk(ask: Exclude<PeerAsk, { verb: "list-calls" }>): ShardId | undefined {
+    if (ask.verb === "entities") return ask.call.shard;
+    const entity = ask.verb === "erase" ? ask.call.subject : ask.call.entity;
+    return isRef(entity) ? this.shardOf(entity) : undefined;
   }
 
   #serveWatch(peer: Peer, id: number, call: WatchCall): void {
