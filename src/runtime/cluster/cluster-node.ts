@@ -22,7 +22,6 @@ import { ClusterService } from "./cluster-service.ts";
 import { Confirmer } from "./confirmer.ts";
 import { CoordinatorHost } from "./coordinator-host.ts";
 import { Directory } from "./directory.ts";
-import { FarTails } from "./far-tails.ts";
 import { Following } from "./following.ts";
 import type { Heeding } from "./heeding.ts";
 import { Membership } from "./membership.ts";
@@ -248,9 +247,7 @@ export class ClusterNode {
       takeLoad: (shard) => service.takeLoad(shard),
       look: () => coordination.look().catch((error: unknown) => this.#lastPicture(error)),
     });
-    const { recent } = this.node.source;
-    const farTails = new FarTails({ clock, log, recent, roles, fault, shardCount: this.#shardCount });
-    const acting = { agents, coordinator, overview, farTails };
+    const acting = { agents, coordinator, overview };
     return { self, peers, directory, following, router, watches, servedWatches, sends, service, ...acting };
   }
 
@@ -382,7 +379,6 @@ export class ClusterNode {
     this.#cancelSweep();
     const running = this.#running;
     running?.agents.close();
-    running?.farTails.close();
     running?.router.close();
     await running?.coordinator.close();
   }
