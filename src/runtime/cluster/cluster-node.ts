@@ -232,18 +232,8 @@ export class ClusterNode {
       elected: () => this.#reportSoon(),
     });
     const overview: Overview = new Overview({
-      ...{
-        self,
-        limits,
-        roles,
-        directory,
-        peers,
-        following,
-        agents,
-        router,
-        coordinator,
-        shardCount: this.#shardCount,
-      },
+      ...{ self, limits, roles, directory, peers, following, agents, router, coordinator },
+      shardCount: this.#shardCount,
       takeLoad: (shard) => service.takeLoad(shard),
       look: () => coordination.look().catch((error: unknown) => this.#lastPicture(error)),
     });
