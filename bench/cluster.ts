@@ -12,6 +12,7 @@ import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { postgresSkipReason } from "../src/adapters/postgres/server.harness.ts";
 import { failoverHead, measureFailover } from "./cluster-failover.ts";
+import { measureMoves, measureRestarts, movesHead } from "./cluster-moves.ts";
 import { loadNow } from "./cluster-stage.ts";
 
 const { values } = parseArgs({
@@ -49,6 +50,16 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
     failoverHead(print);
     await failover("hang");
   },
+  moves: async () => {
+    movesHead(print);
+    const moves = Number(values.moves);
+    const rate = Number(values.rate ?? 300);
+    const few = { shardCount: 6, loud: values.loud, moves };
+    await measureMoves(print, { ...few, type: "wallet", entities: 10_000, rate });
+    await measureMoves(print, { ...few, type: "bulk", entities: 100, rate: rate / 3 });
+  },
+  drain: () => measureRestarts(print, { ...common, rate: Number(values.rate ?? 600), entities: 20, rounds: undefined }),
+  rolling: () => measureRestarts(print, { ...common, rate: Number(values.rate ?? 600), entities: 20, rounds: 1 }),
 };
 
 const skipped = postgresSkipReason();

@@ -14,6 +14,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { Append, LogFrame, LogPosition, ShardLog } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import { encodeImage } from "../wire/image.ts";
+import { Claims } from "./claims.ts";
 import type { RecentFrames } from "./recent-frames.ts";
 import { LogMoved, type RecoveryFacts, replayFromOrigins } from "./recovery.ts";
 import type { ReleaseReason, ShardHost } from "./shard-host.ts";
@@ -52,9 +53,11 @@ const flushMs = 1;
 export class ShardRoles {
   readonly #options: ShardRolesOptions;
   readonly #following = new Set<ShardId>();
+  readonly #claims: Claims;
 
   constructor(options: ShardRolesOptions) {
     this.#options = options;
+    this.#claims = new Claims(options.log, (work) => options.clock.defer(work));
   }
 
   owns(shard: ShardId): boolean {
@@ -176,12 +179,12 @@ export class ShardRoles {
   }
 
   async #claim(host: ShardHost): Promise<boolean> {
-    const { now, node, log } = this.#options;
+    const { now, node } = this.#options;
     const { epoch, tail } = host.owner;
     host.step({ kind: "recovered", epoch, tail, nowMs: now(), node });
     const claim = host.underway;
     if (claim === undefined) return false;
-    const [result] = await log.claim([claim.append]).catch((error: unknown) => {
+    const result = await this.#claims.claim(claim.append).catch((error: unknown) => {
       host.underway = undefined;
       host.step({ kind: "unclaimed" });
       throw error;

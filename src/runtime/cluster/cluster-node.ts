@@ -124,8 +124,6 @@ export class ClusterNode {
   get coordinates(): boolean {
     return this.#running?.coordinator.holds === true;
   }
-
-  /** What it tells the coordinator. */
   report(): NodeReport {
     return this.#parts.overview.report();
   }
