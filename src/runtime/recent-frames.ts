@@ -66,11 +66,6 @@ export class RecentFrames {
     this.#clock = clock;
   }
 
-  /** Somebody is told when there is news. */
-  get isWaitedFor(): boolean {
-    return this.#waiting.size > 0;
-  }
-
   /** Of all shards, what is held. */
   get bytes(): number {
     return this.#bytes;

@@ -22,7 +22,6 @@ import { ClusterService } from "./cluster-service.ts";
 import { Confirmer } from "./confirmer.ts";
 import { CoordinatorHost } from "./coordinator-host.ts";
 import { Directory } from "./directory.ts";
-import { FarTails } from "./far-tails.ts";
 import { Following } from "./following.ts";
 import type { Heeding } from "./heeding.ts";
 import { Membership } from "./membership.ts";
@@ -231,24 +230,12 @@ export class ClusterNode {
       elected: () => this.#reportSoon(),
     });
     const overview: Overview = new Overview({
-      ...{
-        self,
-        limits,
-        roles,
-        directory,
-        peers,
-        following,
-        agents,
-        router,
-        coordinator,
-        shardCount: this.#shardCount,
-      },
+      ...{ self, limits, roles, directory, peers, following, agents, router, coordinator },
+      shardCount: this.#shardCount,
       takeLoad: (shard) => service.takeLoad(shard),
       look: () => coordination.look().catch((error: unknown) => this.#lastPicture(error)),
     });
-    const { recent } = this.node.source;
-    const farTails = new FarTails({ clock, log, recent, roles, fault, shardCount: this.#shardCount });
-    const acting = { agents, coordinator, overview, farTails };
+    const acting = { agents, coordinator, overview };
     return { self, peers, directory, following, router, watches, servedWatches, sends, service, ...acting };
   }
 
@@ -380,7 +367,6 @@ export class ClusterNode {
     this.#cancelSweep();
     const running = this.#running;
     running?.agents.close();
-    running?.farTails.close();
     running?.router.close();
     await running?.coordinator.close();
   }

@@ -10,7 +10,6 @@ import type { ShardRoles } from "../shard-roles.ts";
 import type { ClusterService } from "./cluster-service.ts";
 import type { CoordinatorHost } from "./coordinator-host.ts";
 import type { Directory } from "./directory.ts";
-import type { FarTails } from "./far-tails.ts";
 import type { Following } from "./following.ts";
 import type { Membership } from "./membership.ts";
 import { type Overview, othersTake } from "./overview.ts";
@@ -37,7 +36,6 @@ export interface Running {
   readonly service: ClusterService;
   readonly coordinator: CoordinatorHost;
   readonly overview: Overview;
-  readonly farTails: FarTails;
 }
 
 export interface Giving {
