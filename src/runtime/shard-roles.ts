@@ -222,6 +222,13 @@ export class ShardRoles {
     return handed;
   }
 
+  /** The log has a later epoch than this one of an owner here. An append under way learns it by itself. */
+  fenced(shard: ShardId, epoch: Epoch): void {
+    const host = this.#host(shard);
+    if (!this.owns(shard) || host.owner.epoch !== epoch || host.underway !== undefined) return;
+    this.#options.guard(() => host.step({ kind: "append-failed", reason: "fenced" }));
+  }
+
   /** Follows the shard no more; what was in memory of it goes. Not for an owner. */
   drop(shard: ShardId): void {
     this.#following.delete(shard);

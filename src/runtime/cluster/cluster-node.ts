@@ -217,9 +217,10 @@ export class ClusterNode {
       take: (entity, input) => this.node.take(entity, input),
       later: (work) => clock.defer(work),
     });
+    const confirmer = new Confirmer(log, (shard, epoch) => roles.fenced(shard, epoch));
     const service = new ClusterService({
       ...{ self, clock, roles, directory, peers, router, watches, servedWatches, serves },
-      ...{ node: this.node, shardCount: this.#shardCount, confirmer: new Confirmer(log) },
+      ...{ node: this.node, shardCount: this.#shardCount, confirmer },
     });
     const coordinator = new CoordinatorHost({
       ...{ self, coordination, clock, standbys, fault, limits, shardCount: this.#shardCount },
@@ -303,7 +304,11 @@ export class ClusterNode {
     if (coordinator.heard(peer, said) && said.t !== "coordinates") return;
     if (said.t === "coordinates") return this.#hinted(said.version);
     if (said.t === "route") sends.heard(said.route);
-    else if (said.t === "own") for (const { shard, epoch } of said.shards) directory.owned(shard, peer.ref, epoch);
+    else if (said.t === "own")
+      for (const { shard, epoch } of said.shards) {
+        directory.owned(shard, peer.ref, epoch);
+        service.owned(shard, epoch);
+      }
   }
 
   #hinted(version: number): void {
@@ -330,6 +335,7 @@ export class ClusterNode {
       const running = this.#running;
       running?.following.sweep();
       running?.agents.sweep();
+      running?.service.sweep();
       running?.sends.sweep();
       if (this.#clock.monotonic() - this.#reportedMs >= statusMs) this.#reportSoon();
       this.#sweepSoon();

@@ -220,7 +220,8 @@ class ClusterSimulation {
   async #followed(): Promise<boolean> {
     const { timeline, swarm } = this.#world;
     this.#takeBack();
-    await this.#pass(5_000);
+    // Longer than a call may wait anywhere: what is not answered then never is.
+    await this.#pass(8_000);
     const wanted = Math.min(this.#swarm.standbys, this.#swarm.nodes - 1);
     const missing = () =>
       Array.from({ length: swarm.shardCount }, (_, shard) => shard).filter(
