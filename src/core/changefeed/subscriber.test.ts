@@ -267,3 +267,15 @@ test("a rewind that is heard before the answer of a commit is not taken for what
   const { config } = world.orders;
   assert.deepEqual(opened, { kind: "open", cursor: null, mark: null, rewound: true, config, rewinds: 1 });
 });
+
+test("a resume that is heard before the answer of a trouble is not undone by it", () => {
+  const world = new World(new Set([1]), "park", 3);
+  const run = makeRun(world.orders, world.version, limits);
+  const facts = { nowMs: 0, chance: 0, lag: noLag };
+  let next = nextOf(run, { kind: "done" }, facts);
+  while (next.kind !== "trouble") next = nextOf(run, world.perform(next, run, false), facts);
+  const outcome = world.perform(next, run, false);
+  world.change({ trouble: null });
+  hear(run, world.orders, world.version);
+  assert.equal(nextOf(run, outcome, facts).kind, "deliver");
+});

@@ -126,9 +126,8 @@ function recorded(
   if (last.kind === "commit" || last.kind === "set-aside") committed(run, facts);
   if (last.kind !== "commit") run.urgent = undefined;
   if (last.kind === "begin-again") run.due = version;
-  // A rewind that was heard before this answer came after it: what it says is over.
-  const isOver = run.opened !== undefined && run.opened.rewinds !== run.orders.rewinds;
-  if (!isOver) run.orders = { ...run.orders, ...changeOf(run.orders, last, mark) };
+  // What was heard before the answer tells this record too, and what came after it: a rewind, or that somebody resumed it.
+  if (version > run.heard) run.orders = { ...run.orders, ...changeOf(run.orders, last, mark) };
   if (last.kind !== "begin-again") run.heard = Math.max(run.heard, version);
   if (run.batch === undefined) succeeded(run);
 }

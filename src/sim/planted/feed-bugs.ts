@@ -149,9 +149,9 @@ const subscribers: readonly PlantedBug[] = [
     edit("core/changefeed/subscriber.ts", "rewinds: by.rewinds };", "rewinds: run.orders.rewinds };"),
   ),
   bug(
-    "rewind-while-committing-lost",
-    "a rewind that is heard before the answer of a commit is overwritten by it (ours, until the simulator found it)",
-    edit("core/changefeed/subscriber.ts", "  if (!isOver) run.orders", "  void isOver;\n  run.orders"),
+    "orders-overwritten",
+    "orders that are heard before the answer of a record are overwritten by it (ours, until the simulator found it)",
+    edit("core/changefeed/subscriber.ts", "if (version > run.heard) run.orders", "if (version > 0) run.orders"),
   ),
   bug(
     "aside-leads-deltas",
