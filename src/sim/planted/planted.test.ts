@@ -27,7 +27,7 @@ test("finds a reply that is not durable, a second run of a request id, and a tor
 
 test("finds a log trimmed too far, states of other code, an event that is skipped, and objects deleted too early", async () => {
   const only = ["trim-past-second-newest", "other-code-state-store", "unknown-event-skipped", "sweep-takes-too-much"];
-  const results = await huntPlanted({ only, workers: 2, seedsMax: 300 });
+  const results = await huntPlanted({ only, workers: 2, seedsMax: 500 });
   for (const { name, found } of results) assert.ok(found !== undefined, `${name} was not found`);
   assert.equal(results.length, only.length);
 });
