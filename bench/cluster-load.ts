@@ -3,6 +3,7 @@
  * given. Argument: the number of connections.
  */
 
+import { Agent, request } from "node:http";
 import { createHistogram } from "node:perf_hooks";
 import { type Client, connect } from "holdfast/client";
 import { WebSocket } from "ws";
@@ -18,10 +19,27 @@ let clients: Client<Service>[] = [];
 /** Each knows one door. */
 let probes: Client<Service>[] = [];
 let turn = 0;
+/** Over HTTP instead. */
+let http: { readonly url: string; readonly agent: Agent } | undefined;
 
 function connectTo(urls: readonly string[]): Client<Service> {
   const doors = urls.map((url) => `${url}/v1/socket`);
   return connect<Service>({ url: doors, WebSocket: WebSocket as never, learnDoors: false });
+}
+
+/** One POST with a small body, over a connection that is kept. */
+function post(url: string, agent: Agent): Promise<void> {
+  const body = JSON.stringify({ amount: 5 });
+  const headers = { "content-type": "application/json", "content-length": body.length };
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { method: "POST", agent, headers }, (answer) => {
+      answer.resume();
+      answer.once("error", reject);
+      answer.once("end", () => (answer.statusCode === 200 ? resolve() : reject(new Error(`${answer.statusCode}`))));
+    });
+    asked.once("error", reject);
+    asked.end(body);
+  });
 }
 
 function one(type: LoadType, key: string, from = clients): Promise<unknown> {
@@ -46,10 +64,17 @@ let closed: { done: number; failed: number; micros: ReturnType<typeof createHist
 answerQuestions({
   /** Connects: a client for each list of doors. Those of before are closed. */
   connect: async (doors: readonly (readonly string[])[]) => {
+    http?.agent.destroy();
+    http = undefined;
     for (const client of [...clients, ...probes]) await client.close();
     clients = doors.map(connectTo);
     probes = doors.map(([url]) => connectTo([url as string]));
     await Promise.all([...clients, ...probes].map((client) => client.opened()));
+  },
+  /** From now on over HTTP, with so many connections. */
+  http: ({ url, inFlight }: { url: string; inFlight: number }) => {
+    http?.agent.destroy();
+    http = { url, agent: new Agent({ keepAlive: true, maxSockets: inFlight }) };
   },
   /** All doors are reached again. */
   reached: () => Promise.all(probes.map((client) => client.opened())).then(() => null),
@@ -73,7 +98,8 @@ answerQuestions({
         while (!run.over) {
           const fromMs = performance.now();
           try {
-            await one("wallet", `w${(sent++ * 7_919) % entities}`);
+            const key = `w${(sent++ * 7_919) % entities}`;
+            await (http === undefined ? one("wallet", key) : post(`${http.url}/${key}`, http.agent));
             run.done++;
           } catch {
             run.failed++;

@@ -4,6 +4,8 @@
  *
  *   --kills <n>     of `failover` and `hang`; default 20     --moves <n>   of `moves`; default 50
  *   --shards <n>    default 48                               --standbys 0  nobody follows
+ *   --rounds <n>    of `throughput`; default 3
+ *   --rate <n>      commands per second of the others, where they are paced
  *   --loud          what happens, on the error stream        --report <file>
  */
 import { execFileSync } from "node:child_process";
@@ -14,12 +16,14 @@ import { postgresSkipReason } from "../src/adapters/postgres/server.harness.ts";
 import { failoverHead, measureFailover } from "./cluster-failover.ts";
 import { measureMoves, measureRestarts, movesHead } from "./cluster-moves.ts";
 import { loadNow } from "./cluster-stage.ts";
+import { measureThroughput } from "./cluster-throughput.ts";
 
 const { values } = parseArgs({
   options: {
     only: { type: "string" },
     kills: { type: "string", default: "20" },
     moves: { type: "string", default: "50" },
+    rounds: { type: "string", default: "3" },
     shards: { type: "string", default: "48" },
     standbys: { type: "string", default: "1" },
     rate: { type: "string" },
@@ -60,6 +64,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
   },
   drain: () => measureRestarts(print, { ...common, rate: Number(values.rate ?? 600), entities: 20, rounds: undefined }),
   rolling: () => measureRestarts(print, { ...common, rate: Number(values.rate ?? 600), entities: 20, rounds: 1 }),
+  throughput: () => measureThroughput(print, { ...common, rounds: Number(values.rounds), measureMs: 4_000 }),
 };
 
 const skipped = postgresSkipReason();

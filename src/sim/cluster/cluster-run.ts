@@ -18,6 +18,7 @@ import { ClusterHistory } from "./cluster-history.ts";
 import { type ClusterSwarm, makeClusterSwarm } from "./cluster-swarm.ts";
 import { ClusterWatcher } from "./cluster-watcher.ts";
 import { Copies } from "./copies.ts";
+import { describeMessage } from "./message-text.ts";
 import { Stage } from "./stage.ts";
 
 export interface ClusterRunResult {
@@ -44,7 +45,7 @@ export async function runClusterSeed(seed: number, options: ClusterRunOptions = 
   const swarm = makeClusterSwarm(seed);
   const world = new World(swarm.base, options.tell);
   world.note(JSON.stringify(swarm));
-  const simulation = new ClusterSimulation(world, swarm);
+  const simulation = new ClusterSimulation(world, swarm, options.tell);
   const broken = (error: unknown) => {
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
     world.violated("every promise is kept by somebody", detail);
@@ -74,7 +75,7 @@ class ClusterSimulation {
   #events = 0;
   servedMs = 0;
 
-  constructor(world: World, swarm: ClusterSwarm) {
+  constructor(world: World, swarm: ClusterSwarm, tell: ClusterRunOptions["tell"]) {
     this.#world = world;
     this.#swarm = swarm;
     this.#witness = new Witness(world);
@@ -82,6 +83,10 @@ class ClusterSimulation {
     this.#faults = new ClusterFaults(world, swarm, this.#stage);
     this.#copies = new Copies(world, this.#witness, this.#stage.nodes);
     this.#history = new ClusterHistory(world);
+    // Messages are for who reads a trace: they follow from what is in its hash.
+    if (tell !== undefined)
+      this.#stage.lines.onMessage = (...message) =>
+        tell(`${world.timeline.nowMs.toFixed(3)} ${describeMessage(...message)}`);
   }
 
   async run(): Promise<void> {

@@ -149,6 +149,11 @@ const subscribers: readonly PlantedBug[] = [
     edit("core/changefeed/subscriber.ts", "rewinds: by.rewinds };", "rewinds: run.orders.rewinds };"),
   ),
   bug(
+    "rewind-while-committing-lost",
+    "a rewind that is heard before the answer of a commit is overwritten by it (ours, until the simulator found it)",
+    edit("core/changefeed/subscriber.ts", "  if (!isOver) run.orders", "  void isOver;\n  run.orders"),
+  ),
+  bug(
     "aside-leads-deltas",
     "deltas lead from a value that was set aside (ours, until the simulator found it)",
     edit("propagation/subscriber-run.ts", 'if (outcome.kind === "done") for', 'if (outcome.kind === "opened") for'),
