@@ -141,6 +141,11 @@ test("an admin port shows the cluster; it takes verbs only where it has a token"
   assert.equal((await send(open.port, { ...post, path: "/metrics", body: "{}" })).status, 405);
 });
 
+test("the status of a node tells its part in the cluster", async () => {
+  const { out } = await holdfast("status", "--url", (admins[1] as AdminPort).url);
+  assert.match(out, /^cluster {5}n2 owns \d, follows \d, 2 peers/m);
+});
+
 test("monitoring sees shards, peers, moves, claims and forwarded calls", async () => {
   const { text } = await send((admins[1] as AdminPort).port, { path: "/metrics" });
   assert.match(text, /^holdfast_cluster_shards\{role="owner"\} \d/m);
