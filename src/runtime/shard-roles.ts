@@ -10,6 +10,7 @@
 import { imageOf } from "../core/image.ts";
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import { type Epoch, formatRef, type Offset, type ShardId } from "../model/ids.ts";
+import type { CallResult, QueryCall } from "../model/records.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Append, LogFrame, LogPosition, ShardLog } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
@@ -17,7 +18,7 @@ import { encodeImage } from "../wire/image.ts";
 import { Claims } from "./claims.ts";
 import type { RecentFrames } from "./recent-frames.ts";
 import { LogMoved, type RecoveryFacts, replayFromOrigins } from "./recovery.ts";
-import type { ReleaseReason, ShardHost } from "./shard-host.ts";
+import type { CallerToken, ReleaseReason, ShardHost } from "./shard-host.ts";
 
 /** What a cluster hears of the node's shards. */
 export interface ClusterHooks {
@@ -133,6 +134,28 @@ export class ShardRoles {
     let offset = at;
     for (const record of records) host.step({ kind: "replay", at: offset++, record });
     host.chain = chain;
+  }
+
+  /**
+   * Answers a query from the copy of a shard that is followed.
+   * @returns false: there is none, or it is being claimed
+   */
+  readCopy(shard: ShardId, call: QueryCall, answer: (result: CallResult) => void): boolean {
+    const host = this.#host(shard);
+    if (!this.#following.has(shard) || host.owner.phase !== "recovering") return false;
+    let read = true;
+    this.#options.guard(() => {
+      try {
+        const caller: CallerToken = { answer };
+        host.step({ kind: "query", call, caller, nowMs: this.#options.now(), copy: true });
+      } catch (error) {
+        if (!isHoldfastError(error) || error.code !== "state-damaged") throw error;
+        // Its image cannot be read: this copy is made anew.
+        this.#following.delete(shard);
+        read = false;
+      }
+    });
+    return read;
   }
 
   /**

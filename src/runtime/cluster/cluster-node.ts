@@ -23,7 +23,6 @@ import { Confirmer } from "./confirmer.ts";
 import { CoordinatorHost } from "./coordinator-host.ts";
 import { Directory } from "./directory.ts";
 import { Following } from "./following.ts";
-import type { Heeding } from "./heeding.ts";
 import { Membership } from "./membership.ts";
 import { Overview } from "./overview.ts";
 import { type Peer, type PeerAddress, Peers } from "./peers.ts";
@@ -108,10 +107,6 @@ export class ClusterNode {
     return this.#parts.service;
   }
 
-  get heeding(): Heeding {
-    return this.#parts.following.heeding;
-  }
-
   get directory(): Directory {
     return this.#parts.directory;
   }
@@ -187,15 +182,7 @@ export class ClusterNode {
       drained: (peer) => this.#running?.following.drained(peer),
       closed: (peer) => this.#peerClosed(peer),
     });
-    const following = new Following({
-      ...{ clock, roles, directory, peers, fault, recent: this.node.source.recent },
-      tails: (shards) => log.tail(shards),
-      broken: (shard, error) => {
-        fault(`the copy of shard ${shard}, which is made anew`, error);
-        this.#running?.agents.look(shard);
-      },
-      advanced: (shard) => this.#running?.agents.look(shard),
-    });
+    const following = this.#makeFollowing(directory, peers);
     const agents = new ShardAgents({
       ...{ self, clock, limits, roles, directory, peers, following, fault },
       served: (shard, epoch) => this.#served(shard, epoch),
@@ -219,7 +206,7 @@ export class ClusterNode {
     });
     const confirmer = new Confirmer(log, (shard, epoch) => roles.fenced(shard, epoch));
     const service = new ClusterService({
-      ...{ self, clock, roles, directory, peers, router, watches, servedWatches, serves },
+      ...{ self, clock, roles, directory, peers, following, router, watches, servedWatches, serves },
       ...{ node: this.node, shardCount: this.#shardCount, confirmer },
     });
     const coordinator = new CoordinatorHost({
@@ -243,6 +230,20 @@ export class ClusterNode {
   #lastPicture(error: unknown): Picture {
     if (this.#picture === undefined) throw error;
     return this.#picture;
+  }
+
+  #makeFollowing(directory: Directory, peers: Peers): Following {
+    const [clock, roles, { recent }, { log }] = [this.#clock, this.#roles, this.node.source, this.#options];
+    return new Following({
+      ...{ clock, roles, directory, peers, recent },
+      tails: (shards) => log.tail(shards),
+      fault: (where, error) => this.#fault(where, error),
+      broken: (shard, error) => {
+        this.#fault(`the copy of shard ${shard}, which is made anew`, error);
+        this.#running?.agents.look(shard);
+      },
+      advanced: (shard) => this.#running?.agents.look(shard),
+    });
   }
 
   #pictured(picture: Picture): void {

@@ -30,6 +30,8 @@ import type { ShardRoles } from "../shard-roles.ts";
 import type { Confirmer } from "./confirmer.ts";
 import type { Directory } from "./directory.ts";
 import { EntityLists, type EntityPageCall, pagedEntities } from "./entity-lists.ts";
+import type { Following } from "./following.ts";
+import { LocalReads } from "./local-reads.ts";
 import type { Peer, Peers } from "./peers.ts";
 import type { Router } from "./router.ts";
 import { movedTo, type ServedWatches, type Watches } from "./watches.ts";
@@ -48,6 +50,7 @@ export interface ClusterServiceOptions {
   readonly watches: Watches;
   readonly servedWatches: ServedWatches;
   readonly confirmer: Confirmer;
+  readonly following: Following;
   readonly serves: (shard: ShardId) => boolean;
 }
 
@@ -58,11 +61,13 @@ export class ClusterService {
   /** Of shards here, for feeds elsewhere; and of shards elsewhere, how many were begun. */
   readonly lists: EntityLists;
   #listsBegun = 0;
+  readonly #localReads: LocalReads;
 
   constructor(options: ClusterServiceOptions) {
     this.#options = options;
     this.#loads = new Float64Array(options.shardCount);
     const { source, limits } = options.node;
+    this.#localReads = new LocalReads({ source, roles: options.roles, tails: options.following.tails });
     this.lists = new EntityLists((shard, below) => source.entities(shard, below), limits.feedsMax);
   }
 
@@ -81,12 +86,23 @@ export class ClusterService {
     this.#route(call.entity, { verb: "execute", call }, true, done);
   }
 
-  query(call: QueryCall, done: Done): void {
+  query({ consistency, lagMs, ...call }: QueryCall, done: Done): void {
+    const { serves, roles } = this.#options;
+    if (consistency === "local" && isRef(call.entity)) {
+      const shard = this.shardOf(call.entity);
+      const bound = lagMs === undefined ? {} : { lagMs };
+      if (!serves(shard) && roles.follows(shard))
+        return void this.#localReads.query(shard, { ...call, ...bound }, done);
+    }
     this.#route(call.entity, { verb: "query", call }, true, done);
   }
 
   look(call: LookCall, done: Done): void {
     this.#route(call.entity, { verb: "look", call }, true, done);
+  }
+
+  heed(...heeded: Parameters<FeedSource["heed"]>): () => void {
+    return this.#options.following.heeding.heed(...heeded);
   }
 
   /** As `FeedSource.entities`, of a shard anywhere; the nodes of a cluster all have a state store, or none has. */

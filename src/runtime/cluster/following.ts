@@ -47,6 +47,10 @@ export class Following {
     this.heeding = new Heeding(options);
   }
 
+  get tails(): HeedingOptions["tails"] {
+    return this.#options.tails;
+  }
+
   /** Records that the owner has and this node has not, as far as it knows. */
   lag(shard: ShardId): number {
     return Math.max(0, (this.#followed.get(shard)?.durable ?? 0) - this.#options.roles.position(shard).tail);

@@ -21,7 +21,7 @@ export function wholeService(cluster: ClusterNode): HoldfastNode & { recover(): 
       ...node.source,
       look: (call, done) => cluster.service.look(call, done),
       entities: (shard, below) => cluster.service.entities(shard, below),
-      heed: (shards, what) => cluster.heeding.heed(shards, what),
+      heed: (shards, what) => cluster.service.heed(shards, what),
     },
     served: servedBy(cluster),
     recover: () => cluster.start(),
