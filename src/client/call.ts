@@ -25,6 +25,8 @@ export interface Request {
   readonly input: Plain | undefined;
   readonly inputBytes: number;
   readonly ifVersion: Offset | undefined;
+  /** Of a query that a copy may answer. */
+  readonly local: { readonly lagMs?: number | undefined } | undefined;
 }
 
 export interface Call {
@@ -141,9 +143,14 @@ export function errorOf(call: Call, message: ErrorMessage): HoldfastError {
 
 /** The message of a call that has its id. */
 export function messageOf(call: Call): ClientMessage {
-  const { kind, type, key, name, input, ifVersion } = call.request;
+  const { kind, type, key, name, input, ifVersion, local } = call.request;
   const rest = { type, key, name, ...(input === undefined ? undefined : { input }) };
   return kind === "query"
-    ? { t: "query", id: call.id as number, ...rest }
+    ? { t: "query", id: call.id as number, ...rest, ...readOf(local) }
     : { t: "command", id: call.id as string, ...rest, ...(ifVersion === undefined ? undefined : { ifVersion }) };
+}
+
+function readOf(local: Request["local"]): { readonly consistency?: "local"; readonly lagMs?: number } {
+  if (local === undefined) return {};
+  return { consistency: "local", ...(local.lagMs === undefined ? undefined : { lagMs: local.lagMs }) };
 }

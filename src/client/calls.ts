@@ -219,8 +219,9 @@ export class Calls {
     if (answer.t === "reply") {
       this.#giveBack(call);
       this.#settle(call);
-      const { value, version, durable } = answer;
-      call.resolve(durable === false ? { value, version, durable } : { value, version });
+      const { value, version, durable, local } = answer;
+      const copied = local === undefined ? undefined : { local };
+      call.resolve(durable === false ? { value, version, durable } : { value, version, ...copied });
     } else if (answer.t === "error") this.#refusedBy(call, answer);
     return true;
   }

@@ -36,6 +36,7 @@ import type {
   ConnectOptions,
   EntityClient,
   ExecuteOptions,
+  ReadOptions,
   StateChange,
   Untyped,
 } from "./types.ts";
@@ -135,14 +136,14 @@ class ConnectedClient implements Client<Untyped> {
   }
 
   entity<Type extends string>(type: Type, key: string): EntityClient<Untyped[Type]> {
-    const call = (kind: Request["kind"], name: string, input: unknown, options: ExecuteOptions = {}) =>
+    const call = (kind: Request["kind"], name: string, input: unknown, options: ExecuteOptions & ReadOptions = {}) =>
       this.#call({ kind, type, key, name }, input, options);
     const subscriptions = this.#subscriptions;
     const entity = {
       type,
       key,
       execute: (name: string, input?: unknown, options?: ExecuteOptions) => call("command", name, input, options),
-      query: (name: string, input?: unknown, options?: ExecuteOptions) => call("query", name, input, options),
+      query: (name: string, input?: unknown, options?: ReadOptions) => call("query", name, input, options),
       watch: (view: string, listener: Parameters<Subscriptions["watch"]>[1], options = {}) =>
         subscriptions.watch({ type, key, view }, listener, options),
       updates: (view: string, options?: { readonly signal?: AbortSignal }) =>
@@ -159,12 +160,18 @@ class ConnectedClient implements Client<Untyped> {
     return this.#feeds.follow(ask as FollowAsk, options) as never;
   }
 
-  async #call(name: Omit<Request, "input" | "inputBytes" | "ifVersion">, input: unknown, options: ExecuteOptions) {
+  async #call(
+    name: Pick<Request, "kind" | "type" | "key" | "name">,
+    input: unknown,
+    options: ExecuteOptions & ReadOptions,
+  ) {
     if (this.#error !== undefined)
       throw new HoldfastError("disconnected", "The client is closed.", { cause: this.#error });
     // Copied, so that every attempt sends the same, whatever the caller does with its object meanwhile.
     const copy = input === undefined ? undefined : copyInput(input);
-    const request = { ...name, input: copy?.value, inputBytes: copy?.bytes ?? 0, ifVersion: options.ifVersion };
+    const { ifVersion, consistency, lagMs } = options;
+    const local = consistency === "local" ? { lagMs } : undefined;
+    const request = { ...name, input: copy?.value, inputBytes: copy?.bytes ?? 0, ifVersion, local };
     return await this.#calls.start(request, { ...options, timeoutMs: options.timeoutMs ?? this.#timeoutMs });
   }
 

@@ -27,6 +27,7 @@ export type {
   EntityClient,
   ExecuteOptions,
   QueryOptions,
+  ReadOptions,
   RejectionInfo,
   Reply,
   StateChange,

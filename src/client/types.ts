@@ -55,6 +55,8 @@ export interface Reply<Value> {
   readonly version: Offset;
   /** Absent, or false: a relaxed command was answered before it was on disk. A crash within its window takes it back. */
   readonly durable?: false;
+  /** Of a query that a copy answered: it has the shard's records before `offset`, which were all there were `lagMs` ago or later. */
+  readonly local?: { readonly offset: Offset; readonly lagMs: number };
 }
 
 export interface QueryOptions {
@@ -62,6 +64,15 @@ export interface QueryOptions {
   readonly signal?: AbortSignal;
   /** From now to the answer, all attempts together. Default: `timeoutMs` of `connect`. */
   readonly timeoutMs?: number;
+}
+
+export interface ReadOptions extends QueryOptions {
+  /**
+   * `local`: in a cluster the node that is asked may answer from its copy, if that is at most `lagMs` behind (default 1,000). Else it says
+   * `unavailable`, and is asked again for as long as there is time. Default `consistent`: the owner answers.
+   */
+  readonly consistency?: "consistent" | "local";
+  readonly lagMs?: number;
 }
 
 export interface ExecuteOptions extends QueryOptions {
@@ -114,10 +125,10 @@ export interface EntityClient<Entity> {
     name: Name,
     ...rest: Parameters<InputIn<CommandsOf<Entity>, Name>, ExecuteOptions>
   ): Promise<Reply<ReplyIn<CommandsOf<Entity>, Name>>>;
-  /** Asks the owner; never older than any reply that was given before. */
+  /** Asks the owner; never older than any reply that was given before, unless `consistency` is `local`. */
   query<Name extends keyof QueriesOf<Entity> & string>(
     name: Name,
-    ...rest: Parameters<InputIn<QueriesOf<Entity>, Name>, QueryOptions>
+    ...rest: Parameters<InputIn<QueriesOf<Entity>, Name>, ReadOptions>
   ): Promise<Reply<ReplyIn<QueriesOf<Entity>, Name>>>;
   /**
    * Follows a view: `listener` gets it at once and after every change, across reconnections. Watches of one view share

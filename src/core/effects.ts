@@ -76,7 +76,14 @@ export type Input =
       /** How long an append takes at present, or has taken so far. */
       readonly appendMs: number;
     }
-  | { readonly kind: "query"; readonly call: QueryCall; readonly caller: Caller; readonly nowMs: number }
+  /** `copy`: also of an owner that recovers, if everything that it knows of was replayed. All of that is durable. */
+  | {
+      readonly kind: "query";
+      readonly call: QueryCall;
+      readonly caller: Caller;
+      readonly nowMs: number;
+      readonly copy?: true;
+    }
   | { readonly kind: "look"; readonly call: LookCall; readonly caller: Caller }
   | { readonly kind: "watch"; readonly call: WatchCall; readonly watcher: WatcherToken }
   | { readonly kind: "unwatch"; readonly watcher: WatcherToken }

@@ -20,7 +20,8 @@ export function takeQuery(owner: Owner, input: QueryInput, effects: Effect[]): v
   const { call, caller } = input;
   const reply = (at: Offset, result: CallResult) =>
     holdUntilDurable(owner.gate, at, owner.durable, { kind: "reply", caller, result }, effects);
-  if (owner.phase !== "serving" && owner.phase !== "draining") {
+  const isCopy = input.copy === true && owner.phase === "recovering" && owner.tail === owner.replay.tail;
+  if (owner.phase !== "serving" && owner.phase !== "draining" && !isCopy) {
     reply(0, failure("unavailable", "The shard is not being served at the moment; ask again."));
     return;
   }

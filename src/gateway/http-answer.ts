@@ -9,7 +9,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { catalogue, HoldfastError, isHoldfastError } from "../model/errors.ts";
 import type { CallFailure, CallResult } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
-import { early } from "./answers.ts";
+import { copied, early } from "./answers.ts";
 import type { GatewayContext } from "./options.ts";
 import { retryAfterMs } from "./retry.ts";
 
@@ -43,7 +43,7 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
 export function sendResult(response: ServerResponse, result: CallResult): void {
   if (!result.ok) return sendProblem(response, result);
   response.setHeader("ETag", `"${result.version}"`);
-  sendJson(response, 200, { value: result.value, version: result.version, ...early(result) });
+  sendJson(response, 200, { value: result.value, version: result.version, ...early(result), ...copied(result) });
 }
 
 export function problemBody(failure: CallFailure): Record<string, unknown> {

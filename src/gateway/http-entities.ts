@@ -8,7 +8,15 @@ import { isKey, isMemberName, isTypeName } from "../model/ids.ts";
 import type { CallResult, CommandCall, EntityRef, WatchNews } from "../model/records.ts";
 import { identify } from "./auth.ts";
 import { refuse, sendProblem, sendResult } from "./http-answer.ts";
-import { addressOf, readBody, readCondition, readQueryInput, readRequestId, readToken } from "./http-request.ts";
+import {
+  addressOf,
+  readBody,
+  readCondition,
+  readConsistency,
+  readQueryInput,
+  readRequestId,
+  readToken,
+} from "./http-request.ts";
 import type { GatewayContext, Identity } from "./options.ts";
 import { type EventStreams, wantsEvents } from "./sse.ts";
 
@@ -53,11 +61,13 @@ export async function serveEntity(
     return serveCommand(context, route, identity, request, response);
   }
   if (route.action === "queries") {
+    const { rest, ...read } = readConsistency(search);
     const input =
       request.method === "POST"
         ? await readBody(request, context.service.limits)
-        : readQueryInput(search, context.service.limits);
-    return serveQuery(context, route, identity, input, response);
+        : readQueryInput(rest, context.service.limits);
+    const call = { entity: route.entity, query: route.name, input, principal: identity.principal, ...read };
+    return answerInTime(context, response, (answer) => context.service.query(call, answer));
   }
   if (search !== "") refuse("invalid-frame", "A view takes no parameters.");
   if (request.method === "GET" && wantsEvents(request)) return streams.open(route, identity, request, response);
@@ -100,19 +110,6 @@ async function serveCommand(
       answer(result);
     });
   });
-}
-
-function serveQuery(
-  context: GatewayContext,
-  route: EntityRoute,
-  identity: Identity,
-  input: unknown,
-  response: ServerResponse,
-): void {
-  const { principal } = identity;
-  answerInTime(context, response, (answer) =>
-    context.service.query({ entity: route.entity, query: route.name, input, principal }, answer),
-  );
 }
 
 function serveView(context: GatewayContext, route: EntityRoute, identity: Identity, response: ServerResponse): void {

@@ -6,11 +6,13 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Limits } from "../model/limits.ts";
+import type { QueryCall } from "../model/records.ts";
 import type { Plain } from "../std/plain.ts";
 import { isUuidV7, makeUuidV7 } from "../std/uuid.ts";
 import { decodePlain } from "../wire/codec.ts";
 import { bodyLimits } from "../wire/guard.ts";
 import { tokenCharsMax } from "../wire/messages.ts";
+import { readOptions } from "./answers.ts";
 import { refuse } from "./http-answer.ts";
 import type { GatewayContext } from "./options.ts";
 
@@ -53,6 +55,27 @@ export async function readBody(request: IncomingMessage, limits: Limits): Promis
   return decodePlain(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks), "json", bodyLimits(limits));
 }
 
+/** How a query is to be read, and what else stands in the query string. */
+export function readConsistency(search: string): Pick<QueryCall, "consistency" | "lagMs"> & { readonly rest: string } {
+  const rest: string[] = [];
+  const given = new Map<string, string>();
+  for (const part of search.slice(1).split("&")) {
+    const [name = "", value = ""] = part.split("=");
+    if (name !== "consistency" && name !== "lagMs") rest.push(part);
+    else if (given.has(name)) refuse("invalid-frame", `The parameter \`${name}\` is given once.`);
+    else given.set(name, value);
+  }
+  const consistency = given.get("consistency");
+  if (consistency !== undefined && consistency !== "local" && consistency !== "consistent")
+    refuse("invalid-frame", "The parameter `consistency` is `consistent` or `local`.");
+  const lagMs = given.get("lagMs");
+  if (lagMs !== undefined && !/^\d{1,9}$/.test(lagMs))
+    refuse("invalid-frame", "The parameter `lagMs` is a whole number of milliseconds.");
+  const text = rest.join("&");
+  const read = readOptions(consistency, lagMs === undefined ? undefined : Number(lagMs));
+  return { ...read, rest: text === "" ? "" : `?${text}` };
+}
+
 /** The `input` of a query string; nothing else may stand there. */
 export function readQueryInput(search: string, limits: Limits): Plain | undefined {
   if (search === "" || search === "?") return undefined;
@@ -60,7 +83,7 @@ export function readQueryInput(search: string, limits: Limits): Plain | undefine
   for (const part of search.slice(1).split("&")) {
     const equals = part.indexOf("=");
     if (text !== undefined || part.slice(0, equals) !== "input")
-      refuse("invalid-frame", "The only parameter is `input`, once.");
+      refuse("invalid-frame", "The parameters are `input`, `consistency` and `lagMs`, each once.");
     try {
       text = decodeURIComponent(part.slice(equals + 1).replaceAll("+", " "));
     } catch {

@@ -161,8 +161,8 @@ function commandPath(definition: EntityDefinition, name: string, { input, durabi
 function queryPath(definition: EntityDefinition, name: string, input: StandardSchemaV1 | undefined): Json {
   const id = `${definition.name}.queries.${name}`;
   const responses = { "200": success("The answer, from durable state."), ...problems([...common, ...ofQueries]) };
-  if (input === undefined)
-    return { parameters: [keyParameter], get: { operationId: id, tags: [definition.name], responses } };
+  const shared = [keyParameter, ...readParameters];
+  if (input === undefined) return { parameters: shared, get: { operationId: id, tags: [definition.name], responses } };
   const parameter = {
     name: "input",
     in: "query",
@@ -170,7 +170,7 @@ function queryPath(definition: EntityDefinition, name: string, input: StandardSc
     content: { "application/json": { schema: jsonSchemaOf(input, "input", "draft-2020-12") } },
   };
   return {
-    parameters: [keyParameter],
+    parameters: shared,
     get: { operationId: id, tags: [definition.name], parameters: [parameter], responses },
     post: { operationId: `${id}.post`, tags: [definition.name], requestBody: body(input), responses },
   };
@@ -277,6 +277,20 @@ function operatorPaths(): Json {
 }
 
 const etag = { description: "The entity's version, in quotes", schema: { type: "string" } };
+const readParameters = [
+  {
+    name: "consistency",
+    in: "query",
+    description: "`local`: the node that is asked may answer from its copy",
+    schema: { enum: ["consistent", "local"], default: "consistent" },
+  },
+  {
+    name: "lagMs",
+    in: "query",
+    description: "Of `local`: how old the answer may be, ms",
+    schema: { type: "integer", minimum: 0, default: 1_000 },
+  },
+];
 const keyParameter = {
   name: "key",
   in: "path",

@@ -17,7 +17,7 @@ import { LiveTable } from "../std/live-table.ts";
 import type { Encoding } from "../wire/codec.ts";
 import { frameError, type MessageFault, parseClientMessages } from "../wire/messages.ts";
 import { type ClientMessage, closeCode, type ServerMessage } from "../wire/protocol.ts";
-import { answerMessage } from "./answers.ts";
+import { answerMessage, readOptions } from "./answers.ts";
 import type { GatewayContext } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { retryAfterMs } from "./retry.ts";
@@ -269,7 +269,8 @@ export class Session {
     const principal = this.#admit(message.id);
     if (principal === undefined) return;
     const entity = { type: message.type, key: message.key };
-    this.#context.service.query({ entity, query: message.name, input: message.input, principal }, (result) =>
+    const read = readOptions(message.consistency, message.lagMs);
+    this.#context.service.query({ entity, query: message.name, input: message.input, principal, ...read }, (result) =>
       this.#settle(message.id, result),
     );
   }

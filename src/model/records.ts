@@ -189,8 +189,18 @@ export type CallResult =
       readonly created?: boolean;
       /** Absent, or false: answered before its record was durable, as its definition allows. */
       readonly durable?: false;
+      /** Of a query that a copy answered. Absent: its owner did. */
+      readonly local?: LocalAnswer;
     }
   | CallFailure;
+
+/** What an answer of a copy rests on. */
+export interface LocalAnswer {
+  /** The copy has all records of the shard before it. */
+  readonly offset: Offset;
+  /** So long ago, at most, these were all there were. ms */
+  readonly lagMs: number;
+}
 
 export interface CallFailure {
   readonly ok: false;
@@ -210,6 +220,12 @@ export interface QueryCall {
   readonly query: string;
   readonly input: unknown;
   readonly principal: Principal;
+  /**
+   * `consistent`, the default: not older than any answer that was given before. `local`: the node that is asked may answer from its copy of the
+   * shard, if that is at most `lagMs` behind (default 1,000), counted from when the question came.
+   */
+  readonly consistency?: "consistent" | "local";
+  readonly lagMs?: number;
 }
 
 /** A feed's read of an entity: of its state, or of a view as the principal may see it. Who asks was checked before. */

@@ -231,6 +231,7 @@ function makeSubscribers(
     random: systemRandom,
     sinks,
     declared: subscribers,
+    ...(node.served === undefined ? {} : { served: node.served }),
     ...(onFault === undefined ? {} : { report: onFault }),
   });
 }

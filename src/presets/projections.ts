@@ -4,6 +4,7 @@
  * Invariant: each is of entity types that the service has, by the same definitions.
  */
 import { HoldfastError } from "../model/errors.ts";
+import { shardOf } from "../model/ids.ts";
 import type { ProjectionDefinition } from "../model/projection.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { Feeds } from "../propagation/feed.ts";
@@ -32,10 +33,14 @@ export function makeProjections(
       throw new HoldfastError("invalid-definition", `${problem}; give both the same definition.`);
     }
   }
-  const { source, limits } = node;
+  const { source, limits, served } = node;
+  // Every node folds and answers. All save to the same place, so one does: it is where this name's shard is.
+  const saves = (name: string) =>
+    served === undefined || served.serves(shardOf("holdfast-projection", name, source.shardCount));
   return new Projections(definitions, {
     feeds,
     store,
+    saves,
     clock: source.clock,
     limits,
     door: source.openDoor(new Map(definitions.map((definition) => [definition.name, definition]))),

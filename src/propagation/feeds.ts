@@ -63,6 +63,22 @@ async function openFeed(source: FeedSource, ask: FeedAsk, closed: () => void): P
   const checkAccess = () => checkFollow(source, ask, filter);
   checkAccess();
   const shards = shardsOf(source, filter);
+  const unheed = source.heed(shards, "frames");
+  try {
+    const sinceMs = sinceOf(ask, source);
+    const { follower, whole } = await followerOf(source, ask, filter, shards);
+    const over = () => {
+      unheed();
+      closed();
+    };
+    return new FeedReader({ ask, source, sieve: sieveOf(filter), follower, sinceMs, whole, checkAccess, closed: over });
+  } catch (error) {
+    unheed();
+    throw error;
+  }
+}
+
+async function followerOf(source: FeedSource, ask: FeedAsk, filter: FeedFilter, shards: ShardId[]) {
   const places = await placesOf(source, ask, shards);
   const keys = filter.key === undefined ? undefined : [filter.key];
   const { past: log, recent, clock, limits } = source;
@@ -77,8 +93,7 @@ async function openFeed(source: FeedSource, ask: FeedAsk, closed: () => void): P
       ? {}
       : { passes: (frame: Uint8Array, shard: ShardId, at: number) => frameMayHold(frame, shard, at, keys) }),
   });
-  const sinceMs = sinceOf(ask, source);
-  return new FeedReader({ ask, source, sieve: sieveOf(filter), follower, sinceMs, whole, checkAccess, closed });
+  return { follower, whole };
 }
 
 function invalid(text: string): HoldfastError {

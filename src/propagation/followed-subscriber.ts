@@ -7,9 +7,10 @@ import { isLagging } from "../core/changefeed/subscriber.ts";
 import { runnerPrincipal, subscriberType } from "../core/changefeed/subscriber-entity.ts";
 import { HoldfastError } from "../model/errors.ts";
 import { type Cursor, type FeedLag, noLag } from "../model/feeds.ts";
-import type { Offset, ShardId } from "../model/ids.ts";
+import { type Offset, type ShardId, shardOf } from "../model/ids.ts";
 import type { Principal } from "../model/records.ts";
 import type { SubscriberConfig, SubscriberOrders, SubscriberState, SubscriberStatus } from "../model/subscribers.ts";
+import type { Served } from "../runtime/served.ts";
 import type { Service } from "../runtime/service.ts";
 import { Follow } from "./follow.ts";
 import { lagOf, placesIn } from "./places.ts";
@@ -18,6 +19,8 @@ import { type RunParts, SubscriberRun } from "./subscriber-run.ts";
 
 export interface FollowParts extends Omit<RunParts, "name"> {
   readonly service: Pick<Service, "watch">;
+  /** Where there are several nodes. */
+  readonly served?: Served;
 }
 
 export class FollowedSubscriber {
@@ -67,8 +70,7 @@ export class FollowedSubscriber {
       throw new HoldfastError(code, `The subscriber is ${trouble.kind}: ${trouble.detail}`);
     }
     if (paused) throw new HoldfastError("unavailable", "The subscriber is paused.");
-    if (this.#group === undefined)
-      throw new HoldfastError("unavailable", "The subscriber does not run here at the moment; ask again.");
+    if (this.#group === undefined) throw this.#elsewhere();
     return this.#group.group;
   }
 
@@ -81,6 +83,32 @@ export class FollowedSubscriber {
 
   get isKnown(): boolean {
     return this.#orders !== undefined;
+  }
+
+  /** Which shards this node serves is another matter than before. */
+  servedChanged(): void {
+    if (this.#orders === undefined || this.#ended) return;
+    if (this.#isServed()) this.#hear(this.#orders, this.#version);
+    else void this.#endRun();
+  }
+
+  /** The entity's shard is owned here: whoever runs it elsewhere is about to stop, and is fenced by this one's epoch. */
+  #isServed(): boolean {
+    const { served } = this.#parts;
+    return served === undefined || served.serves(this.#shard);
+  }
+
+  get #shard(): ShardId {
+    return shardOf(subscriberType, this.#name, this.#parts.source.shardCount);
+  }
+
+  #elsewhere(): HoldfastError {
+    const where = this.#isServed() ? undefined : this.#parts.served?.where(this.#shard);
+    const detail = "The subscriber does not run here at the moment; ask again.";
+    if (where === undefined) return new HoldfastError("unavailable", detail);
+    const { node, door } = where;
+    const text = `The subscriber runs on node ${node}; ask its door${door === undefined ? "" : `, ${door}`}.`;
+    return new HoldfastError("unavailable", text, { details: { node, door: door ?? null } });
   }
 
   /** It was deleted, or refused. */
@@ -152,7 +180,7 @@ export class FollowedSubscriber {
   #hear(orders: SubscriberOrders, version: Offset): void {
     this.#orders = orders;
     this.#version = version;
-    const isRun = orders.config !== null && orders.config.sink !== null;
+    const isRun = orders.config !== null && orders.config.sink !== null && this.#isServed();
     if (this.#run !== undefined) {
       if (isRun || orders.config === null) this.#run.hear(orders, version);
       else void this.#endRun();
@@ -167,7 +195,8 @@ export class FollowedSubscriber {
   #hearGroup(orders: SubscriberOrders): void {
     const { config, paused, trouble, rewinds, epoch } = orders;
     const present = this.#group;
-    if (config === null || config.sink !== null || paused || trouble !== null || this.#ended) return this.#endGroup();
+    if (config === null || config.sink !== null || paused || trouble !== null) return this.#endGroup();
+    if (this.#ended || !this.#isServed()) return this.#endGroup();
     const text = JSON.stringify(config);
     if (present !== undefined && present.config === text && present.rewinds === rewinds) {
       // A later running is at work elsewhere.
@@ -191,6 +220,7 @@ export class FollowedSubscriber {
     const { config } = orders ?? { config: null };
     if (this.#ended || this.#run !== undefined || orders === undefined || config === null || config.sink === null)
       return;
+    if (!this.#isServed()) return;
     this.#run = new SubscriberRun({ ...this.#parts, name: this.#name }, orders, this.#version);
     this.#run.start();
   }

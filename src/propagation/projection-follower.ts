@@ -23,6 +23,8 @@ export interface FollowerParts {
   readonly feeds: Feeds;
   /** Without one nothing is saved: it is built again at each start. */
   readonly store: ProjectionStore | undefined;
+  /** It is this node that saves. */
+  readonly saves: () => boolean;
   readonly clock: Clock;
   readonly limits: Limits;
   readonly report: (where: string, error: unknown) => void;
@@ -236,7 +238,7 @@ export class ProjectionFollower {
     const startMs = clock.monotonic();
     try {
       await this.#save();
-      if (this.#caughtUp) await store?.deleteOthers(this.version);
+      if (this.#caughtUp && this.#parts.saves()) await store?.deleteOthers(this.version);
     } catch (error) {
       report(`projection ${this.definition.name}, which could not be saved`, error);
     }
@@ -248,7 +250,7 @@ export class ProjectionFollower {
   async #save(): Promise<void> {
     const { store, clock } = this.#parts;
     const cursor = this.#cursor;
-    if (store === undefined || cursor === undefined) return;
+    if (store === undefined || cursor === undefined || !this.#parts.saves()) return;
     const rows = this.#documents.entries();
     const savedMs = clock.now();
     const { name } = this.definition;

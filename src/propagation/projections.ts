@@ -30,6 +30,8 @@ export interface ProjectionsParts {
   readonly feeds: Feeds;
   /** Where documents are saved. Without one they are built again at each start. */
   readonly store: SnapshotStore | undefined;
+  /** Where several nodes keep the same projections: whether it is this one that saves the one of this name. */
+  readonly saves?: (name: string) => boolean;
   readonly clock: Clock;
   readonly limits: Limits;
   /** Knows each projection by its name, and whether it holds personal data. */
@@ -91,7 +93,11 @@ export class Projections {
       const { feeds, clock, limits, report } = parts;
       const store = parts.store && new ProjectionStore(name, { store: parts.store, clock, report });
       const published = () => this.#published(name);
-      followers.set(name, new ProjectionFollower(definition, { feeds, store, clock, limits, report, published }));
+      const saves = () => parts.saves?.(name) !== false;
+      followers.set(
+        name,
+        new ProjectionFollower(definition, { feeds, store, saves, clock, limits, report, published }),
+      );
     }
     this.#followers = followers;
   }

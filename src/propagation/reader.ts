@@ -75,7 +75,7 @@ export class FeedReader implements Feed {
   #stretch: Stretch | undefined;
   /** Of `whole`, the shards whose entities were not all handed out; of the first of them, those that were not. */
   #whole: readonly ShardId[];
-  #entities: Iterator<EntityRef> | undefined;
+  #entities: Iterator<EntityRef> | AsyncIterator<EntityRef> | undefined;
   /** Behind what was handed out. */
   #cursor: string;
   #gathering: Gathering | undefined;
@@ -163,7 +163,7 @@ export class FeedReader implements Feed {
     this.#gathering = gathering;
     let firstMs = 0;
     for (;;) {
-      const state = this.#whole.length > 0 ? this.#gatherEntities(gathering) : this.#gather(gathering);
+      const state = this.#whole.length > 0 ? await this.#gatherEntities(gathering) : this.#gather(gathering);
       if (state === "full" || this.#closed) break;
       if (state === "turn") await new Promise<void>((resolve) => clock.defer(resolve));
       if (state === "turn" || (await this.#options.follower.refill())) continue;
@@ -179,14 +179,16 @@ export class FeedReader implements Feed {
     return { items, cursor: this.#cursor, lag: this.lag };
   }
 
-  #gatherEntities(gathering: Gathering): "full" | "turn" {
+  async #gatherEntities(gathering: Gathering): Promise<"full" | "turn"> {
     const { source, sieve } = this.#options;
     for (let looked = 0; this.#whole.length > 0 && looked < turnRecords; looked++) {
       if (this.#isFull(gathering)) return "full";
       const [shard, ...rest] = this.#whole as [ShardId, ...ShardId[]];
       const { offset } = this.#options.follower.places.get(shard) as Place;
-      this.#entities ??= source.entities(shard, offset)?.[Symbol.iterator]();
-      const next = this.#entities?.next();
+      this.#entities ??= iteratorOf(source.entities(shard, offset));
+      const asked = this.#entities?.next();
+      // Of a shard that is served here there is nothing to wait for.
+      const next = asked instanceof Promise ? await asked : asked;
       if (next === undefined || next.done === true) {
         this.#whole = rest;
         this.#entities = undefined;
@@ -309,6 +311,13 @@ function addDue(due: Map<string, Due>, entity: EntityRef, version: Offset): void
   const name = formatRef(entity);
   const before = due.get(name);
   if (before === undefined || version > before.least) due.set(name, { entity, least: version });
+}
+
+function iteratorOf(
+  list: ReturnType<FeedSource["entities"]>,
+): Iterator<EntityRef> | AsyncIterator<EntityRef> | undefined {
+  if (list === undefined) return undefined;
+  return Symbol.iterator in list ? list[Symbol.iterator]() : list[Symbol.asyncIterator]();
 }
 
 function isSome({ changes, due }: Gathering): boolean {

@@ -21,6 +21,7 @@ import type {
 } from "../model/subscribers.ts";
 import type { Random } from "../ports/clock.ts";
 import type { FeedSource } from "../runtime/feed-source.ts";
+import type { Served } from "../runtime/served.ts";
 import type { Service } from "../runtime/service.ts";
 import type { Feeds } from "./feed.ts";
 import { Follow } from "./follow.ts";
@@ -40,6 +41,8 @@ export interface SubscribersOptions {
   readonly declared?: readonly SubscriberDeclaration[];
   /** Of the node, for who looks. */
   readonly node?: string;
+  /** Where there are several nodes: each runs those whose entity's shard it serves. */
+  readonly served?: Served;
   readonly report?: (where: string, error: unknown) => void;
 }
 
@@ -69,19 +72,31 @@ export class Subscribers {
   #listed: ReadonlySet<string> | undefined;
   #directory: Follow<readonly string[]> | undefined;
   #stopped = false;
+  #unserved: () => void = () => {};
+  /** Lets the tails of all shards be known, while there are subscribers whose lag may be asked for. */
+  #unheed: (() => void) | undefined;
 
   /** @throws `invalid-input` a declaration is wrong */
   constructor(options: SubscribersOptions) {
     this.#options = options;
-    const { service, feeds, source, random, sinks = {}, node = "", report = () => {} } = options;
+    const { service, feeds, source, random, sinks = {}, served, node = "", report = () => {} } = options;
     const commands = new OwnCommands({ service, clock: source.clock, random, now: source.now });
-    this.#parts = { commands, service, feeds, source, random, sinks, node, report };
+    const parts = { commands, service, feeds, source, random, sinks, report };
+    this.#parts = {
+      ...parts,
+      // Of a node that is one of several, as it is when that is needed: its name is known when it has joined.
+      get node() {
+        return served?.name ?? node;
+      },
+      ...(served === undefined ? {} : { served }),
+    };
     for (const declared of options.declared ?? []) this.#declaration(declared);
   }
 
   /** Begins when the node serves: follows those that are there, and declares those of the code. */
   start(): void {
-    const { service, source } = this.#options;
+    const { service, source, served } = this.#options;
+    this.#unserved = served?.onChange(() => this.#servedChanged()) ?? this.#unserved;
     this.#directory = new Follow<readonly string[]>(
       { service, clock: source.clock },
       { entity: { type: directoryType, key: directoryKey }, view: "names", principal: runnerPrincipal },
@@ -93,6 +108,8 @@ export class Subscribers {
   /** Each running records where it stands. Idempotent. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#unserved();
+    this.#unheed?.();
     this.#directory?.end();
     await Promise.all([...this.#followed.values()].map((one) => one.end()));
   }
@@ -177,8 +194,14 @@ export class Subscribers {
     return true;
   }
 
+  #servedChanged(): void {
+    for (const one of this.#followed.values()) one.servedChanged();
+  }
+
   #list(names: readonly string[]): void {
     this.#listed = new Set(names);
+    const { source } = this.#options;
+    if (names.length > 0) this.#unheed ??= source.heed([...Array.from({ length: source.shardCount }).keys()], "tails");
     for (const name of names) this.#follow(name);
     this.#prune();
   }

@@ -27,7 +27,13 @@ export interface FeedSource {
    * log anyway.
    * @throws `unavailable` they are not known at the moment, also while they are iterated
    */
-  entities(shard: ShardId, below: Offset): Iterable<EntityRef> | undefined;
+  entities(shard: ShardId, below: Offset): Iterable<EntityRef> | AsyncIterable<EntityRef> | undefined;
+  /**
+   * From now on `recent` knows how far these shards are, wherever they are served.
+   * @param what `frames`: it gets their frames, to go through them; `tails`: to know how far behind somebody is
+   * @returns ends it
+   */
+  heed(shards: readonly ShardId[], what: "frames" | "tails"): () => void;
   /** The present state of an entity, when what it rests on is durable. */
   look(call: LookCall, done: (result: CallResult) => void): void;
   /** A door for values that are made of what entities recorded; it is told of every erasure. */

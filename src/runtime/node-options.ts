@@ -17,6 +17,7 @@ import type { ShardLog } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
 import type { FeedSource } from "./feed-source.ts";
+import type { Served } from "./served.ts";
 import type { Service } from "./service.ts";
 import type { ClusterHooks, ShardRoles } from "./shard-roles.ts";
 import type { Commit } from "./tally.ts";
@@ -75,6 +76,8 @@ export interface HoldfastNode extends Service {
   readonly source: FeedSource;
   /** Only where it is one of several. */
   readonly roles: ShardRoles | undefined;
+  /** The same: of the whole cluster, once it has joined. */
+  readonly served?: Served;
   /** An input from another node for an entity that is owned here; what is not, is handed to `cluster.route`. */
   take(entity: EntityRef, input: RemoteInput): void;
   /** Takes no new work, waits for what was accepted to be durable (at most `drainMs`), and closes the log. Idempotent. */

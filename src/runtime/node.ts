@@ -360,7 +360,8 @@ class Node implements HoldfastNode {
     const [{ clock }, past, recent, shardCount] = [this.#options, this.#past, this.#recent, this.#hosts.length];
     const { openDoor } = this.#personal;
     const entities: FeedSource["entities"] = (shard, below) => entitiesOf(this.#keeps[shard], below);
-    return { definitions, limits, clock, now, past, shardCount, recent, entities, look, openDoor };
+    const heed = () => () => {};
+    return { definitions, limits, clock, now, past, shardCount, recent, entities, heed, look, openDoor };
   }
 
   #sources(): Sources {

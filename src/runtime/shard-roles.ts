@@ -10,13 +10,15 @@
 import { imageOf } from "../core/image.ts";
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import { type Epoch, formatRef, type Offset, type ShardId } from "../model/ids.ts";
+import type { CallResult, QueryCall } from "../model/records.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Append, LogFrame, LogPosition, ShardLog } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import { encodeImage } from "../wire/image.ts";
+import { Claims } from "./claims.ts";
 import type { RecentFrames } from "./recent-frames.ts";
 import { LogMoved, type RecoveryFacts, replayFromOrigins } from "./recovery.ts";
-import type { ReleaseReason, ShardHost } from "./shard-host.ts";
+import type { CallerToken, ReleaseReason, ShardHost } from "./shard-host.ts";
 
 /** What a cluster hears of the node's shards. */
 export interface ClusterHooks {
@@ -52,9 +54,11 @@ const flushMs = 1;
 export class ShardRoles {
   readonly #options: ShardRolesOptions;
   readonly #following = new Set<ShardId>();
+  readonly #claims: Claims;
 
   constructor(options: ShardRolesOptions) {
     this.#options = options;
+    this.#claims = new Claims(options.log, (work) => options.clock.defer(work));
   }
 
   owns(shard: ShardId): boolean {
@@ -133,6 +137,28 @@ export class ShardRoles {
   }
 
   /**
+   * Answers a query from the copy of a shard that is followed.
+   * @returns false: there is none, or it is being claimed
+   */
+  readCopy(shard: ShardId, call: QueryCall, answer: (result: CallResult) => void): boolean {
+    const host = this.#host(shard);
+    if (!this.#following.has(shard) || host.owner.phase !== "recovering") return false;
+    let read = true;
+    this.#options.guard(() => {
+      try {
+        const caller: CallerToken = { answer };
+        host.step({ kind: "query", call, caller, nowMs: this.#options.now(), copy: true });
+      } catch (error) {
+        if (!isHoldfastError(error) || error.code !== "state-damaged") throw error;
+        // Its image cannot be read: this copy is made anew.
+        this.#following.delete(shard);
+        read = false;
+      }
+    });
+    return read;
+  }
+
+  /**
    * Reads from the log what a followed shard has not been fed.
    * @throws `log-damaged` as `feed`; or the log was trimmed beyond what is here: then the shard is not followed any more, and `follow` begins
    *   with a snapshot. `unavailable`
@@ -176,12 +202,12 @@ export class ShardRoles {
   }
 
   async #claim(host: ShardHost): Promise<boolean> {
-    const { now, node, log } = this.#options;
+    const { now, node } = this.#options;
     const { epoch, tail } = host.owner;
     host.step({ kind: "recovered", epoch, tail, nowMs: now(), node });
     const claim = host.underway;
     if (claim === undefined) return false;
-    const [result] = await log.claim([claim.append]).catch((error: unknown) => {
+    const result = await this.#claims.claim(claim.append).catch((error: unknown) => {
       host.underway = undefined;
       host.step({ kind: "unclaimed" });
       throw error;

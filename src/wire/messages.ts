@@ -110,7 +110,17 @@ function checkQuery(message: Fields): MessageFault | undefined {
     return fault(message, "invalid-frame", "The id of a query is a whole number from 1.");
   if (!isMemberName(message["name"]))
     return fault(message, "unknown-query", "`name` is not a name that a query can have.");
-  return checkPlace(message) ?? checkFields(message, message["input"] === undefined ? 5 : 6);
+  let known = message["input"] === undefined ? 5 : 6;
+  if (message["consistency"] !== undefined) {
+    if (message["consistency"] !== "local")
+      return fault(message, "invalid-frame", "`consistency` is `local`, or absent.");
+    known++;
+  }
+  if (message["lagMs"] !== undefined) {
+    if (!isVersion(message["lagMs"])) return fault(message, "invalid-frame", "`lagMs` is a whole number from 0.");
+    known++;
+  }
+  return checkPlace(message) ?? checkFields(message, known);
 }
 
 function checkSubscribe(message: Fields): MessageFault | undefined {

@@ -79,6 +79,7 @@ const asks: ReadonlyMap<string, Check> = new Map([
   ["operate", fields({ entity, verb: oneOf(operatorVerbs), principal }, { state: isPlain, ifParkedAt: isFromOne })],
   ["operate-call", fields({ entity, id: callId, verb: oneOf(["retry", "drop"]), principal })],
   ["erase", fields({ subject: entity, principal })],
+  ["entities", fields({ shard: isWhole, below: isFromOne, list: isFromOne, from: isWhole })],
   [
     "list-calls",
     fields({

@@ -49,6 +49,14 @@ export type PeerAsk =
   | { readonly verb: "operate"; readonly call: OperatorCall }
   | { readonly verb: "operate-call"; readonly call: CallOrder }
   | { readonly verb: "erase"; readonly call: EraseCall }
+  /**
+   * A page of the entities of a shard, as its owner knows them that has all records below this offset: the answer's value is
+   * `{ entities: [type, key][], more }`. `list` names the list among those of whoever asks, `from` is how many of it were given before.
+   */
+  | {
+      readonly verb: "entities";
+      readonly call: { readonly shard: ShardId; readonly below: Offset; readonly list: number; readonly from: number };
+    }
   /** Calls of entities in these shards. `moved` if one of them is not served there. */
   | {
       readonly verb: "list-calls";

@@ -9,11 +9,13 @@
  *
  * Versions of the wire, a line each:
  * - v1: first. Feeds (`follow`, `credit`, `unfollow`, `items`) came later; a server without them answers `invalid-frame`.
+ *   So did `consistency` and `lagMs` of a query; a server without them answers `invalid-frame`.
  *   Then `doors` and `leaving`, which clients from before do not know and leave out.
  */
 import type { ErrorCode } from "../model/errors.ts";
 import type { FeedFilter, FeedForm, FeedItem, FeedLag } from "../model/feeds.ts";
 import type { Offset } from "../model/ids.ts";
+import type { LocalAnswer } from "../model/records.ts";
 import type { PatchOperation } from "../std/patch.ts";
 import type { Plain } from "../std/plain.ts";
 
@@ -53,6 +55,9 @@ export type ClientMessage =
       readonly key: string;
       readonly name: string;
       readonly input?: Plain;
+      /** The node that is asked may answer from its copy, if that is at most `lagMs` behind. */
+      readonly consistency?: "local";
+      readonly lagMs?: number;
     }
   | {
       readonly t: "subscribe";
@@ -110,6 +115,8 @@ export type ServerMessage =
       readonly value: Plain;
       /** Of a relaxed command: it is not on disk yet. */
       readonly durable?: false;
+      /** Of a query that a copy answered: up to where it goes, and how old it may be. */
+      readonly local?: LocalAnswer;
     }
   | {
       readonly t: "error";

@@ -5,7 +5,7 @@
  * does with each shard (shard agents, following), where calls go (router, watches, remote sends), and who decides for all (coordinator).
  * Invariant: losing the membership ends this running; what it owned is claimed by others, and the log fences it.
  */
-import type { NodeInfo, NodeRef, ShardTarget } from "../../model/cluster.ts";
+import type { NodeInfo, NodeRef, NodeReport, ShardTarget } from "../../model/cluster.ts";
 import type { ClusterFigures, ClusterView } from "../../model/cluster-view.ts";
 import { HoldfastError } from "../../model/errors.ts";
 import { type EntityRef, type ShardId, shardCountDefault, shardOf } from "../../model/ids.ts";
@@ -19,7 +19,6 @@ import type { HoldfastNode } from "../node-options.ts";
 import type { ShardRoles } from "../shard-roles.ts";
 import { type ClusterOptions, leaseMsDefault } from "./cluster-options.ts";
 import { ClusterService } from "./cluster-service.ts";
-import { Confirmer } from "./confirmer.ts";
 import { CoordinatorHost } from "./coordinator-host.ts";
 import { Directory } from "./directory.ts";
 import { Following } from "./following.ts";
@@ -34,8 +33,6 @@ import { ServedWatches, Watches } from "./watches.ts";
 
 /** Between looks for what waits for a message that may be lost. */
 const sweepMs = 100;
-/** For so long a picture may come later than a newer one. */
-const lateMs = 5_000;
 /** Of the coordinator's lease, at most; a failover of its own node waits for that. */
 const coordinatorLeaseMs = 600;
 /** A report goes to the coordinator at least so often. */
@@ -51,7 +48,6 @@ export class ClusterNode {
   #running: Running | undefined;
   #versions = new Map<ShardId, number>();
   #picture: Picture | undefined;
-  #picturedMs = 0;
   #reporting = false;
   #reportedMs = 0;
   #cancelSweep: () => void = () => {};
@@ -118,6 +114,14 @@ export class ClusterNode {
     return this.#picture;
   }
 
+  /** It holds the coordinator's lease, as far as it knows. */
+  get coordinates(): boolean {
+    return this.#running?.coordinator.holds === true;
+  }
+  report(): NodeReport {
+    return this.#parts.overview.report();
+  }
+
   /** As `ClusterVerbs`. */
   move(shards: readonly ShardId[], to: string): Promise<void> {
     return this.#parts.coordinator.ask({ verb: "move", shards, to }, this.#parts.peers);
@@ -177,14 +181,7 @@ export class ClusterNode {
       drained: (peer) => this.#running?.following.drained(peer),
       closed: (peer) => this.#peerClosed(peer),
     });
-    const following = new Following({
-      ...{ clock, roles, directory, peers, fault },
-      broken: (shard, error) => {
-        fault(`the copy of shard ${shard}, which is made anew`, error);
-        this.#running?.agents.look(shard);
-      },
-      advanced: (shard) => this.#running?.agents.look(shard),
-    });
+    const following = this.#makeFollowing(directory, peers);
     const agents = new ShardAgents({
       ...{ self, clock, limits, roles, directory, peers, following, fault },
       served: (shard, epoch) => this.#served(shard, epoch),
@@ -206,32 +203,21 @@ export class ClusterNode {
       take: (entity, input) => this.node.take(entity, input),
       later: (work) => clock.defer(work),
     });
-    const confirmer = new Confirmer(log, (shard, epoch) => roles.fenced(shard, epoch));
     const service = new ClusterService({
-      ...{ self, clock, roles, directory, peers, router, watches, servedWatches, serves },
-      ...{ node: this.node, shardCount: this.#shardCount, confirmer },
+      ...{ self, clock, roles, directory, peers, following, router, watches, servedWatches, serves },
+      ...{ node: this.node, shardCount: this.#shardCount, log },
     });
     const coordinator = new CoordinatorHost({
       ...{ self, coordination, clock, standbys, fault, limits, shardCount: this.#shardCount },
       leaseMs: Math.min(leaseMs, coordinatorLeaseMs),
       report: () => overview.report(),
       peers: () => peers.all,
-      pictured: (picture) => this.#pictured(picture),
+      look: () => this.#membership.look(),
       elected: () => this.#reportSoon(),
     });
     const overview: Overview = new Overview({
-      ...{
-        self,
-        limits,
-        roles,
-        directory,
-        peers,
-        following,
-        agents,
-        router,
-        coordinator,
-        shardCount: this.#shardCount,
-      },
+      ...{ self, limits, roles, directory, peers, following, agents, router, coordinator },
+      shardCount: this.#shardCount,
       takeLoad: (shard) => service.takeLoad(shard),
       look: () => coordination.look().catch((error: unknown) => this.#lastPicture(error)),
     });
@@ -244,17 +230,24 @@ export class ClusterNode {
     return this.#picture;
   }
 
-  /** Pictures come by two ways, and an older one may come later. One that stays old is of a store that was put back. */
-  #isLate({ version }: Picture): boolean {
-    if (this.#picture === undefined || version >= this.#picture.version) return false;
-    return this.#clock.monotonic() - this.#picturedMs < lateMs;
+  #makeFollowing(directory: Directory, peers: Peers): Following {
+    const [clock, roles, { recent }, { log }] = [this.#clock, this.#roles, this.node.source, this.#options];
+    return new Following({
+      ...{ clock, roles, directory, peers, recent },
+      tails: (shards) => log.tail(shards),
+      fault: (where, error) => this.#fault(where, error),
+      broken: (shard, error) => {
+        this.#fault(`the copy of shard ${shard}, which is made anew`, error);
+        this.#running?.agents.look(shard);
+      },
+      advanced: (shard) => this.#running?.agents.look(shard),
+    });
   }
 
   #pictured(picture: Picture): void {
     const running = this.#running;
-    if (running === undefined || this.#over || this.#isLate(picture)) return;
+    if (running === undefined || this.#over) return;
     this.#picture = picture;
-    this.#picturedMs = this.#clock.monotonic();
     const { self, peers, directory, agents, coordinator } = running;
     const members: PeerAddress[] = [];
     for (const { node, generation, info } of picture.members) {
@@ -318,7 +311,7 @@ export class ClusterNode {
   }
 
   #hinted(version: number): void {
-    if (version > (this.#picture?.version ?? 0)) this.#membership.look();
+    if (version > (this.#picture?.version ?? 0)) void this.#membership.look();
   }
 
   #peerClosed(peer: Peer): void {
@@ -326,9 +319,11 @@ export class ClusterNode {
     if (running === undefined) return;
     running.directory.gone(peer.ref);
     running.following.closed(peer);
+    running.service.lists.closed(peer.ref);
     running.watches.closed(peer);
     running.servedWatches.closed(peer);
     running.sends.gone(peer.ref);
+    running.coordinator.gone(peer.ref.node);
     running.agents.sweep();
     this.#reportSoon();
   }

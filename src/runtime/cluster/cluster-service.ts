@@ -8,7 +8,7 @@
 import type { NodeRef } from "../../model/cluster.ts";
 import type { EraseCall } from "../../model/erasure.ts";
 import { HoldfastError } from "../../model/errors.ts";
-import { type EntityRef, type Epoch, isKey, type ShardId, shardOf } from "../../model/ids.ts";
+import { type EntityRef, type Epoch, isKey, type Offset, type ShardId, shardOf } from "../../model/ids.ts";
 import type { OperatorCall } from "../../model/marks.ts";
 import type {
   CallFilter,
@@ -21,13 +21,18 @@ import type {
   WatchNews,
 } from "../../model/records.ts";
 import type { Clock } from "../../ports/clock.ts";
+import type { ShardLog } from "../../ports/log.ts";
 import type { PeerAsk, PeerSaid } from "../../wire/peer.ts";
+import type { FeedSource } from "../feed-source.ts";
 import type { HoldfastNode } from "../node-options.ts";
 import { invalidKey } from "../refusals.ts";
 import type { ShownCall } from "../service.ts";
 import type { ShardRoles } from "../shard-roles.ts";
-import type { Confirmer } from "./confirmer.ts";
+import { Confirmer } from "./confirmer.ts";
 import type { Directory } from "./directory.ts";
+import { EntityLists, type EntityPageCall, pagedEntities } from "./entity-lists.ts";
+import type { Following } from "./following.ts";
+import { LocalReads } from "./local-reads.ts";
 import type { Peer, Peers } from "./peers.ts";
 import type { Router } from "./router.ts";
 import { movedTo, type ServedWatches, type Watches } from "./watches.ts";
@@ -45,18 +50,29 @@ export interface ClusterServiceOptions {
   readonly router: Router;
   readonly watches: Watches;
   readonly servedWatches: ServedWatches;
-  readonly confirmer: Confirmer;
+  readonly log: Pick<ShardLog, "tail">;
+  readonly following: Following;
   readonly serves: (shard: ShardId) => boolean;
 }
 
 export class ClusterService {
   readonly #options: ClusterServiceOptions;
+  readonly #confirmer: Confirmer;
   /** Commands of each shard since they were counted last. */
   readonly #loads: Float64Array;
+  /** Of shards here, for feeds elsewhere; and of shards elsewhere, how many were begun. */
+  readonly lists: EntityLists;
+  #listsBegun = 0;
+  readonly #localReads: LocalReads;
 
   constructor(options: ClusterServiceOptions) {
     this.#options = options;
+    const { log, roles } = options;
+    this.#confirmer = new Confirmer(log, (shard, epoch) => roles.fenced(shard, epoch));
     this.#loads = new Float64Array(options.shardCount);
+    const { source, limits } = options.node;
+    this.#localReads = new LocalReads({ source, roles: options.roles, tails: options.following.tails });
+    this.lists = new EntityLists((shard, below) => source.entities(shard, below), limits.feedsMax);
   }
 
   shardOf({ type, key }: EntityRef): ShardId {
@@ -74,12 +90,38 @@ export class ClusterService {
     this.#route(call.entity, { verb: "execute", call }, true, done);
   }
 
-  query(call: QueryCall, done: Done): void {
+  query({ consistency, lagMs, ...call }: QueryCall, done: Done): void {
+    const { serves, roles } = this.#options;
+    if (consistency === "local" && isRef(call.entity)) {
+      const shard = this.shardOf(call.entity);
+      const bound = lagMs === undefined ? {} : { lagMs };
+      if (!serves(shard) && roles.follows(shard))
+        return void this.#localReads.query(shard, { ...call, ...bound }, done);
+    }
     this.#route(call.entity, { verb: "query", call }, true, done);
   }
 
   look(call: LookCall, done: Done): void {
     this.#route(call.entity, { verb: "look", call }, true, done);
+  }
+
+  heed(...heeded: Parameters<FeedSource["heed"]>): () => void {
+    return this.#options.following.heeding.heed(...heeded);
+  }
+
+  /** As `FeedSource.entities`, of a shard anywhere; the nodes of a cluster all have a state store, or none has. */
+  entities(shard: ShardId, below: Offset): ReturnType<FeedSource["entities"]> {
+    const { node, serves, router } = this.#options;
+    const here = node.source.entities(shard, below);
+    if (here === undefined || serves(shard)) return here;
+    const list = ++this.#listsBegun;
+    return pagedEntities((from) => {
+      const ask = { verb: "entities", call: { shard, below, list, from } } as const;
+      // A page is given once: a second asking would get the next one.
+      return new Promise((done) =>
+        router.call({ shard, ask, repeatable: false, here: (answered) => this.#here(shard, ask, answered) }, done),
+      );
+    });
   }
 
   operate(call: OperatorCall, done: Done): void {
@@ -125,8 +167,8 @@ export class ClusterService {
 
   /** Now and then: owners that are idle learn whether they still are. */
   sweep(): void {
-    const { clock, confirmer, roles, shardCount } = this.#options;
-    confirmer.sweep(clock.monotonic(), () => {
+    const { clock, roles, shardCount } = this.#options;
+    this.#confirmer.sweep(clock.monotonic(), () => {
       const shards = Array.from({ length: shardCount }, (_, shard) => shard).filter((shard) => roles.owns(shard));
       return shards.map((shard) => ({ shard, ...roles.position(shard) }));
     });
@@ -134,9 +176,9 @@ export class ClusterService {
 
   /** Somebody says that it owns the shard in that epoch. */
   owned(shard: ShardId, epoch: Epoch): void {
-    const { confirmer, roles } = this.#options;
+    const { roles } = this.#options;
     const mine = roles.position(shard).epoch;
-    if (roles.owns(shard) && mine < epoch) confirmer.confirm(shard, mine, () => {});
+    if (roles.owns(shard) && mine < epoch) this.#confirmer.confirm(shard, mine, () => {});
   }
 
   /** @returns false: it is about something else */
@@ -156,8 +198,9 @@ export class ClusterService {
   }
 
   /** At this node, which owns the shard. */
-  #here(shard: ShardId, ask: PeerAsk, done: Done): void {
-    const { node, roles, confirmer } = this.#options;
+  #here(shard: ShardId, ask: PeerAsk, done: Done, asker = this.#options.self): void {
+    const { node, roles } = this.#options;
+    if (ask.verb === "entities") return void this.#page(asker, ask.call, done);
     this.#loads[shard] = (this.#loads[shard] as number) + 1;
     switch (ask.verb) {
       case "execute":
@@ -166,7 +209,7 @@ export class ClusterService {
         const { epoch } = roles.position(shard);
         return node.query(ask.call, (result) => {
           if (!result.ok) return done(result);
-          confirmer.confirm(shard, epoch, (holds) => done(holds ? result : notSure));
+          this.#confirmer.confirm(shard, epoch, (holds) => done(holds ? result : notSure));
         });
       }
       case "look":
@@ -197,14 +240,26 @@ export class ClusterService {
           peer.send({ t: "answer", id, result: { ok: false, code: "unavailable", detail: error.message } }),
         );
     }
-    const entity = said.verb === "erase" ? said.call.subject : said.call.entity;
-    if (!isRef(entity)) return void peer.send({ t: "answer", id, result: invalidKey });
-    const shard = this.shardOf(entity);
+    const shard = this.#shardOfAsk(said);
+    if (shard === undefined) return void peer.send({ t: "answer", id, result: invalidKey });
     if (!serves(shard)) return void peer.send({ t: "answer", id, moved: movedTo(directory, shard, self) });
-    this.#here(shard, said, (result) => {
+    const answer = (result: CallResult) => {
       // Who asked takes the end of the connection for its answer, and asks again.
       if (!peer.send({ t: "answer", id, result })) peer.end("it takes its answers too slowly");
-    });
+    };
+    this.#here(shard, said, answer, peer.ref);
+  }
+
+  async #page(asker: NodeRef, call: EntityPageCall, done: Done): Promise<void> {
+    const page = await this.lists.page(asker, call);
+    done(page);
+  }
+
+  /** Undefined: its key is none. */
+  #shardOfAsk(ask: Exclude<PeerAsk, { verb: "list-calls" }>): ShardId | undefined {
+    if (ask.verb === "entities") return ask.call.shard;
+    const entity = ask.verb === "erase" ? ask.call.subject : ask.call.entity;
+    return isRef(entity) ? this.shardOf(entity) : undefined;
   }
 
   #serveWatch(peer: Peer, id: number, call: WatchCall): void {

@@ -15,6 +15,7 @@ import { type EntityRef, shardOf } from "../../model/ids.ts";
 import type { CallResult, WatchNews } from "../../model/records.ts";
 import { makeUuidV7 } from "../../std/uuid.ts";
 import { ClusterNode } from "./cluster-node.ts";
+import type { ClusterOptions } from "./cluster-options.ts";
 
 const to: StandardSchemaV1<unknown, { readonly to: string }> = {
   "~standard": { version: 1, vendor: "test", validate: (value) => ({ value: value as { to: string } }) },
@@ -53,7 +54,11 @@ export class TestCluster {
   readonly lost: string[] = [];
   readonly #killed: ClusterNode[] = [];
 
-  constructor(shardCount = 8) {
+  readonly #given: (name: string) => Partial<ClusterOptions>;
+
+  /** @param given what a node has beside, or instead */
+  constructor(shardCount = 8, given: (name: string) => Partial<ClusterOptions> = () => ({})) {
+    this.#given = given;
     this.shardCount = shardCount;
     this.store = createMemoryStore(shardCount);
     this.coordination = createCoordinationStore(systemClock);
@@ -74,6 +79,7 @@ export class TestCluster {
       onLost: (why) => void this.lost.push(`${name}: ${why}`),
       onFault: (where, error) => void this.faults.push(`${name}: ${where}: ${String(error)}`),
       onCrash: (error) => void this.faults.push(`${name} crashed: ${String(error)} ${(error as Error).stack ?? ""}`),
+      ...this.#given(name),
     });
     await node.start();
     this.nodes.set(name, node);

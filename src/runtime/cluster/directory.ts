@@ -15,9 +15,16 @@ export class Directory {
   readonly #known = new Map<ShardId, Known>();
   readonly #targets = new Map<ShardId, ShardTarget>();
   readonly #changed: (shard: ShardId) => void;
+  readonly #listeners = new Set<() => void>();
 
   constructor(changed: (shard: ShardId) => void) {
     this.#changed = changed;
+  }
+
+  /** Somebody owns a shard, or does not any more. Called from inside of what changed it. @returns ends it */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Who is to be asked; undefined while nobody is known to own it. */
@@ -45,10 +52,12 @@ export class Directory {
     if (epoch < this.epoch(shard)) return;
     this.#known.set(shard, { owner, epoch });
     this.#changed(shard);
+    this.#tell();
   }
 
   /** This node does not own it any more, or says so: who does is to be found out. */
   left(shard: ShardId, owner: NodeRef): void {
+    this.#tell();
     const known = this.#known.get(shard);
     if (known !== undefined && !sameNode(known.owner, owner)) return;
     this.#known.set(shard, { owner: undefined, epoch: known?.epoch ?? 0 });
@@ -70,5 +79,9 @@ export class Directory {
       if (known !== undefined) this.#known.set(shard, { owner: target.owner, epoch: known.epoch });
     }
     this.#changed(shard);
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
   }
 }

@@ -6,12 +6,10 @@
  */
 import { type NodeRef, sameNode } from "../../model/cluster.ts";
 import type { Offset, ShardId } from "../../model/ids.ts";
-import type { Clock } from "../../ports/clock.ts";
 import type { Append } from "../../ports/log.ts";
 import type { PeerSaid } from "../../wire/peer.ts";
-import type { ShardRoles } from "../shard-roles.ts";
-import type { Directory } from "./directory.ts";
-import type { Peer, Peers } from "./peers.ts";
+import { Heeding, type HeedingOptions } from "./heeding.ts";
+import type { Peer } from "./peers.ts";
 
 /** Without a push a standby looks at the log so often: what it missed is small, and its owner may not know of it. */
 const lookMs = 500;
@@ -27,21 +25,17 @@ interface Followed {
   heardMs: number;
 }
 
-export interface FollowingOptions {
-  readonly clock: Clock;
-  readonly roles: ShardRoles;
-  readonly directory: Directory;
-  readonly peers: Peers;
+export interface FollowingOptions extends HeedingOptions {
   /** A shard's copy does not go with its log any more: it must be made anew. */
   readonly broken: (shard: ShardId, error: unknown) => void;
-  /** The log could not be read just now. */
-  readonly fault: (where: string, error: unknown) => void;
   /** A standby got on. */
   readonly advanced: (shard: ShardId) => void;
 }
 
 export class Following {
   readonly #options: FollowingOptions;
+  /** Of shards that are not followed here. */
+  readonly heeding: Heeding;
   /** Followed here. */
   readonly #followed = new Map<ShardId, Followed>();
   /** Who follows what is owned here; and those of them that missed a push. */
@@ -50,6 +44,11 @@ export class Following {
 
   constructor(options: FollowingOptions) {
     this.#options = options;
+    this.heeding = new Heeding(options);
+  }
+
+  get tails(): HeedingOptions["tails"] {
+    return this.#options.tails;
   }
 
   /** Records that the owner has and this node has not, as far as it knows. */
@@ -60,6 +59,7 @@ export class Following {
   /** The shard is followed from now on, or its owner is another. */
   begin(shard: ShardId): void {
     const { roles, clock, directory, peers } = this.#options;
+    this.heeding.begin(shard);
     if (!roles.follows(shard)) return;
     let followed = this.#followed.get(shard);
     if (followed === undefined) {
@@ -90,8 +90,10 @@ export class Following {
   heard(peer: Peer, said: PeerSaid, bytes: Uint8Array | undefined): boolean {
     if (said.t === "follow") this.#follow(peer, said.shard);
     else if (said.t === "unfollow") this.#followers.get(said.shard)?.delete(peer);
-    else if (said.t === "push") this.#pushed(said, bytes);
-    else return false;
+    else if (said.t === "push") {
+      this.heeding.pushed(said, bytes);
+      this.#pushed(said, bytes);
+    } else return false;
     return true;
   }
 
@@ -104,6 +106,7 @@ export class Following {
 
   closed(peer: Peer): void {
     this.#missed.delete(peer);
+    this.heeding.closed(peer);
     for (const followers of this.#followers.values()) followers.delete(peer);
     for (const followed of this.#followed.values()) if (sameNode(followed.asked, peer.ref)) followed.asked = undefined;
   }
@@ -111,6 +114,7 @@ export class Following {
   /** Now and then: what nobody pushed is read. */
   sweep(): void {
     const nowMs = this.#options.clock.monotonic();
+    this.heeding.sweep();
     for (const [shard, followed] of this.#followed) {
       this.begin(shard);
       if (nowMs - followed.heardMs < lookMs) continue;

@@ -90,8 +90,8 @@ const writers: readonly PlantedBug[] = [
     "a fenced owner answers queries from its memory",
     edit(
       "core/owner.ts",
-      '  if (owner.phase === "released") {',
-      '  if (owner.phase === "released") {\n    if (input.kind === "query") return takeQuery(owner, input, effects);',
+      '  if (owner.phase === "released") return',
+      '  if (owner.phase === "released" && input.kind === "query") return takeQuery(owner, input, effects);\n  if (owner.phase === "released") return',
     ),
     edit(
       "core/queries.ts",
