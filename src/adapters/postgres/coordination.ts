@@ -89,10 +89,10 @@ class PostgresCoordination implements Coordination {
     return (await this.#run("evict", [node, generation])).length === 1;
   }
 
-  async acquire(name: string, node: string, leaseMs: number): Promise<LeaseToken | undefined> {
+  async acquire(name: string, node: string, leaseMs: number, over?: LeaseToken): Promise<LeaseToken | undefined> {
     checkLease(name, leaseMs);
     checkName(node);
-    const [row] = await this.#run("acquire", [name, node, leaseMs]);
+    const [row] = await this.#run("acquire", [name, node, leaseMs, over ?? null]);
     return row === undefined ? undefined : Number(row["token"]);
   }
 

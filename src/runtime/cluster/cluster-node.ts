@@ -317,7 +317,7 @@ export class ClusterNode {
     running.servedWatches.closed(peer);
     running.sends.gone(peer.ref);
     running.agents.sweep();
-    running.coordinator.gone(peer.ref.node);
+    running.coordinator.gone(peer.ref);
     this.#reportSoon();
   }
 
