@@ -51,14 +51,9 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
     case "extend":
       return extendReplay(owner, input);
     case "unclaimed":
-      assert(owner.phase === "claiming", "only a claiming owner is refused a claim");
-      owner.phase = "recovering";
-      // That epoch is not its own: whoever took it says so in the log.
-      owner.epoch--;
-      return;
+      return endClaim(owner);
     case "leave":
-      assert(owner.phase === "draining" && owner.durable === owner.tail, "an owner leaves when nothing is under way");
-      return release(owner, "left", effects);
+      return leave(owner, effects);
     case "claimed":
       return startServing(owner, input.nowMs, effects);
     case "appended":
@@ -71,9 +66,7 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
       cutAppend(owner, input.bytesMax, effects);
       break;
     case "drain":
-      if (owner.phase === "serving") owner.phase = "draining";
-      // Whoever takes the shard over waits for what could wait until now.
-      if (owner.pending.size > 0) cutBy(owner, 0, effects);
+      drain(owner, effects);
       break;
     case "query":
       takeQuery(owner, input, effects);
@@ -100,7 +93,6 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
       evictSlots(owner, input.count);
       break;
     case "activate":
-      assert(owner.phase === "recovering", "entities are activated before the replay");
       activateBusy(owner, input.entity);
       break;
     case "warm":
@@ -188,6 +180,24 @@ function startClaim(owner: Owner, input: Extract<Input, { kind: "recovered" }>, 
   owner.timeMs = Math.max(owner.timeMs, input.nowMs);
   const record: LogRecord = { kind: "claim", time: owner.timeMs, epoch: owner.epoch, node: input.node };
   effects.push({ kind: "claim", at: owner.tail, epoch: owner.epoch, record });
+}
+
+/** It was refused. That epoch is not its own: whoever took it says so in the log. */
+function endClaim(owner: Owner): void {
+  assert(owner.phase === "claiming", "only a claiming owner is refused a claim");
+  owner.phase = "recovering";
+  owner.epoch--;
+}
+
+/** Whoever takes the shard over waits for what could wait until now. */
+function drain(owner: Owner, effects: Effect[]): void {
+  if (owner.phase === "serving") owner.phase = "draining";
+  if (owner.pending.size > 0) cutBy(owner, 0, effects);
+}
+
+function leave(owner: Owner, effects: Effect[]): void {
+  assert(owner.phase === "draining" && owner.durable === owner.tail, "an owner leaves when nothing is under way");
+  release(owner, "left", effects);
 }
 
 function extendReplay(owner: Owner, { tail, nowMs }: Extract<Input, { kind: "extend" }>): void {
