@@ -139,6 +139,7 @@ function calmSwarm(nodes: number, shardCount: number): ClusterSwarm {
       skewMs: 0,
       deferMs: 0,
       limits: {},
+      kept: { ...base.kept, state: false, snapshots: false },
       network: { ...base.network, delayMs: [0, 0], slow: 0, loss: 0, duplicate: 0 },
       log: { ...base.log, delayMs: [1, 1], stall: 0, unknown: 0 },
     },

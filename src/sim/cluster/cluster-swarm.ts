@@ -86,14 +86,10 @@ export function makeClusterSwarm(seed: number): ClusterSwarm {
 /** The service of the simulator of one node, without what that one is for: its disks, deployments, feeds and broken entities. */
 function serviceOf(seed: number, prng: Prng, calm: boolean): Swarm {
   const drawn = makeSwarm(seed, { engine: "log" });
-  const {
-    residentEntitiesMax: _resident,
-    checkpointMs: _checkpoint,
-    triesMax: _tries,
-    dedupWindowMs: _window,
-    requestIdFutureMs: _future,
-    ...limits
-  } = drawn.limits;
+  const { triesMax: _tries, dedupWindowMs: _window, requestIdFutureMs: _future, ...limits } = drawn.limits;
+  // A log is trimmed at all only where request ids are remembered for a short time; then clocks must be right.
+  const forgets = drawn.kept.snapshots && prng.chance(0.6);
+  const dedup = forgets ? { dedupWindowMs: 8_000, requestIdFutureMs: 4_000 } : {};
   return {
     ...drawn,
     shardCount: prng.pick([1, 2, 3, 4, 6, 8, 16]),
@@ -108,16 +104,16 @@ function serviceOf(seed: number, prng: Prng, calm: boolean): Swarm {
     timeoutMs: prng.pick([400, 2_000, 7_000]),
     faultsMs: prng.pick([4_000, 8_000, 15_000]),
     // clocks of nodes are never the same: ids are judged by several
-    skewMs: Math.max(1, drawn.skewMs),
-    jumpMs: Math.min(drawn.jumpMs, 20_000),
+    skewMs: forgets ? 100 : Math.max(1, drawn.skewMs),
+    jumpMs: forgets ? 100 : Math.min(drawn.jumpMs, 20_000),
     relaxed: 0,
     brokenCode: 0,
-    kept: { ...drawn.kept, state: false, snapshots: false, damage: 0, stale: 0, lost: 0, zombies: 0 },
+    kept: { ...drawn.kept, damage: 0, stale: 0, spoilt: 0, zombies: 0, lost: calm ? 0 : drawn.kept.lost },
     evolution: { saplings: 0, first: 0, upgrade: 0, rollback: 0 },
     feeds: { ...drawn.feeds, followers: 0 },
     downstream: { ...drawn.downstream, subscribers: [] },
     log: calm ? drawn.log : { ...drawn.log, delayMs: [0, prng.pick([0, 2, 10, 40])] },
-    limits,
+    limits: { ...limits, ...dedup },
   };
 }
 

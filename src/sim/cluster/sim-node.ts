@@ -7,6 +7,7 @@ import type { NodeRef } from "../../model/cluster.ts";
 import { ClusterNode } from "../../runtime/cluster/cluster-node.ts";
 import { entities } from "../entities.ts";
 import type { World } from "../world.ts";
+import type { ClusterKept } from "./cluster-kept.ts";
 import type { ClusterSwarm } from "./cluster-swarm.ts";
 import type { Database } from "./database.ts";
 import type { Lines } from "./lines.ts";
@@ -18,6 +19,7 @@ export interface SimNodeParts {
   readonly swarm: ClusterSwarm;
   readonly database: Database;
   readonly lines: Lines;
+  readonly kept: ClusterKept;
 }
 
 /** What lives between two starts. */
@@ -90,11 +92,12 @@ export class SimNode {
   }
 
   #makeCluster(process: SimProcess, transport: ReturnType<Lines["opener"]>, end: (why: string) => void): ClusterNode {
-    const { world, swarm, database } = this.#parts;
+    const { world, swarm, database, kept } = this.#parts;
     return new ClusterNode({
       name: this.name,
       entities,
       log: database.openLog(process),
+      ...kept.open(process),
       coordination: new SimCoordination(database, process),
       transport,
       info: () => ({}),

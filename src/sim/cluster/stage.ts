@@ -9,6 +9,7 @@ import { SimNetwork } from "../network.ts";
 import { Observer } from "../observer.ts";
 import type { Witness } from "../witness.ts";
 import type { World } from "../world.ts";
+import { ClusterKept } from "./cluster-kept.ts";
 import type { ClusterSwarm } from "./cluster-swarm.ts";
 import { Database } from "./database.ts";
 import { Lines } from "./lines.ts";
@@ -30,7 +31,8 @@ export class Stage {
     this.network = new SimNetwork(world);
     this.database = new Database(world, swarm, witness);
     this.lines = new Lines(world, swarm);
-    const parts = { world, swarm, database: this.database, lines: this.lines };
+    const kept = new ClusterKept(world);
+    const parts = { world, swarm, database: this.database, lines: this.lines, kept };
     this.nodes = Array.from({ length: swarm.nodes }, (_, index) => new SimNode(`n${index}`, parts));
   }
 
