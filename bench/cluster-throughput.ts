@@ -32,6 +32,7 @@ interface Way {
 }
 
 const warmMs = 1_500;
+const idleMs = 3_000;
 const entities = 10_000;
 
 /** The three-node cluster's database serves the stateless way too; who does not work is idle. */
@@ -42,6 +43,7 @@ export async function measureThroughput(
   const stages = [1, 3].map((nodes) => new ClusterStage({ shardCount, standbys: 1, nodes, loud }));
   const [one, three] = stages as [ClusterStage, ClusterStage];
   const servers: ChildProcess[] = [];
+  const idle: string[] = [];
   print(
     `Closed loop over 10,000 wallets, the load generator in its own process; ${rounds} rounds in turns of ${measureMs} ms, medians. CPU in µs per command.`,
   );
@@ -56,11 +58,30 @@ export async function measureThroughput(
     servers.push(stateless);
     const { url } = await firstMessage<{ url: string }>(stateless);
     const ways = waysOf(one, three, stateless, url);
+    for (const stage of stages) idle.push(await measureIdle(stage));
     for (const inFlight of [64, 256]) await compare(print, ways, { inFlight, rounds, measureMs, loud });
   } finally {
     for (const server of servers) await endProcess(server);
     for (const stage of stages) await stage.close();
   }
+  print();
+  print(`Without any command: ${idle.join("; ")}.`);
+}
+
+/** What polls, leases and pings cost. */
+async function measureIdle(stage: ClusterStage): Promise<string> {
+  const cores = await Promise.all(
+    stage.nodes.map(async ({ child }) => {
+      const before = await ask<NodeJS.CpuUsage>(child, "cpu");
+      const postgres = postgresCpuSeconds(stage.server.port);
+      await pause(idleMs);
+      const after = await ask<NodeJS.CpuUsage>(child, "cpu");
+      const own = (after.user + after.system - before.user - before.system) / 1_000 / idleMs;
+      return { own, postgres: ((postgresCpuSeconds(stage.server.port) - postgres) * 1_000) / idleMs };
+    }),
+  );
+  const each = cores.map(({ own }) => own.toFixed(3)).join(", ");
+  return `${stage.nodes.length} of ${each} cores, PostgreSQL ${cores[0]?.postgres.toFixed(3)}`;
 }
 
 function waysOf(one: ClusterStage, three: ClusterStage, stateless: ChildProcess, url: string): readonly Way[] {

@@ -63,7 +63,13 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
     await measureMoves(print, { ...few, type: "bulk", entities: 100, rate: rate / 3 });
   },
   drain: () => measureRestarts(print, { ...common, rate: Number(values.rate ?? 600), entities: 20, rounds: undefined }),
-  rolling: () => measureRestarts(print, { ...common, rate: Number(values.rate ?? 600), entities: 20, rounds: 1 }),
+  rolling: () =>
+    measureRestarts(print, {
+      ...common,
+      rate: Number(values.rate ?? 600),
+      entities: 20,
+      rounds: Number(values.rounds),
+    }),
   throughput: () => measureThroughput(print, { ...common, rounds: Number(values.rounds), measureMs: 4_000 }),
 };
 

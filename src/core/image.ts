@@ -5,7 +5,9 @@
  * 1. `slotFrom(imageOf(slot))` is the slot. An image shares the slot's state: it is encoded before the next input.
  * 2. A slot is forgotten only if a store has its image with every record of it, and nothing of the owner points at it.
  */
+
 import type { EntityDefinition } from "../model/entity.ts";
+import { assert } from "../model/errors.ts";
 import { type EntityRef, formatRef } from "../model/ids.ts";
 import type { EntityImage, ParkedImage } from "../model/images.ts";
 import { copyPlain, type Plain } from "../std/plain.ts";
@@ -143,6 +145,7 @@ function isQuiet(owner: Owner, slot: Slot): boolean {
  * does not contain.
  */
 export function activateBusy(owner: Owner, entity: EntityRef): void {
+  assert(owner.phase === "recovering", "entities are activated before the replay");
   const slot = owner.slots.get(entity);
   if (slot === undefined) return;
   if (slot.parked !== undefined) owner.parked.add(slot);

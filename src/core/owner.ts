@@ -48,7 +48,7 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
     case "extend":
       return extendReplay(owner, input);
     case "unclaimed":
-      return goOnRecovering(owner);
+      return endClaim(owner);
     case "leave":
       return leave(owner, effects);
     case "claimed":
@@ -63,9 +63,7 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
       cutAppend(owner, input.bytesMax, effects);
       break;
     case "drain":
-      if (owner.phase === "serving") owner.phase = "draining";
-      // Whoever takes the shard over waits for what could wait until now.
-      if (owner.pending.size > 0) cutBy(owner, 0, effects);
+      drain(owner, effects);
       break;
     case "query":
       takeQuery(owner, input, effects);
@@ -92,7 +90,6 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
       evictSlots(owner, input.count);
       break;
     case "activate":
-      assert(owner.phase === "recovering", "entities are activated before the replay");
       activateBusy(owner, input.entity);
       break;
     case "warm":
@@ -182,21 +179,28 @@ function startClaim(owner: Owner, input: Extract<Input, { kind: "recovered" }>, 
   effects.push({ kind: "claim", at: owner.tail, epoch: owner.epoch, record });
 }
 
-function extendReplay(owner: Owner, { tail, nowMs }: Extract<Input, { kind: "extend" }>): void {
-  assert(owner.phase === "recovering", "only a recovering owner goes on to replay");
-  if (tail > owner.replay.tail) owner.replay = { ...owner.replay, tail, nowMs };
-}
-
+/** It was refused. That epoch is not its own: whoever took it says so in the log. */
 /** Back to the log's epoch: the claim that came first may be of the same one as this was, and is replayed now. */
-function goOnRecovering(owner: Owner): void {
+function endClaim(owner: Owner): void {
   assert(owner.phase === "claiming", "only a claiming owner is refused a claim");
   owner.phase = "recovering";
-  owner.epoch -= 1;
+  owner.epoch--;
+}
+
+/** Whoever takes the shard over waits for what could wait until now. */
+function drain(owner: Owner, effects: Effect[]): void {
+  if (owner.phase === "serving") owner.phase = "draining";
+  if (owner.pending.size > 0) cutBy(owner, 0, effects);
 }
 
 function leave(owner: Owner, effects: Effect[]): void {
   assert(owner.phase === "draining" && owner.durable === owner.tail, "an owner leaves when nothing is under way");
   release(owner, "left", effects);
+}
+
+function extendReplay(owner: Owner, { tail, nowMs }: Extract<Input, { kind: "extend" }>): void {
+  assert(owner.phase === "recovering", "only a recovering owner goes on to replay");
+  if (tail > owner.replay.tail) owner.replay = { ...owner.replay, tail, nowMs };
 }
 
 function startServing(owner: Owner, nowMs: number, effects: Effect[]): void {

@@ -304,6 +304,16 @@ const watchCases: Readonly<Record<string, Case>> = {
     await passing;
     assert.deepEqual(left.slice(-2), [false, undefined]);
   },
+  "a lease is taken from the holding that is named, and from no later one": async ({ coordination, client }) => {
+    const other = await client();
+    const first = (await coordination.acquire("coordinator", "a", longMs)) as number;
+    assert.equal(await other.acquire("coordinator", "b", longMs, first - 1), undefined);
+    const second = await other.acquire("coordinator", "b", longMs, first);
+    assert.ok(second !== undefined && second > first);
+    assert.equal(await coordination.extend("coordinator", first, longMs), false);
+    assert.equal(await coordination.acquire("coordinator", "c", longMs, first), undefined);
+    assert.equal(await other.extend("coordinator", second, longMs), true);
+  },
   "a watch tells that a lease has another holder": async ({ coordination, client }) => {
     const other = await client();
     const stop = new AbortController();

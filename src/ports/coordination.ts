@@ -88,9 +88,10 @@ export interface Coordination {
   evict(member: MemberId): Promise<boolean>;
   /**
    * Takes a lease that nobody holds, or that has lapsed. The holder itself gets a new token.
+   * @param over takes it from the holding of this token too: whoever asks has lost its holder, who may be dead or not
    * @returns undefined if another holds it
    */
-  acquire(name: string, node: string, leaseMs: number): Promise<LeaseToken | undefined>;
+  acquire(name: string, node: string, leaseMs: number, over?: LeaseToken): Promise<LeaseToken | undefined>;
   /** False: it has lapsed, or was given to somebody. Final for this token. */
   extend(name: string, token: LeaseToken, leaseMs: number): Promise<boolean>;
   /** Gives it back at once. Without effect if this token's holding is past. */

@@ -86,11 +86,12 @@ class MemoryCoordination implements Coordination {
     return found !== undefined && found.untilMs <= this.#nowMs && this.#remove(member.node);
   }
 
-  async acquire(name: string, node: string, leaseMs: number): Promise<LeaseToken | undefined> {
+  async acquire(name: string, node: string, leaseMs: number, over?: LeaseToken): Promise<LeaseToken | undefined> {
     this.#check(() => checkLease(name, leaseMs));
     checkName(node);
     const held = this.#store.leases.get(name);
-    if (held?.node !== undefined && held.node !== node && held.untilMs > this.#nowMs) return undefined;
+    const isFree = held?.node === undefined || held.node === node || held.untilMs <= this.#nowMs;
+    if (!isFree && held.token !== over) return undefined;
     const token = (held?.token ?? 0) + 1;
     this.#store.leases.set(name, { node, token, untilMs: this.#nowMs + leaseMs });
     return token;

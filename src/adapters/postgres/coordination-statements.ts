@@ -55,7 +55,8 @@ function leaseTexts(place: string) {
   return {
     acquire: `INSERT INTO ${place}.leases AS l (name, node, token, expires_at) VALUES ($1::text, $2::text, 1, ${until("$3")})
 ON CONFLICT (name) DO UPDATE SET node = excluded.node, token = l.token + 1, expires_at = ${until("$3")}
-WHERE l.node IS NULL OR l.node = excluded.node OR l.expires_at <= clock_timestamp() RETURNING token`,
+WHERE l.node IS NULL OR l.node = excluded.node OR l.expires_at <= clock_timestamp() OR l.token = $4::bigint
+RETURNING token`,
     extend: `UPDATE ${place}.leases l SET expires_at = ${until("$3")}
 WHERE l.name = $1::text AND l.token = $2::bigint AND l.node IS NOT NULL AND l.expires_at > clock_timestamp() RETURNING 1 AS one`,
     release: `UPDATE ${place}.leases l SET node = NULL, expires_at = clock_timestamp()

@@ -48,6 +48,8 @@ export function openPostgresCoordination(options: PostgresCoordinationOptions): 
 class PostgresCoordination implements Coordination {
   readonly #statements: CoordinationStatements;
   readonly #session: Session;
+  /** Renewals wait behind no picture. */
+  readonly #leases: Session;
   readonly #pollMs: number;
   readonly #closing = new AbortController();
 
@@ -56,7 +58,9 @@ class PostgresCoordination implements Coordination {
     const { connectMs = 5_000, statementMs = 5_000, patienceMs = 60_000 } = options;
     this.#statements = coordinationStatements(schema);
     this.#pollMs = pollMs;
-    this.#session = new Session({ connection, connectMs, statementMs, patienceMs, prepare: async () => {} });
+    const session = () => new Session({ connection, connectMs, statementMs, patienceMs, prepare: async () => {} });
+    this.#session = session();
+    this.#leases = session();
   }
 
   async join(node: string, info: Plain, leaseMs: number): Promise<Generation> {
@@ -67,7 +71,7 @@ class PostgresCoordination implements Coordination {
 
   async renew({ node, generation }: MemberId, leaseMs: number): Promise<boolean> {
     checkLease(node, leaseMs);
-    return (await this.#run("renew", [node, generation, leaseMs])).length === 1;
+    return (await this.#run("renew", [node, generation, leaseMs], this.#leases)).length === 1;
   }
 
   async describe({ node, generation }: MemberId, info: Plain): Promise<boolean> {
@@ -85,16 +89,16 @@ class PostgresCoordination implements Coordination {
     return (await this.#run("evict", [node, generation])).length === 1;
   }
 
-  async acquire(name: string, node: string, leaseMs: number): Promise<LeaseToken | undefined> {
+  async acquire(name: string, node: string, leaseMs: number, over?: LeaseToken): Promise<LeaseToken | undefined> {
     checkLease(name, leaseMs);
     checkName(node);
-    const [row] = await this.#run("acquire", [name, node, leaseMs]);
+    const [row] = await this.#run("acquire", [name, node, leaseMs, over ?? null]);
     return row === undefined ? undefined : Number(row["token"]);
   }
 
   async extend(name: string, token: LeaseToken, leaseMs: number): Promise<boolean> {
     checkLease(name, leaseMs);
-    return (await this.#run("extend", [name, token, leaseMs])).length === 1;
+    return (await this.#run("extend", [name, token, leaseMs], this.#leases)).length === 1;
   }
 
   async release(name: string, token: LeaseToken): Promise<void> {
@@ -151,13 +155,17 @@ class PostgresCoordination implements Coordination {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#session.close();
+    await Promise.all([this.#session.close(), this.#leases.close()]);
   }
 
-  async #run(verb: keyof CoordinationStatements, values: readonly unknown[]): Promise<readonly Row[]> {
+  async #run(
+    verb: keyof CoordinationStatements,
+    values: readonly unknown[],
+    session = this.#session,
+  ): Promise<readonly Row[]> {
     if (this.#closing.signal.aborted) throw new HoldfastError("internal", "Broken invariant: no call follows close()");
     try {
-      return await this.#session.repeat(this.#statements[verb], values);
+      return await session.repeat(this.#statements[verb], values);
     } catch (error) {
       if (isHoldfastError(error)) throw error;
       throw new HoldfastError("unavailable", `PostgreSQL failed at a statement of coordination (${verb}).`, {

@@ -323,7 +323,7 @@ export class ClusterNode {
     running.watches.closed(peer);
     running.servedWatches.closed(peer);
     running.sends.gone(peer.ref);
-    running.coordinator.gone(peer.ref.node);
+    running.coordinator.gone(peer.ref);
     running.agents.sweep();
     this.#reportSoon();
   }

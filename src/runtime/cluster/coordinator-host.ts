@@ -66,6 +66,10 @@ export interface CoordinatorHostOptions {
 export class CoordinatorHost {
   readonly #options: CoordinatorHostOptions;
   #holding: Holding | undefined;
+  /** Coordinators that this node deposed, and the running of each. */
+  readonly #deposed = new Map<string, number>();
+  /** The next attempt takes the lease from this holding. */
+  #over: LeaseToken | undefined;
   #picture: Picture | undefined;
   #writing: Promise<void> | undefined;
   /** Who said last that it coordinates: a picture tells of leases only when something else in it has changed. */
@@ -106,9 +110,17 @@ export class CoordinatorHost {
     this.#step({ kind: "picture", picture: picture as unknown as CoordinatorPicture });
   }
 
-  /** The connection with a member ended. If it coordinated, somebody has to. */
-  gone(node: string): void {
-    if (node === this.#coordinator && this.#holding === undefined) this.#leaseSoon(0);
+  /**
+   * The connection with a member ended. If it coordinates, it is deposed, dead or not: another coordinator costs nothing, none costs time.
+   * Of one running once: two that have only lost each other do not go on deposing each other.
+   */
+  gone({ node, generation }: NodeRef): void {
+    if (node !== this.#coordinator || this.#holding !== undefined || this.#reaches(node)) return;
+    const known = new Set(this.#picture?.members.map((member) => member.node));
+    for (const name of this.#deposed.keys()) if (!known.has(name)) this.#deposed.delete(name);
+    if (this.#deposed.get(node) !== generation) this.#over = this.#lease?.token;
+    this.#deposed.set(node, generation);
+    this.#leaseSoon(0);
   }
 
   #reaches(node: string | undefined): boolean {
@@ -187,8 +199,12 @@ export class CoordinatorHost {
     });
   }
 
+  get #lease() {
+    return this.#picture?.leases.find(({ name, leftMs }) => name === leaseName && leftMs > 0);
+  }
+
   get #coordinator(): string | undefined {
-    const lease = this.#picture?.leases.find(({ name, leftMs }) => name === leaseName && leftMs > 0);
+    const lease = this.#lease;
     if (this.#told !== undefined && this.#told.token >= (lease?.token ?? 0)) return this.#told.node;
     return lease?.node;
   }
@@ -283,17 +299,19 @@ export class CoordinatorHost {
   #leaseSoon(afterMs: number): void {
     if (this.#closed) return;
     this.#cancelLease();
-    this.#cancelLease = this.#options.clock.after(afterMs, () => void this.#lease());
+    this.#cancelLease = this.#options.clock.after(afterMs, () => void this.#keepLease());
   }
 
-  async #lease(): Promise<void> {
+  async #keepLease(): Promise<void> {
     const { coordination, clock, leaseMs, self, fault } = this.#options;
     const fromMs = clock.monotonic();
     const untilMs = fromMs + leaseMs * leaseUsable;
     try {
       const holding = this.#holding;
       if (holding === undefined) {
-        const token = await coordination.acquire(leaseName, self.node, leaseMs);
+        const over = this.#over;
+        this.#over = undefined;
+        const token = await coordination.acquire(leaseName, self.node, leaseMs, over);
         if (this.#closed) return;
         if (token !== undefined) this.#begin(token, untilMs);
       } else if (await coordination.extend(leaseName, holding.token, leaseMs)) holding.untilMs = untilMs;
