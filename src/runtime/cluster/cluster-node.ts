@@ -372,6 +372,7 @@ export class ClusterNode {
     this.#cancelSweep();
     const running = this.#running;
     running?.agents.close();
+    running?.following.close();
     running?.router.close();
     await running?.coordinator.close();
   }

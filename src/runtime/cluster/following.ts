@@ -42,6 +42,8 @@ export class Following {
   readonly #followers = new Map<ShardId, Set<Peer>>();
   readonly #missed = new Map<Peer, Set<ShardId>>();
 
+  #closed = false;
+
   constructor(options: FollowingOptions) {
     this.#options = options;
     this.heeding = new Heeding(options);
@@ -111,6 +113,11 @@ export class Following {
     for (const followed of this.#followed.values()) if (sameNode(followed.asked, peer.ref)) followed.asked = undefined;
   }
 
+  /** The node ends: nothing more is read. */
+  close(): void {
+    this.#closed = true;
+  }
+
   /** Now and then: what nobody pushed is read. */
   sweep(): void {
     const nowMs = this.#options.clock.monotonic();
@@ -171,6 +178,7 @@ export class Following {
   }
 
   #fill(shard: ShardId, followed: Followed): void {
+    if (this.#closed) return;
     if (followed.filling) {
       followed.again = true;
       return;
@@ -194,6 +202,8 @@ export class Following {
       advanced(shard);
     } catch (error) {
       followed.filling = false;
+      // The node ends, and its log was closed under the reading.
+      if (this.#closed) return;
       if (roles.follows(shard)) fault(`the log of shard ${shard}, which is followed`, error);
       else broken(shard, error);
     }

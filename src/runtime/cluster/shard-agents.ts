@@ -120,6 +120,8 @@ export class ShardAgents {
         more = await this.#step(shard, agent);
         agent.tries = 0;
       } catch (error) {
+        // The node ends, and its log was closed under a step that was under way.
+        if (this.#closed) return;
         this.#options.fault(`shard ${shard} of this node`, error);
         const waitMs = Math.min(backoff(agent.tries++), againMostMs);
         await new Promise<void>((resolve) => this.#options.clock.after(waitMs, resolve));
