@@ -222,9 +222,9 @@ export class ShardRoles {
     if (host.owner.phase === "recovering" && host.underway === undefined) host.reset(1);
   }
 
-  /** Where the log is, without following it. */
-  async tail(shard: ShardId): Promise<LogPosition> {
-    return (await this.#options.log.tail([shard]))[0] as LogPosition;
+  /** Where the logs of these shards are, in their order, without following them. */
+  tails(shards: readonly ShardId[]): Promise<readonly LogPosition[]> {
+    return this.#options.log.tail(shards);
   }
 
   #host(shard: ShardId): ShardHost {
