@@ -58,7 +58,7 @@ export class ShardRoles {
 
   constructor(options: ShardRolesOptions) {
     this.#options = options;
-    this.#claims = new Claims(options.log, (work) => void options.clock.defer(work));
+    this.#claims = new Claims(options.log, (work) => options.clock.defer(work));
   }
 
   owns(shard: ShardId): boolean {
