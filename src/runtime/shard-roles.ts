@@ -46,6 +46,8 @@ export interface HandedOver {
 }
 
 const movedMax = 5;
+/** Replay in one turn: the shards that are served here, and whoever is at this node's door, wait for it. ms */
+const turnMs = 4;
 /** Claims in a row that are refused by a log that has nothing new: somebody else claims as fast. */
 const claimsMax = 5;
 /** Between looks whether what was decided is durable: a frame that was just cut has no landing yet. */
@@ -55,6 +57,7 @@ export class ShardRoles {
   readonly #options: ShardRolesOptions;
   readonly #following = new Set<ShardId>();
   readonly #claims: Claims;
+  #turnMs = 0;
 
   constructor(options: ShardRolesOptions) {
     this.#options = options;
@@ -95,7 +98,7 @@ export class ShardRoles {
     for (let attempt = 0; ; attempt++) {
       const positions = await this.#options.log.tail([shard]);
       try {
-        await replayFromOrigins(this.#options.log, [host], positions, this.#options);
+        await replayFromOrigins(this.#options.log, [host], positions, { ...this.#options, rest: () => this.#rest() });
         break;
       } catch (error) {
         if (!(error instanceof LogMoved) || attempt === movedMax) throw error;
@@ -180,10 +183,25 @@ export class ShardRoles {
         if (host.owner !== owner || !this.#following.has(shard)) return;
         if (!this.feed(frame))
           throw new HoldfastError("log-damaged", `The log of shard ${shard} has a gap at ${owner.tail}.`);
+        const turn = this.#rest();
+        if (turn !== undefined) await turn;
       }
       const relief = this.#options.origins.relieve();
       if (relief !== undefined) await relief;
     }
+  }
+
+  /** All replays of the node together take one turn at a time. */
+  #rest(): Promise<void> | undefined {
+    const { clock } = this.#options;
+    if (this.#turnMs === 0) this.#turnMs = clock.monotonic();
+    if (clock.monotonic() - this.#turnMs < turnMs) return undefined;
+    return new Promise<void>((resolve) =>
+      clock.defer(() => {
+        this.#turnMs = clock.monotonic();
+        resolve();
+      }),
+    );
   }
 
   /**
@@ -259,9 +277,9 @@ export class ShardRoles {
     if (host.owner.phase === "recovering" && host.underway === undefined) host.reset(1);
   }
 
-  /** Where the log is, without following it. */
-  async tail(shard: ShardId): Promise<LogPosition> {
-    return (await this.#options.log.tail([shard]))[0] as LogPosition;
+  /** Where the logs of these shards are, in their order, without following them. */
+  tails(shards: readonly ShardId[]): Promise<readonly LogPosition[]> {
+    return this.#options.log.tail(shards);
   }
 
   #host(shard: ShardId): ShardHost {

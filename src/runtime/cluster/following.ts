@@ -41,6 +41,7 @@ export class Following {
   /** Who follows what is owned here; and those of them that missed a push. */
   readonly #followers = new Map<ShardId, Set<Peer>>();
   readonly #missed = new Map<Peer, Set<ShardId>>();
+  #looking = false;
 
   constructor(options: FollowingOptions) {
     this.#options = options;
@@ -111,15 +112,33 @@ export class Following {
     for (const followed of this.#followed.values()) if (sameNode(followed.asked, peer.ref)) followed.asked = undefined;
   }
 
-  /** Now and then: what nobody pushed is read. */
+  /** Now and then: of shards of which nothing was pushed the tails are looked at, all at once, and what is missing is read. */
   sweep(): void {
     const nowMs = this.#options.clock.monotonic();
     this.heeding.sweep();
+    const silent: ShardId[] = [];
     for (const [shard, followed] of this.#followed) {
       this.begin(shard);
-      if (nowMs - followed.heardMs < lookMs) continue;
-      followed.heardMs = nowMs;
-      this.#fill(shard, followed);
+      if (nowMs - followed.heardMs >= lookMs && !followed.filling) silent.push(shard);
+    }
+    if (silent.length > 0 && !this.#looking) void this.#look(silent);
+  }
+
+  async #look(silent: readonly ShardId[]): Promise<void> {
+    const { roles, clock, fault } = this.#options;
+    this.#looking = true;
+    try {
+      const positions = await roles.tails(silent);
+      for (const [index, shard] of silent.entries()) {
+        const followed = this.#followed.get(shard);
+        if (followed === undefined) continue;
+        followed.heardMs = clock.monotonic();
+        if ((positions[index]?.tail ?? 0) > roles.position(shard).tail) this.#fill(shard, followed);
+      }
+    } catch (error) {
+      fault("the tails of shards that are followed", error);
+    } finally {
+      this.#looking = false;
     }
   }
 
