@@ -5,13 +5,13 @@
  *   postgres-child.ts <URL> insert <in flight> <ms>          bare `INSERT … RETURNING`, a connection for each in flight
  *   postgres-child.ts <URL> update <in flight> <ms>          bare `UPDATE … RETURNING` of 10,000 rows, the same way
  */
-import { readFileSync } from "node:fs";
 import { createHistogram } from "node:perf_hooks";
 import { startNode } from "holdfast";
 import { migratePostgres, openPostgresLog } from "holdfast/postgres";
 import pg from "pg";
 import { systemClock } from "../src/adapters/system/clock.ts";
 import { systemRandom } from "../src/adapters/system/random.ts";
+import { postgresCpuSeconds } from "./postgres-cpu.ts";
 import { uuidV7 } from "./uuid.ts";
 import { wallet } from "./wallet.ts";
 
@@ -102,25 +102,9 @@ const update = {
   text: "UPDATE bench_wallets SET balance = balance + $2::integer WHERE wallet = $1 RETURNING balance",
 };
 
-/** CPU seconds of all processes of the server that serve somebody or work behind, from Linux's /proc in ticks of 10 ms. */
-async function serverCpu(client: pg.Client): Promise<Map<number, number>> {
-  const { rows } = await client.query<{ pid: number }>("SELECT pid FROM pg_stat_activity");
-  const seconds = new Map<number, number>();
-  for (const { pid } of rows) {
-    try {
-      const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-      seconds.set(pid, (Number(fields[11]) + Number(fields[12])) / 100);
-    } catch {
-      // It ended, or this is not Linux.
-    }
-  }
-  return seconds;
-}
-
 const ways = { node: overNode, insert: () => bare(insert, insertTables), update: () => bare(update, updateTables) };
 const { one, commits, close } = await ways[way as keyof typeof ways]();
-const watcher = new pg.Client({ connectionString: url });
-await watcher.connect();
+const port = Number(new URL(url).port);
 const histogram = createHistogram();
 let [done, failed, stopped] = [0, 0, false];
 const loops = Array.from({ length: inFlight }, async () => {
@@ -136,7 +120,7 @@ const before = {
   done,
   commits: commits(),
   cpu: process.cpuUsage(),
-  server: await serverCpu(watcher),
+  server: postgresCpuSeconds(port),
   at: performance.now(),
 };
 histogram.reset();
@@ -145,8 +129,7 @@ const seconds = (performance.now() - before.at) / 1_000;
 const count = done - before.done;
 const cpu = process.cpuUsage(before.cpu);
 const commitsPerSecond = (commits() - before.commits) / seconds;
-let serverSeconds = 0;
-for (const [pid, spent] of await serverCpu(watcher)) serverSeconds += spent - (before.server.get(pid) ?? 0);
+const serverSeconds = postgresCpuSeconds(port) - before.server;
 stopped = true;
 await Promise.all(loops);
 process.send?.({
@@ -158,5 +141,4 @@ process.send?.({
   ownMicros: (cpu.user + cpu.system) / count,
   serverMicros: (serverSeconds * 1e6) / count,
 });
-await watcher.end();
 await close();

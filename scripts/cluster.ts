@@ -57,7 +57,7 @@ const isScreen = values.json !== true && process.stdout.isTTY === true;
 
 function note(text: string): void {
   for (const line of text.trim().split("\n")) {
-    notes.push(line.slice(0, 160));
+    notes.push(line.slice(0, 240));
     if (!isScreen) console.error(line);
   }
   notes.splice(0, notes.length - notesShown);
@@ -168,13 +168,17 @@ async function run(): Promise<number> {
   console.error("Starting PostgreSQL and three nodes ...");
   const directory = await mkdtemp(join(tmpdir(), "holdfast-cluster-"));
   const server = await startPostgres();
-  const token = randomBytes(24).toString("base64url");
+  const token = randomBytes(12).toString("base64url");
   let nodes: NodeProcess[] = [];
   try {
     const connection = await server.database();
     await migratePostgres({ connection, schema, shardCount });
     nodes = makeNodes(directory, connection, token);
     await Promise.all(nodes.map((node) => node.start()));
+    const url = nodes[0]?.url ?? "";
+    note(
+      `operate it: HOLDFAST_URL=${url} HOLDFAST_TOKEN=${token} npx holdfast nodes (shards --url ${url}, move 3 --to n2, drain n2)`,
+    );
     const crew = playBots(nodes);
     if (seconds !== undefined) setTimeout(end, seconds * 1_000).unref();
     await watch(new Looker(nodes, token), nodes, ended);

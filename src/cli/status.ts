@@ -1,6 +1,7 @@
 /** `holdfast status --url …`: how a running node is. Exit code 1 unless it serves. */
 import type { Command } from "commander";
 import { statusPath } from "../gateway/http-operator.ts";
+import type { ClusterFigures } from "../model/cluster-view.ts";
 import type { ProjectionStatus } from "../model/projection-status.ts";
 import type { Behind, Figures } from "../runtime/service.ts";
 import { duration, grouped, progressLine } from "../std/progress.ts";
@@ -28,6 +29,7 @@ export function statusLines(figures: Figures): string[] {
     ["phase", `${safe(phase)}${figures.readOnly ? ", read only: the log has no space" : ""}`],
     ["shards", present.map(([name, count]) => `${count} ${safe(name)}`).join(", ")],
   ];
+  if (figures.cluster !== undefined) rows.push(["cluster", part(figures.cluster)]);
   if (phase === "recovering") {
     const { recovered, toRecover, etaMs } = figures;
     rows.push(["recovery", progressLine("", recovered, toRecover, etaMs).trim()]);
@@ -51,6 +53,21 @@ export function statusLines(figures: Figures): string[] {
   for (const each of figures.projections ?? []) rows.push(["projection", projection(each)]);
   if (figures.overBudget > 0) rows.push(["over budget", `${grouped(figures.overBudget)} decides`]);
   return rows.map(([name, text]) => `${name.padEnd(12)}${text}`);
+}
+
+function part({
+  node,
+  coordinates,
+  owned,
+  followed,
+  lagRecords,
+  peers,
+  failovers,
+  movesTaken,
+}: ClusterFigures): string {
+  const behind = lagRecords === 0 ? "" : ` (the worst ${grouped(lagRecords)} records behind)`;
+  const does = coordinates ? ", coordinates" : "";
+  return `${safe(node)} owns ${owned}, follows ${followed}${behind}, ${peers} peers${does}; ${grouped(movesTaken)} moves, ${grouped(failovers)} failovers`;
 }
 
 function answers({ replies }: Figures): string {

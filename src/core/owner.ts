@@ -64,6 +64,8 @@ export function stepOwner(owner: Owner, input: Input, effects: Effect[]): void {
       break;
     case "drain":
       if (owner.phase === "serving") owner.phase = "draining";
+      // Whoever takes the shard over waits for what could wait until now.
+      if (owner.pending.size > 0) cutBy(owner, 0, effects);
       break;
     case "query":
       takeQuery(owner, input, effects);

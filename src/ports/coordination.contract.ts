@@ -304,6 +304,18 @@ const watchCases: Readonly<Record<string, Case>> = {
     await passing;
     assert.deepEqual(left.slice(-2), [false, undefined]);
   },
+  "a watch tells that a lease has another holder": async ({ coordination, client }) => {
+    const other = await client();
+    const stop = new AbortController();
+    const holders: (string | undefined)[] = [];
+    for await (const { leases } of other.watch(stop.signal)) {
+      holders.push(leases[0]?.node);
+      if (holders.length === 1) await coordination.acquire("coordinator", "a", longMs);
+      if (holders.length === 2) await coordination.release("coordinator", leases[0]?.token ?? 0);
+      if (holders.length === 3) stop.abort();
+    }
+    assert.deepEqual(holders, [undefined, "a", undefined]);
+  },
   "a watch ends when it is told to, and when its client is closed": async ({ coordination, client }) => {
     const stop = new AbortController();
     stop.abort();

@@ -106,8 +106,8 @@ export interface Coordination {
   ): Promise<readonly ChangeResult[]>;
   look(): Promise<Picture>;
   /**
-   * Gives a picture at once, and again whenever its version is another, or a member's lease has lapsed. What happens between two
-   * looks is told as one. Ends when `signal` aborts. @throws `unavailable` the store did not answer for too long
+   * Gives a picture at once, and again whenever its version is another, a member's lease has lapsed, or a lease has another holder. What
+   * happens between two looks is told as one. Ends when `signal` aborts. @throws `unavailable` the store did not answer for too long
    */
   watch(signal: AbortSignal): AsyncIterable<Picture>;
   /** Idempotent. Ends watches. */

@@ -155,7 +155,10 @@ export class SubscriberRun {
     switch (next.kind) {
       case "commit": {
         const { cursor, cursorMs, items, batches } = next;
-        return recorded(await this.#command("commit", { cursor, cursorMs, items, batches, ...this.#mark() }));
+        return recorded(
+          await this.#command("commit", { cursor, cursorMs, items, batches, ...this.#mark() }),
+          this.#mark(),
+        );
       }
       case "trouble":
         return recorded(await this.#command("trouble", { trouble: next.trouble }));
@@ -170,6 +173,7 @@ export class SubscriberRun {
         const record = { shard, offset, items: items.length, entity: name, detail: next.detail };
         const outcome = recorded(
           await this.#command("set-aside", { record, cursor, cursorMs: readMs, ...this.#mark() }),
+          this.#mark(),
         );
         // A delta would lead from what the sink does not hold.
         if (outcome.kind === "done") for (const item of items) this.#opened?.feed.forget(item.entity);
@@ -354,8 +358,8 @@ function begun(result: CallResult): Outcome {
   return { kind: "begun", orders: result.value as unknown as SubscriberOrders, version: result.version };
 }
 
-function recorded(result: CallResult): Outcome {
-  return result.ok ? { kind: "done", version: result.version } : failed(result);
+function recorded(result: CallResult, mark: { readonly mark?: string } = {}): Outcome {
+  return result.ok ? { kind: "done", version: result.version, ...mark } : failed(result);
 }
 
 function failed({ code, detail, reason, version }: Extract<CallResult, { ok: false }>): Outcome {

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { createMemoryStore, type MemoryStore, openMemoryLog } from "../adapters/memory/log.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { systemRandom } from "../adapters/system/random.ts";
+import { defineEntity } from "../model/entity.ts";
 import type { CallResult } from "../model/records.ts";
 import type { Append } from "../ports/log.ts";
 import { makeUuidV7 } from "../std/uuid.ts";
@@ -15,6 +16,25 @@ import type { ShardRoles } from "./shard-roles.ts";
 const principal = { kind: "service", id: "test" } as const;
 const entity = { type: "counter", key: "c1" };
 
+/** Nothing of it needs to be durable soon. */
+const lamp = defineEntity("lamp", {
+  state: () => ({ blinks: 0 }),
+  events: {
+    blinked: (state) => {
+      state.blinks++;
+    },
+  },
+  commands: (command) => ({
+    blink: command(
+      (_state, _input, ctx) => {
+        ctx.emit("blinked", {});
+      },
+      { durability: { relaxed: { windowMs: 60_000 } } },
+    ),
+  }),
+  access: () => true,
+});
+
 interface Member {
   readonly node: HoldfastNode;
   readonly roles: ShardRoles;
@@ -24,7 +44,7 @@ interface Member {
 async function start(store: MemoryStore, name: string, durable: (append: Append) => void = () => {}): Promise<Member> {
   const released: number[] = [];
   const node = await startNode({
-    entities: [counter],
+    entities: [counter, lamp],
     log: openMemoryLog({ store }),
     clock: systemClock,
     random: systemRandom,
@@ -152,4 +172,34 @@ test("a standby that the log was trimmed beyond is not followed any more", async
   assert.equal(two.roles.follows(0), false);
   await one.node.stop();
   await two.node.stop();
+});
+
+test("a standby whose claim another node was faster with follows that one, and may claim later", async () => {
+  const store = createMemoryStore(1);
+  const [one, two] = [await start(store, "a"), await start(store, "b")];
+  await using _one = one.node;
+  await using _two = two.node;
+  for (const { roles } of [one, two]) await roles.follow(0);
+  assert.equal(await one.roles.promote(0), true);
+  // It knows of no claim yet; its own is of the epoch that the other has taken.
+  assert.equal(await two.roles.promote(0), true);
+  assert.equal(two.roles.position(0).epoch, one.roles.position(0).epoch + 1);
+});
+
+test("an owner that gives up does not wait for the window of what was answered early", async () => {
+  const store = createMemoryStore(1);
+  const one = await start(store, "a");
+  await using _one = one.node;
+  await one.roles.follow(0);
+  await one.roles.promote(0);
+  const requestId = makeUuidV7(Date.now(), systemRandom.bytes(16));
+  const answered = await new Promise<CallResult>((resolve) =>
+    one.node.execute(
+      { entity: { type: "lamp", key: "l" }, command: "blink", input: null, requestId, principal },
+      resolve,
+    ),
+  );
+  assert.equal(answered.ok && answered.durable, false);
+  const handed = await one.roles.giveUp(0);
+  assert.equal(handed?.tail, 3);
 });

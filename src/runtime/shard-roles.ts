@@ -7,12 +7,15 @@
  * the claim that ends every recovery. Invariants: verbs of one shard do not overlap (the caller sees to it); a frame that does not follow
  * what is there changes nothing; a claim is made only at the tail that was replayed.
  */
+import { imageOf } from "../core/image.ts";
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import { type Epoch, formatRef, type Offset, type ShardId } from "../model/ids.ts";
 import type { CallResult, QueryCall } from "../model/records.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Append, LogFrame, LogPosition, ShardLog } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
+import { encodeImage } from "../wire/image.ts";
+import { Claims } from "./claims.ts";
 import type { RecentFrames } from "./recent-frames.ts";
 import { LogMoved, type RecoveryFacts, replayFromOrigins } from "./recovery.ts";
 import type { CallerToken, ReleaseReason, ShardHost } from "./shard-host.ts";
@@ -58,9 +61,11 @@ export class ShardRoles {
   readonly #expected = new Map<ShardId, HashedStates>();
   /** How often that was looked at. */
   compared = 0;
+  readonly #claims: Claims;
 
   constructor(options: ShardRolesOptions) {
     this.#options = options;
+    this.#claims = new Claims(options.log, (work) => options.clock.defer(work));
   }
 
   owns(shard: ShardId): boolean {
@@ -79,6 +84,12 @@ export class ShardRoles {
   position(shard: ShardId): { epoch: Epoch; tail: Offset; durable: Offset } {
     const { epoch, tail, durable } = this.#host(shard).owner;
     return { epoch, tail, durable };
+  }
+
+  /** What is in memory of the shard's entities, encoded, by name: the same on every node that is at the same offset. */
+  images(shard: ShardId): ReadonlyMap<string, Uint8Array> {
+    const slots = [...this.#host(shard).owner.slots];
+    return new Map(slots.map(([, slot]) => [formatRef(slot.ref), encodeImage(imageOf(slot)).bytes]));
   }
 
   /**
@@ -245,12 +256,12 @@ export class ShardRoles {
   }
 
   async #claim(host: ShardHost): Promise<boolean> {
-    const { now, node, log } = this.#options;
+    const { now, node } = this.#options;
     const { epoch, tail } = host.owner;
     host.step({ kind: "recovered", epoch, tail, nowMs: now(), node });
     const claim = host.underway;
     if (claim === undefined) return false;
-    const [result] = await log.claim([claim.append]).catch((error: unknown) => {
+    const result = await this.#claims.claim(claim.append).catch((error: unknown) => {
       host.underway = undefined;
       host.step({ kind: "unclaimed" });
       throw error;
@@ -286,6 +297,13 @@ export class ShardRoles {
     const handed = { epoch: owner.epoch, tail: owner.tail };
     this.#options.guard(() => host.step({ kind: "leave" }));
     return handed;
+  }
+
+  /** The log has a later epoch than this one of an owner here. An append under way learns it by itself. */
+  fenced(shard: ShardId, epoch: Epoch): void {
+    const host = this.#host(shard);
+    if (!this.owns(shard) || host.owner.epoch !== epoch || host.underway !== undefined) return;
+    this.#options.guard(() => host.step({ kind: "append-failed", reason: "fenced" }));
   }
 
   /** Follows the shard no more; what was in memory of it goes. Not for an owner. */

@@ -99,6 +99,8 @@ export class Witness {
       if (frame.epoch !== epoch)
         this.#world.violated("epochs only grow", `the engine says epoch ${epoch} of ${frame.epoch}`);
       if (frame.epoch < truth.epoch) this.#world.violated("epochs only grow", `${frame.epoch} after ${truth.epoch}`);
+      if (frame.epoch !== truth.epoch && frame.records[0]?.kind !== "claim")
+        this.#world.violated("an epoch begins with its claim", `shard ${shard}: epoch ${frame.epoch} at ${at}`);
       truth.epoch = frame.epoch;
       this.#world.counts.records += frame.records.length;
       frame.records.forEach((record, index) => {

@@ -1,6 +1,7 @@
 /** The verbs for a cluster, as child processes, at the doors and admin ports of real nodes. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { Validator } from "@seriousme/openapi-schema-validator";
 import { systemClock } from "../../src/adapters/system/clock.ts";
 import { systemRandom } from "../../src/adapters/system/random.ts";
 import { type AdminPort, startAdmin } from "../../src/admin/server.ts";
@@ -140,6 +141,11 @@ test("an admin port shows the cluster; it takes verbs only where it has a token"
   assert.equal((await send(open.port, { ...post, path: "/metrics", body: "{}" })).status, 405);
 });
 
+test("the status of a node tells its part in the cluster", async () => {
+  const { out } = await holdfast("status", "--url", (admins[1] as AdminPort).url);
+  assert.match(out, /^cluster {5}n2 owns \d, follows \d, 2 peers/m);
+});
+
 test("monitoring sees shards, peers, moves, claims and forwarded calls", async () => {
   const { text } = await send((admins[1] as AdminPort).port, { path: "/metrics" });
   assert.match(text, /^holdfast_cluster_shards\{role="owner"\} \d/m);
@@ -172,4 +178,12 @@ test("a body with anything else in it is refused", async () => {
   ] as const)
     assert.equal((await post(verb, body)).status, 400, JSON.stringify(body));
   assert.equal((await post("evict", { node: "n1" })).status, 404);
+});
+
+test("the document of the API has the cluster's routes, and is one", async () => {
+  const { text } = await send((doors.get("n2") as Gateway).port, { path: "/openapi.json" });
+  const document = JSON.parse(text) as { paths: object };
+  for (const verb of ["", "/move", "/pin", "/drain"]) assert.ok(`/v1/operator/cluster${verb}` in document.paths, verb);
+  const { valid, errors } = await new Validator().validate(document);
+  assert.ok(valid, JSON.stringify(errors));
 });

@@ -1,91 +1,14 @@
 /** `npm run cluster` as its users run it: three node processes over PostgreSQL, of which one is killed while bots play. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { openDoor } from "../../examples/teen-patti/src/bots/door.ts";
-import type { Look, NodeLook } from "../../scripts/cluster-look.ts";
 import { postgresSkipReason } from "../../src/adapters/postgres/server.harness.ts";
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
-/** A busy machine takes its time; it is to end by itself all the same, should this test die. */
-const secondsMost = 300;
-
-interface Ended {
-  readonly ended: true;
-  readonly restarts: number;
-  readonly chips: { readonly issued: number; readonly hands: number; readonly problems: readonly string[] } | null;
-}
-
-class Demonstration {
-  readonly #child: ChildProcess;
-  readonly #gone: Promise<number | null>;
-  readonly #lines: AsyncIterator<string>;
-  #said = "";
-  #last = "";
-
-  constructor() {
-    const args = ["--json", "--port", "0", "--speed", "max", "--seconds", String(secondsMost)];
-    const child = spawn(process.execPath, ["--conditions=source", "scripts/cluster.ts", ...args], {
-      cwd: root,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    this.#child = child;
-    child.stderr.on("data", (bytes) => {
-      this.#said = (this.#said + String(bytes)).slice(-8_000);
-    });
-    this.#gone = new Promise((resolve) => child.once("close", resolve));
-    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  }
-
-  /** The first look from now on at which it holds. */
-  async until(what: string, holds: (look: Look) => boolean): Promise<Look> {
-    for (;;) {
-      const look = (await this.#next(what)) as Look;
-      assert.ok(look.nodes !== undefined, `it ended before this held: ${what}\n${this.#last}\n${this.#said}`);
-      if (holds(look)) return look;
-    }
-  }
-
-  /** As Ctrl-C does. */
-  async end(): Promise<{ readonly code: number | null; readonly ended: Ended }> {
-    this.#child.kill("SIGINT");
-    for (;;) {
-      const line = (await this.#next("its end")) as Look | Ended;
-      if ("ended" in line) return { code: await this.#gone, ended: line };
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGTERM");
-    await this.#gone;
-  }
-
-  async #next(what: string): Promise<unknown> {
-    const { value, done } = await this.#lines.next();
-    assert.ok(done !== true, `it ended before this held: ${what}\n${this.#last}\n${this.#said}`);
-    this.#last = value as string;
-    return JSON.parse(this.#last);
-  }
-}
-
-function nodeOf(look: Look, name: string): NodeLook {
-  const node = look.nodes.find((one) => one.node === name);
-  assert.ok(node !== undefined);
-  return node;
-}
-
-const isWhole = ({ shards, nodes }: Look) =>
-  shards.all > 0 &&
-  shards.owned === shards.all &&
-  shards.followed === shards.all &&
-  nodes.every(({ owns }) => owns.length > 0);
+import { Demonstration, isWhole, nodeOf } from "./demonstration.ts";
 
 test("a node that is killed while bots play is replaced by the others, comes back, and not a chip is lost or made", {
   skip: postgresSkipReason() ?? false,
 }, async () => {
-  await using demonstration = new Demonstration();
+  await using demonstration = new Demonstration("--speed", "max");
   const first = await demonstration.until(
     "all shards have an owner and a standby, and bots play",
     (look) => isWhole(look) && look.commandsPerSecond > 0,

@@ -152,6 +152,7 @@ class MemoryCoordination implements Coordination {
       const news = JSON.stringify([
         picture.version,
         picture.members.filter(({ leftMs }) => leftMs === 0).map(({ node }) => node),
+        picture.leases.map(({ name, token, node }) => [name, token, node]),
       ]);
       if (news !== told) yield picture;
       told = news;

@@ -97,6 +97,7 @@ function lookTexts(place: string) {
   ${list(lease, "leases", 'name COLLATE "C"')} AS leases, ${list(assignment, "assignments", "shard")} AS assignments
 FROM ${place}.coordination`,
     glance: `SELECT version, (SELECT string_agg(node, ' ' ORDER BY node) FROM ${place}.members
-  WHERE expires_at <= clock_timestamp()) AS lapsed FROM ${place}.coordination`,
+  WHERE expires_at <= clock_timestamp()) AS lapsed, (SELECT string_agg(concat_ws(' ', name, token, node), ' ' ORDER BY name)
+  FROM ${place}.leases) AS held FROM ${place}.coordination`,
   };
 }

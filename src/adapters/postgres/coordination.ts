@@ -142,7 +142,7 @@ class PostgresCoordination implements Coordination {
     let told = "";
     while (!ended.aborted) {
       const [row] = await this.#run("glance", []);
-      const news = `${String(row?.["version"])} ${String(row?.["lapsed"])}`;
+      const news = `${String(row?.["version"])} ${String(row?.["lapsed"])} ${String(row?.["held"])}`;
       if (news !== told) yield await this.look();
       told = news;
       await waited(this.#pollMs, ended);

@@ -59,7 +59,7 @@ export async function openPostgresLog(options: PostgresLogOptions): Promise<Post
   };
   const { connection, connectMs = 5_000, statementMs = 10_000, patienceMs = 60_000 } = options;
   const session = () => new Session({ connection, connectMs, statementMs, patienceMs, prepare });
-  const sessions = { writer: session(), claimer: session(), reader: session() };
+  const sessions = { writer: session(), claimer: session(), looker: session(), reader: session() };
   try {
     const [info] = await sessions.writer.repeat(statements.info);
     return new Log(statements, sessions, witness, Number(info?.["shard_count"]));
@@ -69,10 +69,11 @@ export async function openPostgresLog(options: PostgresLogOptions): Promise<Post
   }
 }
 
-/** A claim and a long read wait for no append, nor it for them. */
+/** A claim, a look at tails and a long read wait for no append, nor it for them, nor they for each other. */
 interface Sessions {
   readonly writer: Session;
   readonly claimer: Session;
+  readonly looker: Session;
   readonly reader: Session;
 }
 
@@ -101,7 +102,7 @@ class Log implements PostgresLog {
     if (shards.length === 0) return [];
     return this.#guarded(async () => {
       const check = this.#witness.moment();
-      const rows = await this.#sessions.reader.repeat(this.#statements.tail, [[...new Set(shards)]]);
+      const rows = await this.#sessions.looker.repeat(this.#statements.tail, [[...new Set(shards)]]);
       const positions = new Map(rows.map((row) => [Number(row["shard"]), positionFrom(row)]));
       for (const [shard, position] of positions) {
         check(shard, position);
@@ -171,8 +172,8 @@ class Log implements PostgresLog {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    const { writer, claimer, reader } = this.#sessions;
-    await Promise.all([writer.close(), claimer.close(), reader.close()]);
+    const { writer, claimer, looker, reader } = this.#sessions;
+    await Promise.all([writer, claimer, looker, reader].map((session) => session.close()));
   }
 
   async #write(kind: WriteKind, writes: readonly Append[], session: Session): Promise<readonly AppendResult[]> {

@@ -49,6 +49,9 @@ export class Session {
   readonly #options: SessionOptions;
   #client: pg.Client | undefined;
   #connecting: Promise<pg.Client> | undefined;
+  /** Ends when the statements before are answered: one at a time is on its way. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
   /** That the server has sent. */
   #warnings = 0;
   #wasConnected = false;
@@ -64,7 +67,23 @@ export class Session {
    * @throws `unavailable` no server within `patienceMs`; nothing was sent
    * @throws `invalid-configuration`, `log-damaged` by what the connection was checked for
    */
-  async run(statement: Statement, values: readonly unknown[] = []): Promise<readonly Row[]> {
+  run(statement: Statement, values: readonly unknown[] = []): Promise<readonly Row[]> {
+    const isFirst = this.#waiting++ === 0;
+    const answered = isFirst ? this.#run(statement, values) : this.#turn.then(() => this.#queued(statement, values));
+    this.#turn = answered.then(
+      () => this.#waiting--,
+      () => this.#waiting--,
+    );
+    return answered;
+  }
+
+  /** Its time begins when it is sent, and it is sent over the connection that there is then. */
+  async #queued(statement: Statement, values: readonly unknown[]): Promise<readonly Row[]> {
+    if (this.#isClosed) throw unavailable(new Error("the session was closed before this statement was sent"));
+    return this.#run(statement, values);
+  }
+
+  async #run(statement: Statement, values: readonly unknown[]): Promise<readonly Row[]> {
     const client = this.#client ?? (await this.#connected());
     const before = this.#warnings;
     const rows = await this.#answered(client, statement, values);

@@ -65,8 +65,8 @@ export type Next =
   | { readonly kind: "stop" };
 
 export type Outcome =
-  /** It was done, or it was let be since the orders changed. */
-  | { readonly kind: "done"; readonly version?: Offset }
+  /** It was done, or it was let be since the orders changed. Of a record: the entity's version, and where the sink stood. */
+  | { readonly kind: "done"; readonly version?: Offset; readonly mark?: string }
   | { readonly kind: "begun"; readonly orders: SubscriberOrders; readonly version: Offset }
   /** `fresh`: this place was never recorded. */
   | { readonly kind: "opened"; readonly cursor: string; readonly fresh: boolean }

@@ -252,3 +252,30 @@ test("a rewind that comes while the sink is being opened is not taken for the on
     rewinds: 1,
   });
 });
+
+test("a rewind that is heard before the answer of a commit is not taken for what was committed", () => {
+  const world = new World(new Set(), "park", 3);
+  const run = makeRun(world.orders, world.version, limits);
+  const facts = { nowMs: 0, chance: 0, lag: noLag };
+  let next = nextOf(run, { kind: "done" }, facts);
+  while (next.kind !== "commit") next = nextOf(run, world.perform(next, run, false), facts);
+  const outcome = world.perform(next, run, false);
+  world.change({ rewinds: 1, cursor: null });
+  hear(run, world.orders, world.version);
+  assert.equal(nextOf(run, outcome, facts).kind, "close");
+  const opened = nextOf(run, { kind: "done" }, facts);
+  const { config } = world.orders;
+  assert.deepEqual(opened, { kind: "open", cursor: null, mark: null, rewound: true, config, rewinds: 1 });
+});
+
+test("a resume that is heard before the answer of a trouble is not undone by it", () => {
+  const world = new World(new Set([1]), "park", 3);
+  const run = makeRun(world.orders, world.version, limits);
+  const facts = { nowMs: 0, chance: 0, lag: noLag };
+  let next = nextOf(run, { kind: "done" }, facts);
+  while (next.kind !== "trouble") next = nextOf(run, world.perform(next, run, false), facts);
+  const outcome = world.perform(next, run, false);
+  world.change({ trouble: null });
+  hear(run, world.orders, world.version);
+  assert.equal(nextOf(run, outcome, facts).kind, "deliver");
+});

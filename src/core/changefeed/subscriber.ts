@@ -110,29 +110,42 @@ function take(run: Run, outcome: Outcome, facts: Facts): void {
       run.urgent = undefined;
       return;
     default:
-      if (outcome.kind === "done" && outcome.version !== undefined) recorded(run, last, outcome.version, facts);
+      if (outcome.kind !== "done" || outcome.version === undefined) return;
+      recorded(run, last, { version: outcome.version, mark: outcome.mark ?? null }, facts);
   }
 }
 
 /** The entity took a record of ours; what it says is known before the news of it. */
-function recorded(run: Run, last: Next, version: Offset, facts: Facts): void {
-  const { orders } = run;
-  if (last.kind === "commit") {
-    committed(run, facts);
-    run.orders = { ...orders, cursor: last.cursor, cursorMs: last.cursorMs, settled: orders.rewinds };
-  } else {
-    run.urgent = undefined;
-  }
-  if (last.kind === "trouble") run.orders = { ...orders, trouble: { ...last.trouble, sinceMs: 0 } };
+function recorded(
+  run: Run,
+  last: Next,
+  { version, mark }: { version: Offset; mark: string | null },
+  facts: Facts,
+): void {
+  if (last.kind === "set-aside") pass(run, last.batch);
+  if (last.kind === "commit" || last.kind === "set-aside") committed(run, facts);
+  if (last.kind !== "commit") run.urgent = undefined;
   if (last.kind === "begin-again") run.due = version;
-  if (last.kind === "replayed") run.orders = { ...orders, again: orders.again.filter(({ id }) => id !== last.id) };
-  if (last.kind === "set-aside") {
-    pass(run, last.batch);
-    committed(run, facts);
-    run.orders = { ...orders, cursor: last.batch.cursor, cursorMs: last.batch.readMs };
-  }
+  // What was heard before the answer tells this record too, and what came after it: a rewind, or that somebody resumed it.
+  if (version > run.heard) run.orders = { ...run.orders, ...changeOf(run.orders, last, mark) };
   if (last.kind !== "begin-again") run.heard = Math.max(run.heard, version);
   if (run.batch === undefined) succeeded(run);
+}
+
+/** What a record of ours changes in the orders. */
+function changeOf({ rewinds, again }: SubscriberOrders, last: Next, mark: string | null): Partial<SubscriberOrders> {
+  switch (last.kind) {
+    case "commit":
+      return { cursor: last.cursor, mark, cursorMs: last.cursorMs, settled: rewinds };
+    case "set-aside":
+      return { cursor: last.batch.cursor, mark, cursorMs: last.batch.readMs };
+    case "trouble":
+      return { trouble: { ...last.trouble, sinceMs: 0 } };
+    case "replayed":
+      return { again: again.filter(({ id }) => id !== last.id) };
+    default:
+      return {};
+  }
 }
 
 function succeeded(run: Run): void {

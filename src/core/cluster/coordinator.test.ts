@@ -180,6 +180,16 @@ describe("who is cut off", () => {
 });
 
 describe("two coordinators, and answers that are lost", () => {
+  test("the next coordinator gives away at once what the one that died owned, without waiting for its report", () => {
+    const cluster = startCluster(three);
+    const lost = cluster.owned("a");
+    const standbys = lost.map((shard) => cluster.target(shard)?.standbys[0]);
+    cluster.process("a").state = "killed";
+    cluster.coordinate("b");
+    cluster.run(300);
+    lost.forEach((shard, index) => assert.ok(sameNode(cluster.log[shard]?.owner, standbys[index])));
+  });
+
   test("one that takes over knows nothing and comes to the same targets", () => {
     const cluster = startCluster(three);
     cluster.coordinate("b");

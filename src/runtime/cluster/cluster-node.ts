@@ -5,7 +5,7 @@
  * does with each shard (shard agents, following), where calls go (router, watches, remote sends), and who decides for all (coordinator).
  * Invariant: losing the membership ends this running; what it owned is claimed by others, and the log fences it.
  */
-import type { NodeInfo, NodeRef, ShardTarget } from "../../model/cluster.ts";
+import type { NodeInfo, NodeRef, NodeReport, ShardTarget } from "../../model/cluster.ts";
 import type { ClusterFigures, ClusterView } from "../../model/cluster-view.ts";
 import { HoldfastError } from "../../model/errors.ts";
 import { type EntityRef, type ShardId, shardCountDefault, shardOf } from "../../model/ids.ts";
@@ -34,8 +34,6 @@ import { ServedWatches, Watches } from "./watches.ts";
 
 /** Between looks for what waits for a message that may be lost. */
 const sweepMs = 100;
-/** For so long a picture may come later than a newer one. */
-const lateMs = 5_000;
 /** Of the coordinator's lease, at most; a failover of its own node waits for that. */
 const coordinatorLeaseMs = 600;
 /** A report goes to the coordinator at least so often. */
@@ -51,7 +49,6 @@ export class ClusterNode {
   #running: Running | undefined;
   #versions = new Map<ShardId, number>();
   #picture: Picture | undefined;
-  #picturedMs = 0;
   #reporting = false;
   #reportedMs = 0;
   #cancelSweep: () => void = () => {};
@@ -116,6 +113,14 @@ export class ClusterNode {
 
   get picture(): Picture | undefined {
     return this.#picture;
+  }
+
+  /** It holds the coordinator's lease, as far as it knows. */
+  get coordinates(): boolean {
+    return this.#running?.coordinator.holds === true;
+  }
+  report(): NodeReport {
+    return this.#parts.overview.report();
   }
 
   /** As `ClusterVerbs`. */
@@ -199,31 +204,22 @@ export class ClusterNode {
       take: (entity, input) => this.node.take(entity, input),
       later: (work) => clock.defer(work),
     });
+    const confirmer = new Confirmer(log, (shard, epoch) => roles.fenced(shard, epoch));
     const service = new ClusterService({
       ...{ self, clock, roles, directory, peers, following, router, watches, servedWatches, serves },
-      ...{ node: this.node, shardCount: this.#shardCount, confirmer: new Confirmer(log) },
+      ...{ node: this.node, shardCount: this.#shardCount, confirmer },
     });
     const coordinator = new CoordinatorHost({
       ...{ self, coordination, clock, standbys, fault, limits, shardCount: this.#shardCount },
       leaseMs: Math.min(leaseMs, coordinatorLeaseMs),
       report: () => overview.report(),
       peers: () => peers.all,
-      pictured: (picture) => this.#pictured(picture),
+      look: () => this.#membership.look(),
       elected: () => this.#reportSoon(),
     });
     const overview: Overview = new Overview({
-      ...{
-        self,
-        limits,
-        roles,
-        directory,
-        peers,
-        following,
-        agents,
-        router,
-        coordinator,
-        shardCount: this.#shardCount,
-      },
+      ...{ self, limits, roles, directory, peers, following, agents, router, coordinator },
+      shardCount: this.#shardCount,
       takeLoad: (shard) => service.takeLoad(shard),
       look: () => coordination.look().catch((error: unknown) => this.#lastPicture(error)),
     });
@@ -234,12 +230,6 @@ export class ClusterNode {
   #lastPicture(error: unknown): Picture {
     if (this.#picture === undefined) throw error;
     return this.#picture;
-  }
-
-  /** Pictures come by two ways, and an older one may come later. One that stays old is of a store that was put back. */
-  #isLate({ version }: Picture): boolean {
-    if (this.#picture === undefined || version >= this.#picture.version) return false;
-    return this.#clock.monotonic() - this.#picturedMs < lateMs;
   }
 
   #makeFollowing(directory: Directory, peers: Peers): Following {
@@ -258,9 +248,8 @@ export class ClusterNode {
 
   #pictured(picture: Picture): void {
     const running = this.#running;
-    if (running === undefined || this.#over || this.#isLate(picture)) return;
+    if (running === undefined || this.#over) return;
     this.#picture = picture;
-    this.#picturedMs = this.#clock.monotonic();
     const { self, peers, directory, agents, coordinator } = running;
     const members: PeerAddress[] = [];
     for (const { node, generation, info } of picture.members) {
@@ -316,11 +305,15 @@ export class ClusterNode {
     if (coordinator.heard(peer, said) && said.t !== "coordinates") return;
     if (said.t === "coordinates") return this.#hinted(said.version);
     if (said.t === "route") sends.heard(said.route);
-    else if (said.t === "own") for (const { shard, epoch } of said.shards) directory.owned(shard, peer.ref, epoch);
+    else if (said.t === "own")
+      for (const { shard, epoch } of said.shards) {
+        directory.owned(shard, peer.ref, epoch);
+        service.owned(shard, epoch);
+      }
   }
 
   #hinted(version: number): void {
-    if (version > (this.#picture?.version ?? 0)) this.#membership.look();
+    if (version > (this.#picture?.version ?? 0)) void this.#membership.look();
   }
 
   #peerClosed(peer: Peer): void {
@@ -332,6 +325,7 @@ export class ClusterNode {
     running.watches.closed(peer);
     running.servedWatches.closed(peer);
     running.sends.gone(peer.ref);
+    running.coordinator.gone(peer.ref.node);
     running.agents.sweep();
     this.#reportSoon();
   }
@@ -342,6 +336,7 @@ export class ClusterNode {
       const running = this.#running;
       running?.following.sweep();
       running?.agents.sweep();
+      running?.service.sweep();
       running?.sends.sweep();
       if (this.#clock.monotonic() - this.#reportedMs >= statusMs) this.#reportSoon();
       this.#sweepSoon();

@@ -8,7 +8,7 @@
 import type { NodeRef } from "../../model/cluster.ts";
 import type { EraseCall } from "../../model/erasure.ts";
 import { HoldfastError } from "../../model/errors.ts";
-import { type EntityRef, isKey, type Offset, type ShardId, shardOf } from "../../model/ids.ts";
+import { type EntityRef, type Epoch, isKey, type Offset, type ShardId, shardOf } from "../../model/ids.ts";
 import type { OperatorCall } from "../../model/marks.ts";
 import type {
   CallFilter,
@@ -159,6 +159,22 @@ export class ClusterService {
     const shown = (await Promise.all(answers)).flat();
     shown.sort((one, other) => one.madeMs - other.madeMs);
     return shown.slice(0, asked.limit);
+  }
+
+  /** Now and then: owners that are idle learn whether they still are. */
+  sweep(): void {
+    const { clock, confirmer, roles, shardCount } = this.#options;
+    confirmer.sweep(clock.monotonic(), () => {
+      const shards = Array.from({ length: shardCount }, (_, shard) => shard).filter((shard) => roles.owns(shard));
+      return shards.map((shard) => ({ shard, ...roles.position(shard) }));
+    });
+  }
+
+  /** Somebody says that it owns the shard in that epoch. */
+  owned(shard: ShardId, epoch: Epoch): void {
+    const { confirmer, roles } = this.#options;
+    const mine = roles.position(shard).epoch;
+    if (roles.owns(shard) && mine < epoch) confirmer.confirm(shard, mine, () => {});
   }
 
   /** @returns false: it is about something else */

@@ -54,6 +54,7 @@ test("a node that dies is followed by its standbys, and nothing acknowledged is 
   await new Promise((resolve) => setTimeout(resolve, 200));
   cluster.kill("c");
   await cluster.until("taken over", () => cluster.owners().every((owner) => owner === "a" || owner === "b"));
+  assert.deepEqual(cluster.lost, []);
   await new Promise((resolve) => setTimeout(resolve, 200));
   over = true;
   await Promise.all(load);

@@ -27,6 +27,8 @@ import type { PeerSaid, PeerVerb } from "../../wire/peer.ts";
 import type { Peer, Peers } from "./peers.ts";
 
 const leaseName = "coordinator";
+/** Between attempts to get the lease of a coordinator that cannot be reached. */
+const vacantMs = 50;
 /** Between ticks of the coordinator. */
 const tickMs = 100;
 /** An operator's verb that finds no coordinator waits this long between attempts, and so long in all. */
@@ -54,8 +56,8 @@ export interface CoordinatorHostOptions {
   readonly shardCount: number;
   readonly report: () => NodeReport;
   readonly peers: () => Iterable<Peer>;
-  /** A picture that was looked at for the coordinator is the node's as well. */
-  readonly pictured: (picture: Picture) => void;
+  /** Looks at the picture as it is now, for the whole node. Never rejects. */
+  readonly look: () => Promise<void>;
   /** Whoever coordinates has changed: this node's report is due. */
   readonly elected: () => void;
   readonly fault: (where: string, error: unknown) => void;
@@ -102,6 +104,16 @@ export class CoordinatorHost {
   pictured(picture: Picture): void {
     this.#picture = picture;
     this.#step({ kind: "picture", picture: picture as unknown as CoordinatorPicture });
+  }
+
+  /** The connection with a member ended. If it coordinated, somebody has to. */
+  gone(node: string): void {
+    if (node === this.#coordinator && this.#holding === undefined) this.#leaseSoon(0);
+  }
+
+  #reaches(node: string | undefined): boolean {
+    for (const { ref } of this.#options.peers()) if (ref.node === node) return true;
+    return false;
   }
 
   /** Sends this node's report to whoever coordinates. */
@@ -243,15 +255,9 @@ export class CoordinatorHost {
 
   /** What was written shows at once, here and at the others. */
   async #look(): Promise<void> {
-    const { coordination, pictured, fault } = this.#options;
     if (this.#closed) return;
-    try {
-      const picture = await coordination.look();
-      pictured(picture);
-      this.#tellAll(picture.version);
-    } catch (error) {
-      fault("the cluster's picture", error);
-    }
+    await this.#options.look();
+    if (this.#picture !== undefined) this.#tellAll(this.#picture.version);
   }
 
   #tellAll(version: number): void {
@@ -276,6 +282,7 @@ export class CoordinatorHost {
 
   #leaseSoon(afterMs: number): void {
     if (this.#closed) return;
+    this.#cancelLease();
     this.#cancelLease = this.#options.clock.after(afterMs, () => void this.#lease());
   }
 
@@ -294,7 +301,8 @@ export class CoordinatorHost {
     } catch (error) {
       fault("the coordinator's lease", error);
     }
-    this.#leaseSoon(this.#holding === undefined ? leaseMs / 8 : leaseMs / 4);
+    const isVacant = this.#holding === undefined && !this.#reaches(this.#coordinator);
+    this.#leaseSoon(isVacant ? Math.min(vacantMs, leaseMs / 4) : leaseMs / 4);
   }
 
   #begin(token: LeaseToken, untilMs: number): void {

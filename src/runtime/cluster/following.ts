@@ -213,10 +213,14 @@ export class Following {
   async #read(shard: ShardId, followed: Followed): Promise<void> {
     const { roles, fault, advanced } = this.#options;
     try {
-      do {
+      // Without progress (the shard is just being claimed, say) it is left to the next push or sweep: no circle of reads.
+      for (let before = 0; ; ) {
         followed.again = false;
+        before = roles.position(shard).tail;
         await roles.fill(shard);
-      } while (followed.again || followed.durable > roles.position(shard).tail);
+        const { tail } = roles.position(shard);
+        if (!followed.again && (followed.durable <= tail || tail === before)) break;
+      }
       followed.filling = false;
       advanced(shard);
     } catch (error) {

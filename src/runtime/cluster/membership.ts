@@ -31,7 +31,10 @@ export class Membership {
   #info: NodeInfo | undefined;
   #untilMs = Number.NEGATIVE_INFINITY;
   #cancel: () => void = () => {};
-  #looking = false;
+  #looking: Promise<void> | undefined;
+  /** Begins when the look under way has ended. */
+  #nextLook: Promise<void> | undefined;
+  #version = 0;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -63,20 +66,19 @@ export class Membership {
     void this.#watch();
   }
 
-  /** Looks at once, beside the watch: somebody said that there is news. */
-  look(): void {
-    if (this.#looking) return;
-    this.#looking = true;
-    const { coordination, pictured, fault } = this.#options;
-    void coordination
-      .look()
-      .then((picture) => {
-        if (!this.#ending.signal.aborted) pictured(picture);
-      })
-      .catch((error: unknown) => fault("the cluster's picture", error))
-      .finally(() => {
-        this.#looking = false;
+  /** Tells the picture as of now. Those who ask during a look share the next one. */
+  look(): Promise<void> {
+    if (this.#looking === undefined) {
+      this.#looking = this.#look().finally(() => {
+        this.#looking = undefined;
       });
+      return this.#looking;
+    }
+    this.#nextLook ??= this.#looking.then(() => {
+      this.#nextLook = undefined;
+      return this.look();
+    });
+    return this.#nextLook;
   }
 
   async describe(info: NodeInfo): Promise<void> {
@@ -124,12 +126,30 @@ export class Membership {
     }
   }
 
+  async #look(): Promise<void> {
+    const { coordination, fault } = this.#options;
+    try {
+      if (!this.#ending.signal.aborted) this.#told(await coordination.look());
+    } catch (error) {
+      if (!this.#ending.signal.aborted) fault("the cluster's picture", error);
+    }
+  }
+
+  /** An older picture than the last came by a slower way, or the store was put back: another look tells. */
+  #told(picture: Picture): void {
+    if (this.#ending.signal.aborted) return;
+    const isOlder = picture.version < this.#version;
+    this.#version = picture.version;
+    if (isOlder) void this.look();
+    else this.#options.pictured(picture);
+  }
+
   async #watch(): Promise<void> {
-    const { coordination, clock, pictured, fault } = this.#options;
+    const { coordination, clock, fault } = this.#options;
     const { signal } = this.#ending;
     while (!signal.aborted) {
       try {
-        for await (const picture of coordination.watch(signal)) pictured(picture);
+        for await (const picture of coordination.watch(signal)) this.#told(picture);
       } catch (error) {
         if (!signal.aborted) fault("the watch of the cluster's picture", error);
       }

@@ -143,7 +143,8 @@ export class ShardAgents {
       return true;
     }
     if (!roles.follows(shard)) {
-      if (meant === undefined) return false;
+      // To bring its copy up again is work; the node is still the way to the shard for those at its door, who wait for the claim.
+      if (meant === undefined || this.#awaitsClaim(shard, agent)) return false;
       await roles.follow(shard);
       following.begin(shard);
       changed(shard);
@@ -175,6 +176,13 @@ export class ShardAgents {
     if (clock.monotonic() >= handed.untilMs) return true;
     clock.after(handed.untilMs - clock.monotonic(), () => this.look(shard));
     return false;
+  }
+
+  /** It handed the shard over, and whoever has it now has not said so: the sweep looks again. */
+  #awaitsClaim(shard: ShardId, { handed }: Agent): boolean {
+    const { directory, peers, clock } = this.#options;
+    if (handed === undefined || peers.to(handed.to) === undefined || clock.monotonic() >= handed.untilMs) return false;
+    return directory.epoch(shard) <= handed.epoch;
   }
 
   async #claim(shard: ShardId, agent: Agent): Promise<boolean> {

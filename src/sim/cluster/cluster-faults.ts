@@ -106,20 +106,20 @@ export class ClusterFaults {
     });
   }
 
-  /** An operator asks a node. @param done whether it was done; not called if the node is gone */
+  /** An operator asks a node. @param ended whether it was done; not called if the node is gone */
   verb(
     node: SimNode,
     ask: (cluster: NonNullable<SimNode["cluster"]>) => Promise<void>,
-    done: (well: boolean) => void = () => {},
+    ended: (well: boolean) => void = () => {},
   ): void {
     node.process?.run(() => {
       const { cluster } = node;
-      if (cluster === undefined) return done(false);
+      if (cluster === undefined) return ended(false);
       ask(cluster).then(
-        () => done(true),
+        () => ended(true),
         (error: unknown) => {
           this.#world.note(`a verb at ${node.name}: ${String(error)}`);
-          done(false);
+          ended(false);
         },
       );
     });

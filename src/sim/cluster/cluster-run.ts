@@ -14,8 +14,11 @@ import { replayAfresh } from "../fresh-replay.ts";
 import { Witness } from "../witness.ts";
 import { type Violation, World } from "../world.ts";
 import { ClusterFaults } from "./cluster-faults.ts";
+import { ClusterHistory } from "./cluster-history.ts";
 import { type ClusterSwarm, makeClusterSwarm } from "./cluster-swarm.ts";
 import { ClusterWatcher } from "./cluster-watcher.ts";
+import { Copies } from "./copies.ts";
+import { describeMessage } from "./message-text.ts";
 import { Stage } from "./stage.ts";
 
 export interface ClusterRunResult {
@@ -42,7 +45,7 @@ export async function runClusterSeed(seed: number, options: ClusterRunOptions = 
   const swarm = makeClusterSwarm(seed);
   const world = new World(swarm.base, options.tell);
   world.note(JSON.stringify(swarm));
-  const simulation = new ClusterSimulation(world, swarm);
+  const simulation = new ClusterSimulation(world, swarm, options.tell);
   const broken = (error: unknown) => {
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
     world.violated("every promise is kept by somebody", detail);
@@ -65,17 +68,25 @@ class ClusterSimulation {
   readonly #witness: Witness;
   readonly #stage: Stage;
   readonly #faults: ClusterFaults;
+  readonly #copies: Copies;
+  readonly #history: ClusterHistory;
   readonly #watchers: ClusterWatcher[] = [];
   #running = 0;
   #events = 0;
   servedMs = 0;
 
-  constructor(world: World, swarm: ClusterSwarm) {
+  constructor(world: World, swarm: ClusterSwarm, tell: ClusterRunOptions["tell"]) {
     this.#world = world;
     this.#swarm = swarm;
     this.#witness = new Witness(world);
     this.#stage = new Stage(world, swarm, this.#witness);
     this.#faults = new ClusterFaults(world, swarm, this.#stage);
+    this.#copies = new Copies(world, this.#witness, this.#stage.nodes);
+    this.#history = new ClusterHistory(world);
+    // Messages are for who reads a trace: they follow from what is in its hash.
+    if (tell !== undefined)
+      this.#stage.lines.onMessage = (...message) =>
+        tell(`${world.timeline.nowMs.toFixed(3)} ${describeMessage(...message)}`);
   }
 
   async run(): Promise<void> {
@@ -84,15 +95,21 @@ class ClusterSimulation {
     for (let index = 0; index < world.swarm.clients; index++) this.#startClient(index);
     for (let index = 0; index < world.swarm.watchers; index++) this.#startWatcher(index);
     this.#faults.plan();
+    for (let look = 0; look < 3; look++)
+      world.timeline.after(world.prng.integer(world.swarm.faultsMs), () => this.#copies.compare());
     await this.#until(() => world.timeline.nowMs >= world.swarm.faultsMs);
     this.#faults.stop();
     if (!(await this.#served())) return;
     if (!(await this.#rest("after the faults stopped"))) return;
     this.#probe();
     if (!(await this.#rest("after the last commands"))) return;
-    await this.#pass(5_000);
+    if (!(await this.#followed())) return;
     this.#checkWatchers();
     await this.#readAll();
+    this.#stage.checkAnswered();
+    this.#copies.compare();
+    this.#history.check();
+    await this.#checkGrowth();
     replayAfresh(world, this.#witness);
     this.#witness.ledger.checkMoney("at the end");
     this.#witness.ledger.checkRest();
@@ -109,7 +126,9 @@ class ClusterSimulation {
       if (left-- <= 0) return;
       this.#running++;
       const wanted = this.#draw(prng);
-      const done = () => {
+      const told = this.#history.asked(principal.id, wanted);
+      const done = (result: CallResult | undefined) => {
+        told(result);
         world.timeline.after(prng.integer(swarm.thinkMs + 1), () => {
           this.#running--;
           next();
@@ -197,6 +216,48 @@ class ClusterSimulation {
     return resting && world.violations.length === 0;
   }
 
+  /** Operators take back what they asked for; then every shard has as many standbys as it may, and they are up to date. */
+  async #followed(): Promise<boolean> {
+    const { timeline, swarm } = this.#world;
+    this.#takeBack();
+    // Longer than a call may wait anywhere: what is not answered then never is.
+    await this.#pass(8_000);
+    const wanted = Math.min(this.#swarm.standbys, this.#swarm.nodes - 1);
+    const missing = () =>
+      Array.from({ length: swarm.shardCount }, (_, shard) => shard).filter(
+        (shard) => this.#copies.upToDate(shard) !== wanted,
+      );
+    const untilMs = timeline.nowMs + followedWithinMs;
+    while (missing().length > 0 && timeline.nowMs < untilMs && this.#world.violations.length === 0)
+      await this.#pass(1_000);
+    if (missing().length > 0 && this.#world.violations.length === 0)
+      this.#world.violated("every shard has its standbys at rest", `not so: shards ${missing().join()}`);
+    return this.#world.violations.length === 0;
+  }
+
+  #takeBack(): void {
+    const { swarm, timeline } = this.#world;
+    const shards = Array.from({ length: swarm.shardCount }, (_, shard) => shard);
+    const insist = (ask: Parameters<ClusterFaults["verb"]>[1]) => {
+      const node = this.#stage.any();
+      const again = () => void timeline.after(500, () => insist(ask));
+      if (node === undefined) return again();
+      this.#faults.verb(node, ask, (well) => well || again());
+    };
+    insist((cluster) => cluster.pin(shards, undefined));
+    for (const { name } of this.#stage.nodes) insist((cluster) => cluster.drain(name, false));
+  }
+
+  /** At rest nothing gathers: timers, messages under way. */
+  async #checkGrowth(): Promise<void> {
+    const { timeline, violations } = this.#world;
+    await this.#pass(6_000);
+    const before = timeline.size;
+    await this.#pass(6_000);
+    if (violations.length === 0 && timeline.size > before + 10 * this.#swarm.nodes)
+      this.#world.violated("at rest nothing grows", `${before} things were planned, then ${timeline.size}`);
+  }
+
   async #pass(ms: number): Promise<void> {
     let passed = false;
     this.#world.timeline.after(ms, () => {
@@ -267,6 +328,9 @@ class ClusterSimulation {
 
 /** Beside two leases: backoffs of what failed, dials, and the replay. */
 const recoveryMs = 10_000;
+
+/** A node that was suspected rests for a minute; a move that comes to nothing is taken back after ten seconds. */
+const followedWithinMs = 90_000;
 
 /** A counter of that shard that no client knows. */
 function entityOf(shard: number, shardCount: number): { type: string; key: string } {

@@ -24,6 +24,7 @@ export class Database {
   readonly store: MemoryStore;
   readonly coordination: ReturnType<typeof createCoordinationStore>;
   readonly #witness: Witness;
+  readonly #epochs = new Map<ShardId, number>();
   /** Reasons for which a part is away. */
   readonly #away: Record<Part, number> = { log: 0, coordination: 0 };
   readonly #outages: Record<Part, number> = { log: 0, coordination: 0 };
@@ -99,7 +100,9 @@ export class Database {
       fate: () => (!process.alive && prng.chance(0.5) ? "unknown-lost" : this.#fate()),
       random: () => prng.fraction(),
       wrote: ({ shard, at, frame, epoch }) => {
-        world.note(`log shard ${shard} at ${at} epoch ${epoch} ${frame.length} bytes`);
+        const verb = epoch === this.#epochs.get(shard) ? "appends" : "claims";
+        this.#epochs.set(shard, epoch);
+        world.note(`log: ${process.name} ${verb} shard ${shard} at ${at} epoch ${epoch} ${frame.length} bytes`);
         this.#witness.saw(shard, at, frame, epoch);
       },
     });
@@ -148,12 +151,12 @@ class ProcessLog implements ShardLog {
 
   async claim(claims: readonly Append[]): Promise<readonly AppendResult[]> {
     this.#checkOpen();
-    return this.#process.ask(() => this.#database.write("log", () => this.#log.claim(claims)));
+    return this.#process.ask(() => this.#write("claim", claims));
   }
 
   async append(appends: readonly Append[]): Promise<readonly AppendResult[]> {
     this.#checkOpen();
-    return this.#process.ask(() => this.#database.write("log", () => this.#log.append(appends)));
+    return this.#process.ask(() => this.#write("append", appends));
   }
 
   async *read(from: ReadonlyMap<ShardId, number>): AsyncGenerator<readonly LogFrame[]> {
@@ -173,6 +176,17 @@ class ProcessLog implements ShardLog {
 
   async close(): Promise<void> {
     this.#closed = true;
+  }
+
+  async #write(kind: "claim" | "append", appends: readonly Append[]): Promise<readonly AppendResult[]> {
+    const results = await this.#database.write("log", () => this.#log[kind](appends));
+    for (const [index, result] of results.entries()) {
+      if (result.ok) continue;
+      const { shard, at, epoch } = appends[index] as Append;
+      const what = `the ${kind} of ${this.#process.name} for shard ${shard} at ${at} epoch ${epoch}`;
+      this.#database.world.note(`log: ${what} is ${result.reason}`);
+    }
+    return results;
   }
 
   #checkOpen(): void {

@@ -7,7 +7,13 @@ import { MemoryPeers } from "../../adapters/memory/transport.ts";
 import { VirtualClock } from "../../adapters/virtual/clock.ts";
 import type { NodeRef } from "../../model/cluster.ts";
 import { limitsWith } from "../../model/limits.ts";
-import type { OpenTransport, PeerConnection, PeerEvents, PeerMessage } from "../../ports/transport.ts";
+import type {
+  OpenTransport,
+  PeerConnection,
+  PeerEvents,
+  PeerMessage,
+  TransportOptions,
+} from "../../ports/transport.ts";
 import type { World } from "../world.ts";
 import type { ClusterSwarm } from "./cluster-swarm.ts";
 import { delayOf } from "./database.ts";
@@ -20,6 +26,8 @@ export class Lines {
   readonly #cuts = new Map<string, number>();
   readonly #slower = new Map<string, number>();
   readonly #connections = new Set<PeerConnection>();
+  /** Told of every message that arrives. */
+  onMessage: (from: NodeRef, to: NodeRef, message: PeerMessage) => void = () => {};
 
   constructor(world: World, swarm: ClusterSwarm) {
     this.#world = world;
@@ -64,7 +72,7 @@ export class Lines {
     const open = this.#hub.opener();
     return async (options) => {
       joined(options.self);
-      const opened = (connection: PeerConnection) => this.#opened(process, connection, options.opened);
+      const opened = (connection: PeerConnection) => this.#opened(process, options, connection);
       const transport = await open({ ...options, opened });
       return {
         address: transport.address,
@@ -74,18 +82,17 @@ export class Lines {
     };
   }
 
-  #opened(
-    process: SimProcess,
-    connection: PeerConnection,
-    tell: (connection: PeerConnection) => PeerEvents,
-  ): PeerEvents {
+  #opened(process: SimProcess, { self, opened }: TransportOptions, connection: PeerConnection): PeerEvents {
     this.#connections.add(connection);
     let events: PeerEvents | undefined;
     process.run(() => {
-      events = tell(connection);
+      events = opened(connection);
     });
     return {
-      message: (_connection, message: PeerMessage) => process.run(() => events?.message(connection, message)),
+      message: (_connection, message: PeerMessage) => {
+        this.onMessage(connection.peer, self, message);
+        process.run(() => events?.message(connection, message));
+      },
       drained: () => process.run(() => events?.drained(connection)),
       closed: (_connection, reason) => {
         this.#connections.delete(connection);

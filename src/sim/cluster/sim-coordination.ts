@@ -4,6 +4,7 @@
  * Invariant: what was asked is carried out once, twice (its answer was lost, and it was asked again) or, if the caller is told
  * `unavailable`, perhaps.
  */
+import type { NodeRef, ShardTarget } from "../../model/cluster.ts";
 import { HoldfastError } from "../../model/errors.ts";
 import type {
   Change,
@@ -66,7 +67,24 @@ export class SimCoordination implements Coordination {
     changes: readonly Change[],
     under?: { readonly name: string; readonly token: LeaseToken },
   ): Promise<readonly ChangeResult[]> {
-    return this.#ask(() => this.#store.assign(changes, under));
+    return this.#ask(async () => {
+      const results = await this.#store.assign(changes, under);
+      for (const [index, result] of results.entries()) this.#noteAssigned(changes[index] as Change, result);
+      const held = under && this.#database.coordination.leases.get(under.name);
+      if (results.some(({ ok }) => ok) && (held === undefined || held.token !== under?.token))
+        this.#database.world.violated("only who holds the lease assigns", JSON.stringify(changes));
+      return results;
+    });
+  }
+
+  #noteAssigned({ shard, target }: Change, result: ChangeResult): void {
+    const { owner, standbys, to, pin } = target as unknown as ShardTarget;
+    const name = (ref: NodeRef | undefined) => (ref === undefined ? "nobody" : `${ref.node}.${ref.generation}`);
+    const parts = [`owner ${name(owner)}`, `standbys ${standbys.map(name).join(" ") || "none"}`];
+    if (to !== undefined) parts.push(`to ${name(to)}`);
+    if (pin !== undefined) parts.push(`pin ${pin}`);
+    const told = result.ok ? `version ${result.version}` : result.reason;
+    this.#database.world.note(`assigned by ${this.#process.name}: shard ${shard}: ${parts.join(", ")}: ${told}`);
   }
 
   look(): Promise<Picture> {

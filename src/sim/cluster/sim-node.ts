@@ -66,6 +66,7 @@ export class SimNode {
     world.counts.restarts += this.#starts > 1 ? 1 : 0;
     world.note(`${this.name} starts`);
     const process = new SimProcess({
+      name: this.name,
       timeline,
       rate: 1 + swarm.drift * (2 * prng.fraction() - 1),
       wallErrorMs: prng.between(-swarm.base.skewMs, swarm.base.skewMs) / 4,
@@ -104,9 +105,18 @@ export class SimNode {
       leaseMs: swarm.leaseMs,
       standbys: swarm.standbys,
       onLost: (why) => end(`lost: ${why}`),
-      onFault: (where, error) => world.note(`${this.name} fault: ${where}: ${String(error)}`),
+      onFault: (where, error) => this.#faulted(where, error),
       onCrash: (error) => this.#broke(error, end),
     });
+  }
+
+  /** Databases that are away and code that throws are what faults are for. */
+  #faulted(where: string, error: unknown): void {
+    const { world } = this.#parts;
+    world.note(`${this.name} fault: ${where}: ${String(error)}`);
+    const { code } = error as { code?: string };
+    if (code === "log-damaged" || code === "internal" || code === "state-damaged")
+      world.violated("a node finds nothing damaged", `${this.name}: ${where}: ${(error as Error).stack}`);
   }
 
   /** Nothing but a database that is away may end a node by itself. */
@@ -117,7 +127,7 @@ export class SimNode {
     end(`crashed: ${String(error)}`);
   }
 
-  #ended(process: SimProcess, why: string): void {
+  #ended(process: SimProcess, why: string, again = true): void {
     const life = this.#life;
     if (life === undefined || life.process !== process) return;
     const { world, lines } = this.#parts;
@@ -126,20 +136,22 @@ export class SimNode {
     this.#life = undefined;
     if (life.self !== undefined) lines.end(life.self);
     for (const heal of life.resumes) heal();
+    if (!again) return;
     world.timeline.after(world.faulty ? world.prng.integer(world.prng.pick([1, 300, 3_000])) : 10, () => this.start());
   }
 
-  crash(): void {
-    if (this.#life !== undefined) this.#ended(this.#life.process, "killed");
+  /** @param again its supervisor starts it again */
+  crash(again = true): void {
+    if (this.#life !== undefined) this.#ended(this.#life.process, "killed", again);
   }
 
   /** As an orderly end by its supervisor. */
-  stop(): void {
+  stop(again = true): void {
     const life = this.#life;
     if (life === undefined || !life.started || life.stopping) return;
     this.#parts.world.note(`${this.name} is told to stop`);
     life.stopping = true;
-    const end = (why: string) => this.#ended(life.process, why);
+    const end = (why: string) => this.#ended(life.process, why, again);
     life.process.run(() => {
       life.cluster.stop().then(
         () => end("stopped"),

@@ -11,6 +11,8 @@ import type { Clock } from "../../ports/clock.ts";
 type Work = () => void;
 
 export interface SimProcessOptions {
+  /** Of its node. */
+  readonly name: string;
   readonly timeline: Timeline;
   /** Of its clock, relative to the timeline. */
   readonly rate: number;
@@ -20,6 +22,7 @@ export interface SimProcessOptions {
 }
 
 export class SimProcess {
+  readonly name: string;
   readonly clock: ProcessClock;
   #alive = true;
   #paused = false;
@@ -29,6 +32,7 @@ export class SimProcess {
   readonly #timeline: Timeline;
 
   constructor(options: SimProcessOptions) {
+    this.name = options.name;
     this.#timeline = options.timeline;
     this.clock = new ProcessClock(options, this);
   }

@@ -21,6 +21,8 @@ export class Stage {
   readonly lines: Lines;
   readonly nodes: readonly SimNode[];
   readonly #world: World;
+  /** Calls that a node has and has not answered. */
+  readonly #open = new Set<{ readonly what: string; readonly process: SimNode["process"]; count: number }>();
 
   constructor(world: World, swarm: ClusterSwarm, witness: Witness) {
     this.#world = world;
@@ -38,28 +40,48 @@ export class Stage {
 
   execute({ call, floor }: { call: CommandCall; floor: number }, answer: (result: CallResult) => void): void {
     this.#carry((node) => {
-      this.#world.counts.calls++;
       const input: unknown = typeof call.input === "object" ? { ...call.input } : call.input;
-      const { name, cluster } = node;
-      cluster?.service.execute({ ...call, input }, (result) => {
-        this.#noteAnswer(`${name}: ${call.command} ${formatRef(call.entity)} ${call.requestId.slice(-6)}`, result);
+      const what = `${call.command} ${formatRef(call.entity)} ${call.requestId.slice(-6)}`;
+      const answered = this.#begun(node, what, (result) => {
         this.observer.replied(call, result, floor);
         this.network.carry(() => answer(result));
       });
+      node.cluster?.service.execute({ ...call, input }, answered);
     });
   }
 
   query(call: QueryCall, answer: (result: CallResult) => void): void {
     this.#carry((node) => {
-      this.#world.counts.calls++;
       const floor = this.observer.floor(formatRef(call.entity));
-      const { name, cluster } = node;
-      cluster?.service.query(call, (result) => {
-        this.#noteAnswer(`${name}: ${call.query} ${formatRef(call.entity)}`, result);
+      const answered = this.#begun(node, `${call.query} ${formatRef(call.entity)}`, (result) => {
         this.observer.answered(call, result, floor);
         this.network.carry(() => answer(result));
       });
+      node.cluster?.service.query(call, answered);
     });
+  }
+
+  /** A node was asked, and answers once while its process lives. */
+  #begun(node: SimNode, what: string, answered: (result: CallResult) => void): (result: CallResult) => void {
+    const { name, process } = node;
+    const call = { what: `${name}: ${what}`, process, count: 0 };
+    this.#world.counts.calls++;
+    this.#open.add(call);
+    return (result) => {
+      const told = result.ok
+        ? `${JSON.stringify(result.value)} at ${result.version}`
+        : `${result.code} ${result.detail}`;
+      this.#world.note(`answer ${call.what}: ${told}`);
+      this.#open.delete(call);
+      if (++call.count > 1) this.#world.violated("every call is answered once", call.what);
+      answered(result);
+    };
+  }
+
+  /** No call is under way any more. */
+  checkAnswered(): void {
+    for (const { what, process } of this.#open)
+      if (process?.alive === true) this.#world.violated("every call is answered once", `never: ${what}`);
   }
 
   /** One that is up. */
@@ -76,10 +98,5 @@ export class Stage {
         if (node.cluster !== undefined) arrive(node);
       });
     });
-  }
-
-  #noteAnswer(what: string, result: CallResult): void {
-    const told = result.ok ? `${JSON.stringify(result.value)} at ${result.version}` : `${result.code} ${result.detail}`;
-    this.#world.note(`answer ${what}: ${told}`);
   }
 }

@@ -6,6 +6,7 @@
 
 import { calls } from "./call-bugs.ts";
 import { checkpointBugs } from "./checkpoint-bugs.ts";
+import { clusterBugs } from "./cluster-bugs.ts";
 import { feedBugs } from "./feed-bugs.ts";
 import { bug, edit, onDisk, type PlantedBug } from "./planted-bug.ts";
 import { quarantineBugs } from "./quarantine-bugs.ts";
@@ -89,8 +90,8 @@ const writers: readonly PlantedBug[] = [
     "a fenced owner answers queries from its memory",
     edit(
       "core/owner.ts",
-      '  if (owner.phase === "released") {',
-      '  if (owner.phase === "released") {\n    if (input.kind === "query") return takeQuery(owner, input, effects);',
+      '  if (owner.phase === "released") return',
+      '  if (owner.phase === "released" && input.kind === "query") return takeQuery(owner, input, effects);\n  if (owner.phase === "released") return',
     ),
     edit(
       "core/queries.ts",
@@ -349,4 +350,5 @@ export const bugs: readonly PlantedBug[] = [
   ...checkpointBugs,
   ...feedBugs,
   ...disk,
+  ...clusterBugs,
 ];

@@ -149,6 +149,11 @@ const subscribers: readonly PlantedBug[] = [
     edit("core/changefeed/subscriber.ts", "rewinds: by.rewinds };", "rewinds: run.orders.rewinds };"),
   ),
   bug(
+    "orders-overwritten",
+    "orders that are heard before the answer of a record are overwritten by it (ours, until the simulator found it)",
+    edit("core/changefeed/subscriber.ts", "if (version > run.heard) run.orders", "if (version > 0) run.orders"),
+  ),
+  bug(
     "aside-leads-deltas",
     "deltas lead from a value that was set aside (ours, until the simulator found it)",
     edit("propagation/subscriber-run.ts", 'if (outcome.kind === "done") for', 'if (outcome.kind === "opened") for'),

@@ -22,11 +22,10 @@ export interface PlantedBug {
   readonly from?: number;
 }
 
-export const bug = (name: string, what: string, ...edits: Edit[]): PlantedBug => ({ name, what, engine: "log", edits });
-export const onDisk = (name: string, what: string, ...edits: Edit[]): PlantedBug => ({
-  name,
-  what,
-  engine: "disk",
-  edits,
-});
+/** Makes bugs that are looked for in that kind of simulation. */
+export const bugIn =
+  (engine: SimKind) =>
+  (name: string, what: string, ...edits: Edit[]): PlantedBug => ({ name, what, engine, edits });
+export const bug = bugIn("log");
+export const onDisk = bugIn("disk");
 export const edit = (file: string, find: string, put: string): Edit => ({ file, find, put });

@@ -25,9 +25,16 @@ test("finds a reply that is not durable, a second run of a request id, and a tor
   assert.equal(results.length, only.length);
 });
 
+test("finds a query that the log did not confirm, a call that is repeated under another id, and a claim of a tail that nobody replayed", async () => {
+  const only = ["query-not-confirmed", "repeat-with-a-new-id", "standby-claims-at-reread-tail"];
+  const results = await huntPlanted({ only, workers: 2, seedsMax: 300 });
+  for (const { name, found } of results) assert.ok(found !== undefined, `${name} was not found`);
+  assert.equal(results.length, only.length);
+});
+
 test("finds a log trimmed too far, states of other code, an event that is skipped, and objects deleted too early", async () => {
   const only = ["trim-past-second-newest", "other-code-state-store", "unknown-event-skipped", "sweep-takes-too-much"];
-  const results = await huntPlanted({ only, workers: 2, seedsMax: 300 });
+  const results = await huntPlanted({ only, workers: 2, seedsMax: 500 });
   for (const { name, found } of results) assert.ok(found !== undefined, `${name} was not found`);
   assert.equal(results.length, only.length);
 });

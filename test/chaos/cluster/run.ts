@@ -125,8 +125,13 @@ async function untilServed(workload: Workload, recorder: Recorder, untilMs: numb
   const unserved: string[] = [];
   const probe = async (key: string) => {
     const of = { who: "probe", type: "register", key, name: "write", input: { value: 1 } };
-    while ((await recorder.ask(workload.client, of)).kind !== "ok") {
-      if (performance.now() > untilMs) return void unserved.push(`register/${key}`);
+    for (;;) {
+      const told = await recorder.ask(workload.client, of);
+      if (told.kind === "ok") return;
+      const why = told.kind === "rejected" ? told.reason : told.code;
+      const shard = shardOf("register", key, shardCount);
+      const way = `${workload.client.state}, ${workload.client.door ?? "no door"}`;
+      if (performance.now() > untilMs) return void unserved.push(`shard ${shard} (${why}; client ${way})`);
       await sleep(20);
     }
   };
