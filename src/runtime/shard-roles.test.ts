@@ -113,6 +113,18 @@ test("a standby whose claim comes second follows the winner, and takes over from
   await two.node.stop();
 });
 
+test("nothing stays in memory of a shard that was given up and is not followed", async () => {
+  const one = await start(createMemoryStore(1), "a");
+  await one.roles.follow(0);
+  await one.roles.promote(0);
+  await count(one);
+  await one.roles.giveUp(0);
+  assert.equal(one.roles.images(0).size, 1);
+  one.roles.drop(0);
+  assert.equal(one.roles.images(0).size, 0);
+  await one.node.stop();
+});
+
 test("a gap is refused, and closed from the log", async () => {
   const store = createMemoryStore(1);
   const pushed: Append[] = [];

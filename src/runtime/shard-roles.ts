@@ -324,11 +324,13 @@ export class ShardRoles {
     this.#options.guard(() => host.step({ kind: "append-failed", reason: "fenced" }));
   }
 
-  /** Follows the shard no more; what was in memory of it goes. Not for an owner. */
+  /** Follows the shard no more; what was in memory of it goes, also what a former owner has left. Not for an owner. */
   drop(shard: ShardId): void {
     this.#following.delete(shard);
     const host = this.#host(shard);
-    if (host.owner.phase === "recovering" && host.underway === undefined) host.reset(1);
+    const { phase, tail } = host.owner;
+    const isPast = phase === "released" || (phase === "recovering" && tail > 1);
+    if (isPast && host.underway === undefined) host.reset(1);
   }
 
   /** Where the logs of these shards are, in their order, without following them. */

@@ -19,7 +19,6 @@ import type { HoldfastNode } from "../node-options.ts";
 import type { ShardRoles } from "../shard-roles.ts";
 import { type ClusterOptions, leaseMsDefault } from "./cluster-options.ts";
 import { ClusterService } from "./cluster-service.ts";
-import { Confirmer } from "./confirmer.ts";
 import { CoordinatorHost } from "./coordinator-host.ts";
 import { Directory } from "./directory.ts";
 import { Following } from "./following.ts";
@@ -204,10 +203,9 @@ export class ClusterNode {
       take: (entity, input) => this.node.take(entity, input),
       later: (work) => clock.defer(work),
     });
-    const confirmer = new Confirmer(log, (shard, epoch) => roles.fenced(shard, epoch));
     const service = new ClusterService({
       ...{ self, clock, roles, directory, peers, following, router, watches, servedWatches, serves },
-      ...{ node: this.node, shardCount: this.#shardCount, confirmer },
+      ...{ node: this.node, shardCount: this.#shardCount, log },
     });
     const coordinator = new CoordinatorHost({
       ...{ self, coordination, clock, standbys, fault, limits, shardCount: this.#shardCount },

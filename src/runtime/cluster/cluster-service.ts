@@ -21,13 +21,14 @@ import type {
   WatchNews,
 } from "../../model/records.ts";
 import type { Clock } from "../../ports/clock.ts";
+import type { ShardLog } from "../../ports/log.ts";
 import type { PeerAsk, PeerSaid } from "../../wire/peer.ts";
 import type { FeedSource } from "../feed-source.ts";
 import type { HoldfastNode } from "../node-options.ts";
 import { invalidKey } from "../refusals.ts";
 import type { ShownCall } from "../service.ts";
 import type { ShardRoles } from "../shard-roles.ts";
-import type { Confirmer } from "./confirmer.ts";
+import { Confirmer } from "./confirmer.ts";
 import type { Directory } from "./directory.ts";
 import { EntityLists, type EntityPageCall, pagedEntities } from "./entity-lists.ts";
 import type { Following } from "./following.ts";
@@ -49,13 +50,14 @@ export interface ClusterServiceOptions {
   readonly router: Router;
   readonly watches: Watches;
   readonly servedWatches: ServedWatches;
-  readonly confirmer: Confirmer;
+  readonly log: Pick<ShardLog, "tail">;
   readonly following: Following;
   readonly serves: (shard: ShardId) => boolean;
 }
 
 export class ClusterService {
   readonly #options: ClusterServiceOptions;
+  readonly #confirmer: Confirmer;
   /** Commands of each shard since they were counted last. */
   readonly #loads: Float64Array;
   /** Of shards here, for feeds elsewhere; and of shards elsewhere, how many were begun. */
@@ -65,6 +67,8 @@ export class ClusterService {
 
   constructor(options: ClusterServiceOptions) {
     this.#options = options;
+    const { log, roles } = options;
+    this.#confirmer = new Confirmer(log, (shard, epoch) => roles.fenced(shard, epoch));
     this.#loads = new Float64Array(options.shardCount);
     const { source, limits } = options.node;
     this.#localReads = new LocalReads({ source, roles: options.roles, tails: options.following.tails });
@@ -163,8 +167,8 @@ export class ClusterService {
 
   /** Now and then: owners that are idle learn whether they still are. */
   sweep(): void {
-    const { clock, confirmer, roles, shardCount } = this.#options;
-    confirmer.sweep(clock.monotonic(), () => {
+    const { clock, roles, shardCount } = this.#options;
+    this.#confirmer.sweep(clock.monotonic(), () => {
       const shards = Array.from({ length: shardCount }, (_, shard) => shard).filter((shard) => roles.owns(shard));
       return shards.map((shard) => ({ shard, ...roles.position(shard) }));
     });
@@ -172,9 +176,9 @@ export class ClusterService {
 
   /** Somebody says that it owns the shard in that epoch. */
   owned(shard: ShardId, epoch: Epoch): void {
-    const { confirmer, roles } = this.#options;
+    const { roles } = this.#options;
     const mine = roles.position(shard).epoch;
-    if (roles.owns(shard) && mine < epoch) confirmer.confirm(shard, mine, () => {});
+    if (roles.owns(shard) && mine < epoch) this.#confirmer.confirm(shard, mine, () => {});
   }
 
   /** @returns false: it is about something else */
@@ -195,7 +199,7 @@ export class ClusterService {
 
   /** At this node, which owns the shard. */
   #here(shard: ShardId, ask: PeerAsk, done: Done, asker = this.#options.self): void {
-    const { node, roles, confirmer } = this.#options;
+    const { node, roles } = this.#options;
     if (ask.verb === "entities") return void this.#page(asker, ask.call, done);
     this.#loads[shard] = (this.#loads[shard] as number) + 1;
     switch (ask.verb) {
@@ -205,7 +209,7 @@ export class ClusterService {
         const { epoch } = roles.position(shard);
         return node.query(ask.call, (result) => {
           if (!result.ok) return done(result);
-          confirmer.confirm(shard, epoch, (holds) => done(holds ? result : notSure));
+          this.#confirmer.confirm(shard, epoch, (holds) => done(holds ? result : notSure));
         });
       }
       case "look":

@@ -143,6 +143,8 @@ export class ShardAgents {
       return true;
     }
     if (!roles.follows(shard)) {
+      // What a former owner has in memory can never leave it, and takes the room of others.
+      if (meant === undefined) roles.drop(shard);
       // To bring its copy up again is work; the node is still the way to the shard for those at its door, who wait for the claim.
       if (meant === undefined || this.#awaitsClaim(shard, agent)) return false;
       await roles.follow(shard);

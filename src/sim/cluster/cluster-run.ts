@@ -256,9 +256,9 @@ class ClusterSimulation {
   /** At rest nothing gathers: timers, messages under way. */
   async #checkGrowth(): Promise<void> {
     const { timeline, violations } = this.#world;
-    await this.#pass(6_000);
+    await this.#pass(4_000);
     const before = timeline.size;
-    await this.#pass(6_000);
+    await this.#pass(4_000);
     if (violations.length === 0 && timeline.size > before + 10 * this.#swarm.nodes)
       this.#world.violated("at rest nothing grows", `${before} things were planned, then ${timeline.size}`);
   }

@@ -71,7 +71,7 @@ export function makeClusterSwarm(seed: number): ClusterSwarm {
     nodes,
     standbys: prng.pick([0, 1, 1, 1, 2]),
     leaseMs,
-    pollMs: prng.pick([20, 50, 100]),
+    pollMs: prng.pick([50, 100]),
     peers: slowness([0, 1, 5, 30], prng.pick([100, 900])),
     coordination: slowness([0, 2, 20], prng.pick([200, leaseMs])),
     coordinationLoss: !calm && prng.chance(0.3) ? prng.fraction() * 0.1 : 0,

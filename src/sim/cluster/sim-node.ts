@@ -117,7 +117,9 @@ export class SimNode {
   #faulted(where: string, error: unknown): void {
     const { world } = this.#parts;
     world.note(`${this.name} fault: ${where}: ${String(error)}`);
-    const { code } = error as { code?: string };
+    const { code, details } = error as { code?: string; details?: { trimmed?: number } };
+    // a copy that fell behind what is trimmed is made anew
+    if (details?.trimmed !== undefined) return;
     if (code === "log-damaged" || code === "internal" || code === "state-damaged")
       world.violated("a node finds nothing damaged", `${this.name}: ${where}: ${(error as Error).stack}`);
   }

@@ -83,7 +83,7 @@ const callers: readonly PlantedBug[] = [
     "an owner answers queries without asking the log whether it still is one",
     edit(
       "runtime/cluster/cluster-service.ts",
-      "          confirmer.confirm(shard, epoch, (holds) => done(holds ? result : notSure));",
+      "          this.#confirmer.confirm(shard, epoch, (holds) => done(holds ? result : notSure));",
       "          done(result);",
     ),
   ),
@@ -96,6 +96,15 @@ const callers: readonly PlantedBug[] = [
       "runtime/cluster/confirmer.ts",
       "      for (const { shard, epoch, told } of asked)",
       "      const asked = this.#next;\n      this.#next = [];\n      for (const { shard, epoch, told } of asked)",
+    ),
+  ),
+  bug(
+    "fenced-owner-is-not-told",
+    "an owner that a look at the log finds to be past goes on until it appends",
+    edit(
+      "runtime/cluster/confirmer.ts",
+      "        if (known !== undefined && known > epoch) this.#fenced(shard, epoch);\n",
+      "",
     ),
   ),
   bug(
