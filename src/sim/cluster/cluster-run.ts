@@ -94,6 +94,7 @@ class ClusterSimulation {
     this.#stage.start();
     for (let index = 0; index < world.swarm.clients; index++) this.#startClient(index);
     for (let index = 0; index < world.swarm.watchers; index++) this.#startWatcher(index);
+    if (world.prng.chance(0.5)) this.#readLocally();
     this.#faults.plan();
     for (let look = 0; look < 3; look++)
       world.timeline.after(world.prng.integer(world.swarm.faultsMs), () => this.#copies.compare());
@@ -106,10 +107,11 @@ class ClusterSimulation {
     if (!(await this.#followed())) return;
     this.#checkWatchers();
     await this.#readAll();
-    this.#stage.checkAnswered();
     this.#copies.compare();
     this.#history.check();
     await this.#checkGrowth();
+    // Longer than a call may wait anywhere: what is not answered by now never is.
+    this.#stage.checkAnswered();
     replayAfresh(world, this.#witness);
     this.#witness.ledger.checkMoney("at the end");
     this.#witness.ledger.checkRest();
@@ -137,6 +139,16 @@ class ClusterSimulation {
       startCall(world, this.#stage, { wanted, attempts: swarm.attempts, skewMs, principal, done });
     };
     for (let slot = 0; slot < swarm.window; slot++) next();
+  }
+
+  /** Somebody reads from copies while faults last. */
+  #readLocally(): void {
+    const { timeline, prng, faulty } = this.#world;
+    if (!faulty) return;
+    timeline.after(prng.between(20, 400), () => {
+      this.#stage.readLocal(drawEntity(this.#world, prng));
+      this.#readLocally();
+    });
   }
 
   /** Nothing that breaks an entity: that is for the simulator of one node. */
@@ -225,8 +237,7 @@ class ClusterSimulation {
   async #followed(): Promise<boolean> {
     const { timeline, swarm } = this.#world;
     this.#takeBack();
-    // Longer than a call may wait anywhere: what is not answered then never is.
-    await this.#pass(8_000);
+    await this.#pass(5_000);
     const wanted = Math.min(this.#swarm.standbys, this.#swarm.nodes - 1);
     const missing = () =>
       Array.from({ length: swarm.shardCount }, (_, shard) => shard).filter(

@@ -25,6 +25,7 @@ export class Database {
   readonly coordination: ReturnType<typeof createCoordinationStore>;
   readonly #witness: Witness;
   readonly #epochs = new Map<ShardId, number>();
+  readonly #written = new Map<string, number>();
   /** Reasons for which a part is away. */
   readonly #away: Record<Part, number> = { log: 0, coordination: 0 };
   readonly #outages: Record<Part, number> = { log: 0, coordination: 0 };
@@ -47,6 +48,11 @@ export class Database {
     return () => {
       for (const part of parts) if (--this.#away[part] === 0) for (const go of this.#waiting[part].splice(0)) go();
     };
+  }
+
+  /** When the frame that begins there was written. */
+  writtenMs(shard: ShardId, at: number): number | undefined {
+    return this.#written.get(`${shard} ${at}`);
   }
 
   isAway(part: Part): boolean {
@@ -103,6 +109,7 @@ export class Database {
         const verb = epoch === this.#epochs.get(shard) ? "appends" : "claims";
         this.#epochs.set(shard, epoch);
         world.note(`log: ${process.name} ${verb} shard ${shard} at ${at} epoch ${epoch} ${frame.length} bytes`);
+        this.#written.set(`${shard} ${at}`, timeline.nowMs);
         this.#witness.saw(shard, at, frame, epoch);
       },
     });

@@ -27,6 +27,8 @@ export class SimProcess {
   #alive = true;
   #paused = false;
   #draining = false;
+  /** How often it was paused. */
+  pauses = 0;
   readonly #timers: Work[] = [];
   readonly #arrivals: Work[] = [];
   readonly #timeline: Timeline;
@@ -50,6 +52,7 @@ export class SimProcess {
   }
 
   pause(): void {
+    this.pauses++;
     this.#paused = true;
   }
 

@@ -3,8 +3,8 @@
  *
  * Invariant: what is told is checked at the moment a node tells it, against what is durable then.
  */
-import { formatRef } from "../../model/ids.ts";
-import type { CallResult, CommandCall, QueryCall } from "../../model/records.ts";
+import { type EntityRef, formatRef, shardOf } from "../../model/ids.ts";
+import type { CallResult, CommandCall, LocalAnswer, QueryCall } from "../../model/records.ts";
 import { SimNetwork } from "../network.ts";
 import { Observer } from "../observer.ts";
 import type { Witness } from "../witness.ts";
@@ -15,6 +15,9 @@ import { Database } from "./database.ts";
 import { Lines } from "./lines.ts";
 import { SimNode } from "./sim-node.ts";
 
+/** Between an answer and its caller: turns of the event loop. */
+const turnsMs = 30;
+
 export class Stage {
   readonly observer: Observer;
   readonly network: SimNetwork;
@@ -22,11 +25,15 @@ export class Stage {
   readonly lines: Lines;
   readonly nodes: readonly SimNode[];
   readonly #world: World;
+  readonly #swarm: ClusterSwarm;
+  readonly #witness: Witness;
   /** Calls that a node has and has not answered. */
   readonly #open = new Set<{ readonly what: string; readonly process: SimNode["process"]; count: number }>();
 
   constructor(world: World, swarm: ClusterSwarm, witness: Witness) {
     this.#world = world;
+    this.#swarm = swarm;
+    this.#witness = witness;
     this.observer = new Observer(world, witness);
     this.network = new SimNetwork(world);
     this.database = new Database(world, swarm, witness);
@@ -61,6 +68,49 @@ export class Stage {
       });
       node.cluster?.service.query(call, answered);
     });
+  }
+
+  /** A reader beside a node, who is content with what that has a copy of. */
+  readLocal(entity: EntityRef): void {
+    const node = this.any();
+    const { prng, timeline } = this.#world;
+    const lagMs = prng.pick([0, 100, 1_000, 10_000]);
+    node?.process?.run(() => {
+      const { process } = node;
+      const pauses = process?.pauses;
+      const askedMs = timeline.nowMs;
+      const floor = this.observer.floor(formatRef(entity));
+      const principal = { kind: "user", id: "reader" } as const;
+      const call = { entity, query: "state", input: undefined, principal, consistency: "local", lagMs } as const;
+      const answered = this.#begun(node, `local state ${formatRef(entity)}`, (result) => {
+        const local = result.ok ? result.local : undefined;
+        this.observer.answered(call, result, local === undefined ? floor : 0);
+        if (!result.ok || local === undefined) return;
+        this.#checkComplete(entity, result.version, local.offset);
+        if (process?.pauses === pauses) this.#checkLag(entity, local, askedMs, lagMs);
+      });
+      node.cluster?.service.query(call, answered);
+    });
+  }
+
+  /** A copy with all records below an offset shows the last state of those. */
+  #checkComplete(entity: EntityRef, version: number, offset: number): void {
+    for (const newer of this.#witness.entity(formatRef(entity)).states.keys())
+      if (newer > version && newer < offset)
+        this.#world.violated("a copy has what it says", `${formatRef(entity)} at ${version}, all below ${offset}`);
+  }
+
+  /** What was written longer ago than the answer says, it has; and it is no older than was asked for. */
+  #checkLag(entity: EntityRef, local: LocalAnswer, askedMs: number, lagMs: number): void {
+    const { timeline, swarm } = this.#world;
+    const shard = shardOf(entity.type, entity.key, swarm.shardCount);
+    const missedMs = this.database.writtenMs(shard, local.offset) ?? Number.POSITIVE_INFINITY;
+    const clock = 1 + 2 * this.#swarm.drift;
+    const what = `${formatRef(entity)} up to ${local.offset}, ${local.lagMs} ms old, ${lagMs} asked for`;
+    if (missedMs < timeline.nowMs - local.lagMs * clock - turnsMs)
+      this.#world.violated("a copy is as old as it says", `${what}: ${timeline.nowMs - missedMs} ms`);
+    if (missedMs < askedMs - lagMs * clock - turnsMs)
+      this.#world.violated("a copy is not older than was asked for", `${what}: ${askedMs - missedMs} ms`);
   }
 
   /** A node was asked, and answers once while its process lives. */
