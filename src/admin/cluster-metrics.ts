@@ -26,6 +26,12 @@ export const clusterRows: readonly MetricRow[] = [
     "Records that the node is behind the owner; the worst of the shards that it follows.",
     (part) => part.lagRecords,
   ),
+  row(
+    "counter",
+    "standby_divergences_total",
+    "Copies that had another state than the owner at the same offset, and were made anew: some evolve is not deterministic.",
+    (part) => part.diverged,
+  ),
   row("gauge", "peers", "Nodes that it has a connection with.", (part) => part.peers),
   row("gauge", "coordinates", "1 while it holds the coordinator's lease.", (part) => Number(part.coordinates)),
   row(

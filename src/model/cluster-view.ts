@@ -50,6 +50,8 @@ export interface ClusterFigures {
   readonly followed: number;
   /** Records that the worst of those that it follows is behind its owner. */
   readonly lagRecords: number;
+  /** Copies here that had another state than their owner at the same offset. */
+  readonly diverged: number;
   /** Nodes that it has a connection with. */
   readonly peers: number;
   /** Calls that it sent to the owners of their shards, repeats among them. */

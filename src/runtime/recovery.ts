@@ -32,6 +32,8 @@ export interface RecoveryFacts {
   readonly node: string;
   readonly progress: Progress;
   readonly origins: Origins;
+  /** Between frames, where others are served meanwhile: a promise when it is their turn. */
+  readonly rest?: () => Promise<void> | undefined;
 }
 
 const attemptsMax = 5;
@@ -149,7 +151,7 @@ async function replayFrom(
   log: LogReader,
   byShard: ReadonlyMap<ShardId, ShardHost>,
   from: ReadonlyMap<ShardId, number>,
-  { progress, origins }: RecoveryFacts,
+  { progress, origins, rest }: RecoveryFacts,
 ): Promise<void> {
   for await (const frames of log.read(from)) {
     for (const frame of frames) {
@@ -161,6 +163,8 @@ async function replayFrom(
       for (const record of records) host.step({ kind: "replay", at: at++, record });
       host.chain = chain;
       progress.recovered += records.length;
+      const turn = rest?.();
+      if (turn !== undefined) await turn;
     }
     const relief = origins.relieve();
     if (relief !== undefined) await relief;

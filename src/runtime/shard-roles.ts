@@ -19,6 +19,7 @@ import { Claims } from "./claims.ts";
 import type { RecentFrames } from "./recent-frames.ts";
 import { LogMoved, type RecoveryFacts, replayFromOrigins } from "./recovery.ts";
 import type { CallerToken, ReleaseReason, ShardHost } from "./shard-host.ts";
+import { differing, type HashedStates, hashSome } from "./state-hashes.ts";
 
 /** What a cluster hears of the node's shards. */
 export interface ClusterHooks {
@@ -46,6 +47,10 @@ export interface HandedOver {
 }
 
 const movedMax = 5;
+/** Replay in one turn: the shards that are served here, and whoever is at this node's door, wait for it. ms */
+const turnMs = 4;
+/** Entities that an error names. */
+const namedMax = 5;
 /** Claims in a row that are refused by a log that has nothing new: somebody else claims as fast. */
 const claimsMax = 5;
 /** Between looks whether what was decided is durable: a frame that was just cut has no landing yet. */
@@ -54,7 +59,12 @@ const flushMs = 1;
 export class ShardRoles {
   readonly #options: ShardRolesOptions;
   readonly #following = new Set<ShardId>();
+  /** What the owners of followed shards said of their states, where the copy here has not come yet. */
+  readonly #expected = new Map<ShardId, HashedStates>();
+  /** How often that was looked at. */
+  compared = 0;
   readonly #claims: Claims;
+  #turnMs = 0;
 
   constructor(options: ShardRolesOptions) {
     this.#options = options;
@@ -95,7 +105,7 @@ export class ShardRoles {
     for (let attempt = 0; ; attempt++) {
       const positions = await this.#options.log.tail([shard]);
       try {
-        await replayFromOrigins(this.#options.log, [host], positions, this.#options);
+        await replayFromOrigins(this.#options.log, [host], positions, { ...this.#options, rest: () => this.#rest() });
         break;
       } catch (error) {
         if (!(error instanceof LogMoved) || attempt === movedMax) throw error;
@@ -132,8 +142,55 @@ export class ShardRoles {
     const { chain, records } = decodeFrame(bytes, shard, at, host.chain);
     host.step({ kind: "extend", tail: at + count, nowMs: this.#options.now() });
     let offset = at;
-    for (const record of records) host.step({ kind: "replay", at: offset++, record });
+    for (const record of records) {
+      host.step({ kind: "replay", at: offset++, record });
+      const expected = this.#expected.get(shard);
+      if (expected !== undefined && offset >= expected.at) this.#compare(host, expected);
+    }
     host.chain = chain;
+  }
+
+  /** Of an owner: hashes of some of its states, from this slot on. Undefined: it does not own the shard. */
+  hashSome(shard: ShardId, from: number): (HashedStates & { readonly next: number }) | undefined {
+    if (!this.owns(shard)) return undefined;
+    const { owner } = this.#host(shard);
+    // Also what is not durable yet: a copy in the same epoch that gets as far has the same records.
+    return { epoch: owner.epoch, at: owner.tail, ...hashSome(owner, from) };
+  }
+
+  /**
+   * The copy of a followed shard is to have these states when it has all records before that offset.
+   * @throws `state-damaged` it has others; it is not followed any more
+   */
+  expect(shard: ShardId, expected: HashedStates): void {
+    const host = this.#host(shard);
+    if (!this.#following.has(shard) || host.owner.phase !== "recovering" || host.owner.tail > expected.at) return;
+    this.#expected.set(shard, expected);
+    if (host.owner.tail < expected.at) return;
+    try {
+      this.#compare(host, expected);
+    } catch (error) {
+      this.#following.delete(shard);
+      throw error;
+    }
+  }
+
+  #compare(host: ShardHost, expected: HashedStates): void {
+    const { shard, owner } = host;
+    this.#expected.delete(shard);
+    // Another owner's records stand where that one's were to be.
+    if (owner.tail !== expected.at || owner.epoch !== expected.epoch) return;
+    this.compared++;
+    const others = differing(owner, expected);
+    if (others.length === 0) return;
+    // What is kept of it here is as wrong as what is in memory.
+    host.damaged = true;
+    const names = others.slice(0, namedMax).map(formatRef).join(", ");
+    throw new HoldfastError(
+      "state-damaged",
+      `At offset ${expected.at} of shard ${shard} the owner has other states of ${others.length} entities (${names}): an evolve is not deterministic.`,
+      { details: { shard, at: expected.at, entities: others.slice(0, namedMax).map(formatRef) } },
+    );
   }
 
   /**
@@ -180,10 +237,25 @@ export class ShardRoles {
         if (host.owner !== owner || !this.#following.has(shard)) return;
         if (!this.feed(frame))
           throw new HoldfastError("log-damaged", `The log of shard ${shard} has a gap at ${owner.tail}.`);
+        const turn = this.#rest();
+        if (turn !== undefined) await turn;
       }
       const relief = this.#options.origins.relieve();
       if (relief !== undefined) await relief;
     }
+  }
+
+  /** All replays of the node together take one turn at a time. */
+  #rest(): Promise<void> | undefined {
+    const { clock } = this.#options;
+    if (this.#turnMs === 0) this.#turnMs = clock.monotonic();
+    if (clock.monotonic() - this.#turnMs < turnMs) return undefined;
+    return new Promise<void>((resolve) =>
+      clock.defer(() => {
+        this.#turnMs = clock.monotonic();
+        resolve();
+      }),
+    );
   }
 
   /**
@@ -261,9 +333,9 @@ export class ShardRoles {
     if (isPast && host.underway === undefined) host.reset(1);
   }
 
-  /** Where the log is, without following it. */
-  async tail(shard: ShardId): Promise<LogPosition> {
-    return (await this.#options.log.tail([shard]))[0] as LogPosition;
+  /** Where the logs of these shards are, in their order, without following them. */
+  tails(shards: readonly ShardId[]): Promise<readonly LogPosition[]> {
+    return this.#options.log.tail(shards);
   }
 
   #host(shard: ShardId): ShardHost {

@@ -167,8 +167,14 @@ export const saidShapes: ReadonlyMap<string, Check> = new Map([
   ],
   ["status", said({ report })],
   ["coordinates", said({ token: isFromOne, version: isWhole })],
-  ["hash", said({ ...ofShard, at: isFromOne })],
-  ["hashed", said({ ...ofShard, at: isFromOne, hash: orNull(isText) })],
+  [
+    "hashed",
+    said({
+      ...ofShard,
+      at: isFromOne,
+      states: list(fields({ type: isText, key: isText, code: isText, hash: isText })),
+    }),
+  ],
   [
     "verb",
     either(

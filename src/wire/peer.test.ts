@@ -174,8 +174,10 @@ const rest: fc.Arbitrary<PeerSaid> = fc.oneof(
   fc.record({ ...t("reports"), id }),
   fc.record({ ...t("reported"), id, ok: fc.constant(true as const), reports: fc.array(report, { maxLength: 3 }) }),
   fc.record({ ...t("reported"), id, ...failure }),
-  fc.record({ ...t("hash"), ...ofShard, at: fromOne }),
-  fc.record({ ...t("hashed"), ...ofShard, at: fromOne, hash: fc.option(text) }),
+  fc.record({
+    ...{ ...t("hashed"), ...ofShard, at: fromOne },
+    states: fc.array(fc.record({ type: text, key: text, code: text, hash: text }), { maxLength: 3 }),
+  }),
   fc.record({ ...t("verb"), id, verb: fc.constant("move" as const), shards: fc.array(whole), to: text }),
   some({ ...t("verb"), id, verb: fc.constant("pin" as const), shards: fc.array(whole) }, { to: text }),
   fc.record({ ...t("verb"), id, verb: fc.constant("drain" as const), node: text, on: fc.boolean() }),

@@ -6,7 +6,7 @@
  *
  * Versions: at the handshake both sides say which they speak, and the highest that both do is spoken (`PeerConnection.version`). What a
  * version does not have is not said in it, so a field nobody knows is refused: ignoring it might drop a condition. A *kind* that a node
- * does not know comes out as `unknown`. Those that only tell (`own`, `status`, `coordinates`, `hash`, `hashed`, and any without an id) are harmless to
+ * does not know comes out as `unknown`. Those that only tell (`own`, `status`, `coordinates`, `hashed`, and any without an id) are harmless to
  * leave out; one with an id is answered, by `answer` with `unavailable`, so that whoever asks does not wait.
  *
  * - v1: first.
@@ -136,15 +136,18 @@ export type PeerSaid =
   | { readonly t: "status"; readonly report: NodeReport }
   /** Who says it coordinates, under this token of the lease: report to it. And there is a picture of this version: look at it. */
   | { readonly t: "coordinates"; readonly token: number; readonly version: number }
-  /** Tell the hash of the shard's state before this offset. */
-  | { readonly t: "hash"; readonly shard: ShardId; readonly epoch: Epoch; readonly at: Offset }
-  /** Null: it cannot be told for that offset. */
+  /** Of an owner: before this offset some of its entities have states with these hashes, by this code (`stateVersionOf`). */
   | {
       readonly t: "hashed";
       readonly shard: ShardId;
       readonly epoch: Epoch;
       readonly at: Offset;
-      readonly hash: string | null;
+      readonly states: readonly {
+        readonly type: string;
+        readonly key: string;
+        readonly code: string;
+        readonly hash: string;
+      }[];
     }
   /** An operator's verb, for the coordinator. */
   | ({ readonly t: "verb"; readonly id: number } & PeerVerb)

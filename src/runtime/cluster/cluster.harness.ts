@@ -75,7 +75,8 @@ export class TestCluster {
       clock: systemClock,
       random: systemRandom,
       shardCount: this.shardCount,
-      leaseMs: 500,
+      // Longer than a busy machine keeps a process from running.
+      leaseMs: 3_000,
       onLost: (why) => void this.lost.push(`${name}: ${why}`),
       onFault: (where, error) => void this.faults.push(`${name}: ${where}: ${String(error)}`),
       onCrash: (error) => void this.faults.push(`${name} crashed: ${String(error)} ${(error as Error).stack ?? ""}`),

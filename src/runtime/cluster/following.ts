@@ -5,11 +5,13 @@
  * the log. Invariant: nothing is waited for on the way of a command: a push that is not taken is dropped, and the follower told to read.
  */
 import { type NodeRef, sameNode } from "../../model/cluster.ts";
+import { isHoldfastError } from "../../model/errors.ts";
 import type { Offset, ShardId } from "../../model/ids.ts";
 import type { Append } from "../../ports/log.ts";
 import type { PeerSaid } from "../../wire/peer.ts";
 import { Heeding, type HeedingOptions } from "./heeding.ts";
 import type { Peer } from "./peers.ts";
+import { StateChecks } from "./state-checks.ts";
 
 /** Without a push a standby looks at the log so often: what it missed is small, and its owner may not know of it. */
 const lookMs = 500;
@@ -36,17 +38,24 @@ export class Following {
   readonly #options: FollowingOptions;
   /** Of shards that are not followed here. */
   readonly heeding: Heeding;
+  readonly checks: StateChecks;
   /** Followed here. */
   readonly #followed = new Map<ShardId, Followed>();
   /** Who follows what is owned here; and those of them that missed a push. */
   readonly #followers = new Map<ShardId, Set<Peer>>();
   readonly #missed = new Map<Peer, Set<ShardId>>();
+  #looking = false;
 
   #closed = false;
 
   constructor(options: FollowingOptions) {
     this.#options = options;
     this.heeding = new Heeding(options);
+    const { clock, roles } = options;
+    const tell = (shard: ShardId, said: PeerSaid) => {
+      for (const peer of this.#followers.get(shard) ?? []) peer.send(said);
+    };
+    this.checks = new StateChecks({ clock, roles, tell });
   }
 
   get tails(): HeedingOptions["tails"] {
@@ -95,7 +104,8 @@ export class Following {
     else if (said.t === "push") {
       this.heeding.pushed(said, bytes);
       this.#pushed(said, bytes);
-    } else return false;
+    } else if (said.t === "hashed") this.#hashed(said);
+    else return false;
     return true;
   }
 
@@ -118,16 +128,56 @@ export class Following {
     this.#closed = true;
   }
 
-  /** Now and then: what nobody pushed is read. */
+  /** Now and then: of shards of which nothing was pushed the tails are looked at, all at once, and what is missing is read. */
   sweep(): void {
     const nowMs = this.#options.clock.monotonic();
     this.heeding.sweep();
+    const silent: ShardId[] = [];
+    this.checks.sweep(this.#checked());
     for (const [shard, followed] of this.#followed) {
       this.begin(shard);
-      if (nowMs - followed.heardMs < lookMs) continue;
-      followed.heardMs = nowMs;
-      this.#fill(shard, followed);
+      if (nowMs - followed.heardMs >= lookMs && !followed.filling) silent.push(shard);
     }
+    if (silent.length > 0 && !this.#looking) void this.#look(silent);
+  }
+
+  async #look(silent: readonly ShardId[]): Promise<void> {
+    const { roles, clock, fault } = this.#options;
+    this.#looking = true;
+    try {
+      const positions = await roles.tails(silent);
+      for (const [index, shard] of silent.entries()) {
+        const followed = this.#followed.get(shard);
+        if (followed === undefined) continue;
+        followed.heardMs = clock.monotonic();
+        if ((positions[index]?.tail ?? 0) > roles.position(shard).tail) this.#fill(shard, followed);
+      }
+    } catch (error) {
+      if (!this.#closed) fault("the tails of shards that are followed", error);
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  /** Owned here, and followed by somebody. */
+  #checked(): ShardId[] {
+    const { roles } = this.#options;
+    const shards: ShardId[] = [];
+    for (const [shard, peers] of this.#followers) if (peers.size > 0 && roles.owns(shard)) shards.push(shard);
+    return shards.sort((one, other) => one - other);
+  }
+
+  #hashed(said: Extract<PeerSaid, { t: "hashed" }>): void {
+    try {
+      this.checks.heard(said);
+    } catch (error) {
+      this.#broken(said.shard, error);
+    }
+  }
+
+  #broken(shard: ShardId, error: unknown): void {
+    if (isHoldfastError(error) && error.code === "state-damaged") this.checks.differed(shard);
+    this.#options.broken(shard, error);
   }
 
   #follow(peer: Peer, shard: ShardId): void {
@@ -158,7 +208,7 @@ export class Following {
   }
 
   #pushed(said: Extract<PeerSaid, { t: "push" }>, bytes: Uint8Array | undefined): void {
-    const { roles, clock, broken, advanced } = this.#options;
+    const { roles, clock, advanced } = this.#options;
     const { shard, epoch, at, count, durable } = said;
     const followed = this.#followed.get(shard);
     if (followed === undefined) return;
@@ -173,7 +223,7 @@ export class Following {
       if (roles.feed({ shard, epoch, at, count, bytes })) advanced(shard);
       else this.#fill(shard, followed);
     } catch (error) {
-      broken(shard, error);
+      this.#broken(shard, error);
     }
   }
 
@@ -188,7 +238,7 @@ export class Following {
   }
 
   async #read(shard: ShardId, followed: Followed): Promise<void> {
-    const { roles, broken, fault, advanced } = this.#options;
+    const { roles, fault, advanced } = this.#options;
     try {
       // Without progress (the shard is just being claimed, say) it is left to the next push or sweep: no circle of reads.
       for (let before = 0; ; ) {
@@ -205,7 +255,7 @@ export class Following {
       // The node ends, and its log was closed under the reading.
       if (this.#closed) return;
       if (roles.follows(shard)) fault(`the log of shard ${shard}, which is followed`, error);
-      else broken(shard, error);
+      else this.#broken(shard, error);
     }
   }
 }

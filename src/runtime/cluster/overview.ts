@@ -86,6 +86,7 @@ export class Overview {
       owned: shards.length - followed.length,
       followed: followed.length,
       lagRecords: followed.reduce((most, { shard }) => Math.max(most, following.lag(shard)), 0),
+      diverged: following.checks.diverged,
       peers: [...peers.all].length,
       forwarded: router.forwarded,
       ...agents.counts,
