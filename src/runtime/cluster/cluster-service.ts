@@ -209,7 +209,9 @@ export class ClusterService {
         const { epoch } = roles.position(shard);
         return node.query(ask.call, (result) => {
           if (!result.ok) return done(result);
-          this.#confirmer.confirm(shard, epoch, (holds) => done(holds ? result : notSure));
+          this.#confirmer.confirm(shard, epoch, (standing) =>
+            done(standing === "holds" ? result : notConfirmed[standing]),
+          );
         });
       }
       case "look":
@@ -271,10 +273,18 @@ export class ClusterService {
   }
 }
 
-const notSure = {
-  ok: false,
-  code: "fenced",
-  detail: "Another owner claimed the shard; send the same request again.",
+/** Who is told `fenced` by an owner does not ask it any more, until it has claimed the shard again. */
+const notConfirmed = {
+  past: {
+    ok: false,
+    code: "fenced",
+    detail: "Another owner claimed the shard; send the same request again.",
+  },
+  unknown: {
+    ok: false,
+    code: "unavailable",
+    detail: "The log does not answer just now; send the same request again.",
+  },
 } as const;
 
 function isRef(entity: EntityRef): boolean {

@@ -13,8 +13,11 @@ import type { ShardLog } from "../../ports/log.ts";
 interface Asked {
   readonly shard: ShardId;
   readonly epoch: Epoch;
-  readonly told: (holds: boolean) => void;
+  readonly told: (standing: Confirmed) => void;
 }
+
+/** Of an owner: it is the one, somebody else is, or nobody can tell just now. */
+export type Confirmed = "holds" | "past" | "unknown";
 
 /** What an owner here stands at. */
 export interface Standing {
@@ -53,8 +56,8 @@ export class Confirmer {
     this.#durables = durables;
   }
 
-  /** Tells whether the shard is of this epoch still, by a look that begins after this call. False also if the log does not answer. */
-  confirm(shard: ShardId, epoch: Epoch, told: (holds: boolean) => void): void {
+  /** Tells whether the shard is of this epoch still, by a look that begins after this call. `unknown`: the log did not answer. */
+  confirm(shard: ShardId, epoch: Epoch, told: (standing: Confirmed) => void): void {
     this.#next.push({ shard, epoch, told });
     if (!this.#busy) void this.#run();
   }
@@ -69,7 +72,7 @@ export class Confirmer {
       for (const { shard, epoch, told } of asked) {
         const known = positions?.[shards.indexOf(shard)]?.epoch;
         if (known !== undefined && known > epoch) this.#fenced(shard, epoch);
-        told(known === epoch);
+        told(known === undefined ? "unknown" : known === epoch ? "holds" : "past");
       }
     }
     this.#busy = false;

@@ -83,7 +83,7 @@ const callers: readonly PlantedBug[] = [
     "an owner answers queries without asking the log whether it still is one",
     edit(
       "runtime/cluster/cluster-service.ts",
-      "          this.#confirmer.confirm(shard, epoch, (holds) => done(holds ? result : notSure));",
+      '          this.#confirmer.confirm(shard, epoch, (standing) =>\n            done(standing === "holds" ? result : notConfirmed[standing]),\n          );',
       "          done(result);",
     ),
   ),
@@ -106,6 +106,11 @@ const callers: readonly PlantedBug[] = [
       "        if (known !== undefined && known > epoch) this.#fenced(shard, epoch);\n",
       "",
     ),
+  ),
+  bug(
+    "silence-of-the-log-is-a-fence",
+    "a query that the log does not confirm, since it is away, is answered as if another owned the shard",
+    edit("runtime/cluster/confirmer.ts", 'known === undefined ? "unknown" : ', ""),
   ),
   bug(
     "repeat-with-a-new-id",
