@@ -126,7 +126,7 @@ export class Router {
   #answered(waiting: Waiting, result: CallResult, owner: NodeRef | undefined): void {
     if (result.ok || !repeated.has(result.code) || !waiting.repeatable) return waiting.done(result);
     if (result.code !== "unavailable") waiting.doubtful = true;
-    if (owner !== undefined && result.code === "fenced") this.#options.directory.left(waiting.shard, owner);
+    // An owner that is past says `moved` from then on; one that was only in doubt still owns, and nobody would tell of it again.
     this.#again(waiting);
   }
 
