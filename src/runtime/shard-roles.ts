@@ -234,7 +234,8 @@ export class ShardRoles {
     const { owner } = host;
     for await (const frames of this.#options.log.read(new Map([[shard, owner.tail]]))) {
       for (const frame of frames) {
-        if (host.owner !== owner || !this.#following.has(shard)) return;
+        // What comes while it is being claimed is not taken in, so nothing that follows it may be: after a refusal the log is read again.
+        if (host.owner !== owner || !this.#following.has(shard) || owner.phase !== "recovering") return;
         if (!this.feed(frame))
           throw new HoldfastError("log-damaged", `The log of shard ${shard} has a gap at ${owner.tail}.`);
         const turn = this.#rest();
