@@ -91,7 +91,7 @@ export class Router {
     const { serves, directory, peers } = this.#options;
     const { shard } = waiting;
     if (this.#closed) return this.#answerLater(waiting, this.#failure(waiting, "The node stops."));
-    if (serves(shard)) return waiting.here((result) => this.#answered(waiting, result, undefined));
+    if (serves(shard)) return waiting.here((result) => this.#answered(waiting, result));
     const owner = directory.owner(shard);
     const peer = peers.to(owner);
     if (owner === undefined || peer === undefined) return this.#wait(waiting);
@@ -111,7 +111,7 @@ export class Router {
 
   #heard(waiting: Waiting, owner: NodeRef, answer: PeerAnswer): void {
     const { directory } = this.#options;
-    if (answer.kind === "result") return this.#answered(waiting, answer.result, owner);
+    if (answer.kind === "result") return this.#answered(waiting, answer.result);
     if (answer.kind === "moved") {
       const { moved } = answer;
       directory.left(waiting.shard, owner);
@@ -123,7 +123,7 @@ export class Router {
     else waiting.done(this.#failure(waiting, "The connection to the owner ended."));
   }
 
-  #answered(waiting: Waiting, result: CallResult, owner: NodeRef | undefined): void {
+  #answered(waiting: Waiting, result: CallResult): void {
     if (result.ok || !repeated.has(result.code) || !waiting.repeatable) return waiting.done(result);
     if (result.code !== "unavailable") waiting.doubtful = true;
     // An owner that is past says `moved` from then on; one that was only in doubt still owns, and nobody would tell of it again.
