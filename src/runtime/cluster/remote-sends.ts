@@ -15,6 +15,7 @@ import type { Peers } from "./peers.ts";
 interface Underway {
   readonly from: EntityRef;
   readonly to: EntityRef;
+  readonly sequence: number;
   readonly node: NodeRef;
   readonly sentMs: number;
 }
@@ -53,19 +54,28 @@ export class RemoteSends {
     const sent = peer?.send({ t: "route", route }) === true;
     if (route.kind !== "deliver") return;
     const { from, send } = route;
-    if (sent && owner !== undefined)
-      this.#underway.set(pairOf(from, send.to), { from, to: send.to, node: owner, sentMs: this.#options.monotonic() });
-    else this.#undelivered(from, send.to);
+    if (sent && owner !== undefined) {
+      const { to, sequence } = send;
+      const sentMs = this.#options.monotonic();
+      this.#underway.set(pairOf(from, to), { from, to, sequence, node: owner, sentMs });
+    } else this.#undelivered(from, send.to);
   }
 
   /** What another node's owner says to one here. */
   heard(route: PeerRoute): void {
     const { take, owns, shardOf } = this.#options;
     const entity = route.kind === "deliver" ? route.send.to : route.from;
-    if (route.kind !== "deliver") this.#underway.delete(pairOf(route.from, route.to));
+    if (route.kind !== "deliver") this.#ended(route);
     if (owns(shardOf(entity))) return take(entity, route);
     // Not here any more: one hop is all there is, so the sender is told to try again.
     if (route.kind === "deliver") this.#bounce(route.from, route.send.to);
+  }
+
+  /** What was delivered twice is settled twice: the second time another send of the pair may be under way, which is not settled. */
+  #ended(route: Exclude<PeerRoute, { kind: "deliver" }>): void {
+    const pair = pairOf(route.from, route.to);
+    if (route.kind === "undelivered" || this.#underway.get(pair)?.sequence === route.sequence)
+      this.#underway.delete(pair);
   }
 
   /** A node cannot be reached, or does not own what it owned. */

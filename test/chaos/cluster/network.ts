@@ -39,6 +39,8 @@ const prefix = "hfc";
  * may make no namespaces cannot be helped, there either.
  */
 export function networkSkipReason(): string | undefined {
+  // Where Debian has them; not everybody's path says so.
+  process.env["PATH"] = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
   if (process.platform !== "linux") return `network namespaces are Linux's, and this is ${process.platform}`;
   if (process.getuid?.() !== 0) return "network namespaces need root";
   for (const program of ["ip", "nft"]) {
