@@ -39,6 +39,8 @@ interface Agent {
   handed: Handed | undefined;
   /** The owner before said `yours`, and nobody has claimed since. */
   granted: boolean;
+  /** The epoch of this node's last claim, unless it gave that up. */
+  claimed: Epoch;
   /** Another owner was met in the log: until then, or another target, it is not claimed back. */
   fencedUntilMs: number;
   /** When `take` was said last. */
@@ -161,7 +163,9 @@ export class ShardAgents {
       changed(shard);
       return false;
     }
-    if (meant === "to" ? agent.granted : meant === "owner" && this.#mayClaim(shard, agent))
+    // The target of a move that has claimed and then lost its incarnation is still the last owner: nobody else would claim.
+    const isMine = agent.granted || roles.position(shard).epoch === agent.claimed;
+    if (meant === "to" ? isMine : meant === "owner" && this.#mayClaim(shard, agent))
       return await this.#claim(shard, agent);
     if (meant === "to") this.#take(shard, agent);
     return false;
@@ -198,6 +202,7 @@ export class ShardAgents {
     following.end(shard);
     agent.handed = undefined;
     agent.granted = false;
+    agent.claimed = roles.position(shard).epoch;
     served(shard, roles.position(shard).epoch);
     return true;
   }
@@ -229,6 +234,7 @@ export class ShardAgents {
     this.leaving.add(shard);
     const handed = await roles.giveUp(shard).finally(() => this.leaving.delete(shard));
     directory.left(shard, self);
+    if (handed !== undefined) this.#agent(shard).claimed = 0;
     if (handed !== undefined && to !== undefined)
       this.#agent(shard).handed = { to, epoch: handed.epoch, untilMs: clock.monotonic() + limits.handoffMs };
     changed(shard);
@@ -255,6 +261,7 @@ export class ShardAgents {
         again: false,
         handed: undefined,
         granted: false,
+        claimed: 0,
         fencedUntilMs: 0,
         tookMs: Number.NEGATIVE_INFINITY,
       };
