@@ -71,7 +71,7 @@ test("nodes and shards of the whole cluster are listed by any node", async () =>
   for (const name of ["n1", "n3"]) {
     const nodes = await must(name, "nodes");
     assert.match(nodes, /^node +owns +follows +lease +generation/);
-    for (const each of ["n1", "n2", "n3"]) assert.match(nodes, new RegExp(`^${each} +2 +2 +\\d+ ms`, "m"));
+    for (const each of ["n1", "n2", "n3"]) assert.match(nodes, new RegExp(`^${each} +2 +2 +[\\d,]+ ms`, "m"));
     assert.match(nodes, new RegExp(`^${name} .*answers here`, "m"));
     assert.match(nodes, /coordinates/);
     assert.doesNotMatch(nodes, /not connected|lapsed/);
