@@ -48,8 +48,12 @@ test("who watches a table sees it move, without a card, and gets changes instead
     },
     150_000,
   );
-  const cost = await costOf(onlooker);
-  assert.ok(cost.updates > 20, JSON.stringify(cost));
+  // Two hands may be short: enough of them to tell what changes cost.
+  let cost = await costOf(onlooker);
+  while (cost.updates <= 20) {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    cost = await costOf(onlooker);
+  }
   assert.ok(cost.received < 0.5 * cost.whole, `half of the bytes at most: ${JSON.stringify(cost)}`);
   await onlooker.shoot("watch");
   assert.deepEqual(onlooker.problems, []);
