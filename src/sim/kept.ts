@@ -13,6 +13,7 @@ import type { StateStore } from "../ports/state-store.ts";
 import { ArchiveWitness } from "./archive.ts";
 import type { CopiesParts } from "./damage-kinds.ts";
 import { sealStateStore } from "./sealed-state.ts";
+import { slowStateStore } from "./slow-state-store.ts";
 import { exclusiveObjects, SnapshotWatch } from "./snapshot-watch.ts";
 import type { World } from "./world.ts";
 
@@ -41,7 +42,9 @@ export class Kept {
     const { kept } = this.#world.swarm;
     if (!kept.state) return {};
     this.#spoil();
-    const state = this.#slow(sealStateStore(openMemoryStateStore({ state: this.state })), holder);
+    const state = slowStateStore(sealStateStore(openMemoryStateStore({ state: this.state })), () =>
+      this.#pause(holder),
+    );
     return kept.snapshots ? { state, snapshots: this.openSnapshots(holder) } : { state };
   }
 
@@ -127,29 +130,6 @@ export class Kept {
       else if (how === "cut") this.objects.write(name, bytes.subarray(0, prng.integer(bytes.length)));
       else this.objects.flip(name, prng.integer(bytes.length * 8));
     }
-  }
-
-  /** Writes take effect in order, some time after they were asked for, unless the process has ended by then. */
-  #slow(store: StateStore, holder: Holder): StateStore {
-    let last: Promise<void> = Promise.resolve();
-    const inOrder = (act: () => Promise<void>): Promise<void> => {
-      last = last.then(async () => {
-        await this.#pause(holder);
-        await act();
-      });
-      return last.then(() => this.#pause(holder));
-    };
-    return {
-      get: (shard, name) => store.get(shard, name),
-      write: (writes) => inOrder(() => store.write(writes)),
-      stamp: (shard) => store.stamp(shard),
-      busy: (shard) => store.busy(shard),
-      images: (shard) => store.images(shard),
-      count: (shard) => store.count(shard),
-      bytes: () => store.bytes(),
-      clear: (shard) => inOrder(() => store.clear(shard)),
-      close: () => store.close(),
-    };
   }
 
   /** Never ends for a process that has ended. */

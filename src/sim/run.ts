@@ -4,7 +4,6 @@
  * Invariant: the only real time in it is that of the machine's event loop, which is asked to run what is ready and nothing
  * else; so a seed has one trace.
  */
-import { systemClock } from "../adapters/system/clock.ts";
 import { formatRef } from "../model/ids.ts";
 import type { CallResult, Principal } from "../model/records.ts";
 import { Prng } from "../std/prng.ts";
@@ -17,6 +16,7 @@ import { planFaults, stopFaults } from "./faults.ts";
 import { Downstream } from "./feeds/downstream.ts";
 import { replayAfresh } from "./fresh-replay.ts";
 import { Operator } from "./operator.ts";
+import { guarded, Pace } from "./pace.ts";
 import { Server } from "./server.ts";
 import { makeSwarm, type SwarmOptions } from "./swarm.ts";
 import { Watcher } from "./watcher.ts";
@@ -48,19 +48,10 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
   const world = new World(swarm, options.tell);
   world.note(JSON.stringify(swarm));
   const simulation = new Simulation(world);
-  const broken = (error: unknown) => {
-    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    world.violated("every promise is kept by somebody", detail);
-  };
-  process.on("unhandledRejection", broken);
-  process.on("uncaughtException", broken);
-  try {
+  await guarded(world, async () => {
     await simulation.run();
     if (world.violations.length === 0) await simulation.damage();
-  } finally {
-    process.off("unhandledRejection", broken);
-    process.off("uncaughtException", broken);
-  }
+  });
   const { violations, counts, damage, timeline, traceHash } = world;
   return { damage, seed, engine: swarm.engine, traceHash, violations, counts, simulatedMs: timeline.nowMs };
 }
@@ -72,11 +63,12 @@ class Simulation {
   readonly #server: Server;
   readonly #watchers: Watcher[] = [];
   readonly #downstream: Downstream;
+  readonly #pace: Pace;
   #running = 0;
-  #events = 0;
 
   constructor(world: World) {
     this.#world = world;
+    this.#pace = new Pace(world, eventsMax);
     this.#witness = new Witness(world);
     this.#engine = makeEngine(world);
     this.#server = new Server(world, this.#engine, this.#witness);
@@ -93,7 +85,7 @@ class Simulation {
     planFaults(world, this.#server, this.#engine, this.#witness);
     world.outside.crash = () => this.#server.crash("process");
     if (world.swarm.couriers > 0) startCallOperator(world, this.#server);
-    await this.#until(() => world.timeline.nowMs >= world.swarm.faultsMs);
+    await this.#pace.until(() => world.timeline.nowMs >= world.swarm.faultsMs);
     stopFaults(world, this.#server);
     this.#server.start();
     if (!(await this.#rest("after the faults stopped"))) return;
@@ -101,7 +93,7 @@ class Simulation {
     this.#probe();
     this.#downstream.probed = true;
     if (!(await this.#rest("after the last commands"))) return;
-    await this.#pass(1_000);
+    await this.#pace.pass(1_000);
     this.#checkWatchers();
     this.#downstream.checkLast();
     const before = await this.#readAll();
@@ -191,45 +183,18 @@ class Simulation {
     world.timeline.after(world.prng.integer(world.swarm.faultsMs), () => watcher.begin());
   }
 
-  /** Runs events until `enough`. @returns false if there is nothing more to run, or the run goes in circles */
-  async #until(enough: () => boolean): Promise<boolean> {
-    const { timeline } = this.#world;
-    await settle();
-    while (!enough()) {
-      if (this.#world.violations.length > 0 || this.#events++ > eventsMax) return false;
-      if (!timeline.runNext()) return false;
-      await settle();
-    }
-    return true;
-  }
-
   /** Lets everything that is under way come to its end. */
-  async #rest(when: string): Promise<boolean> {
-    const world = this.#world;
-    const deadlineMs = world.timeline.nowMs + restWithinMs;
-    let resting = false;
-    const quiet = () => {
-      resting = this.#server.serving && this.#running === 0 && this.#server.network.underway === 0;
-      resting &&= this.#witness.ledger.open === 0 && this.#server.parked === 0;
-      resting &&= this.#downstream.open === undefined;
-      return resting || world.timeline.nowMs > deadlineMs;
-    };
-    await this.#until(quiet);
-    if (!resting && world.violations.length === 0) {
-      const { serving } = this.#server;
-      const what = `${this.#running} calls, ${this.#witness.ledger.describeOpen()}, ${serving ? "serving" : "not serving"}, feeds: ${this.#downstream.open ?? "all given"}`;
-      const why = this.#events > eventsMax ? "too many events" : `${restWithinMs} ms`;
-      world.violated("everything comes to rest", `${when}, after ${why} still open: ${what}`);
-    }
-    return resting && world.violations.length === 0;
-  }
-
-  async #pass(ms: number): Promise<void> {
-    let passed = false;
-    this.#world.timeline.after(ms, () => {
-      passed = true;
+  #rest(when: string): Promise<boolean> {
+    const [server, { ledger }, downstream] = [this.#server, this.#witness, this.#downstream];
+    return this.#pace.rest(when, {
+      isQuiet: () => {
+        if (!server.serving || this.#running > 0 || server.network.underway > 0) return false;
+        return ledger.open === 0 && server.parked === 0 && downstream.open === undefined;
+      },
+      open: () =>
+        `${this.#running} calls, ${ledger.describeOpen()}, ${server.serving ? "serving" : "not serving"}, feeds: ${downstream.open ?? "all given"}`,
+      withinMs: restWithinMs,
     });
-    await this.#until(() => passed);
   }
 
   /** Every entity takes a command again. */
@@ -285,7 +250,7 @@ class Simulation {
     void work.finally(() => {
       done = true;
     });
-    await this.#until(() => done);
+    await this.#pace.until(() => done);
   }
 
   /** State and version of every entity, as the node tells. */
@@ -313,9 +278,4 @@ class Simulation {
     await this.#rest("while everything is read");
     return answers.join("; ");
   }
-}
-
-/** Lets promises that are settled run their course: all microtasks, and what follows from them at once. */
-function settle(): Promise<void> {
-  return new Promise((resolve) => systemClock.defer(resolve));
 }

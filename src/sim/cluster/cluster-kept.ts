@@ -8,6 +8,7 @@ import { MemoryState, openMemoryStateStore } from "../../adapters/memory/state-s
 import { HoldfastError } from "../../model/errors.ts";
 import type { SnapshotStore } from "../../ports/snapshot-store.ts";
 import type { StateStore } from "../../ports/state-store.ts";
+import { slowStateStore } from "../slow-state-store.ts";
 import type { World } from "../world.ts";
 import type { SimProcess } from "./sim-process.ts";
 
@@ -27,7 +28,7 @@ export class ClusterKept {
     // a machine that lost its disk begins without
     if (state === undefined || this.#world.unlucky(kept.lost))
       this.#states.set(process.name, (state = new MemoryState()));
-    const store = this.#slow(openMemoryStateStore({ state }), process);
+    const store = slowStateStore(openMemoryStateStore({ state }), () => this.#pause(process));
     return kept.snapshots ? { state: store, snapshots: this.#openSnapshots(process) } : { state: store };
   }
 
@@ -38,29 +39,6 @@ export class ClusterKept {
         throw new HoldfastError("unavailable", "No answer of the store.");
     };
     return openMemorySnapshots({ objects: this.#objects, hooks: { before: answer, after: answer } });
-  }
-
-  /** Writes take effect in order, some time after they were asked for, unless the process has ended by then. */
-  #slow(store: StateStore, process: SimProcess): StateStore {
-    let last: Promise<void> = Promise.resolve();
-    const inOrder = (act: () => Promise<void>): Promise<void> => {
-      last = last.then(async () => {
-        await this.#pause(process);
-        await act();
-      });
-      return last.then(() => this.#pause(process));
-    };
-    return {
-      get: (shard, name) => store.get(shard, name),
-      write: (writes) => inOrder(() => store.write(writes)),
-      stamp: (shard) => store.stamp(shard),
-      busy: (shard) => store.busy(shard),
-      images: (shard) => store.images(shard),
-      count: (shard) => store.count(shard),
-      bytes: () => store.bytes(),
-      clear: (shard) => inOrder(() => store.clear(shard)),
-      close: () => store.close(),
-    };
   }
 
   /** Never ends for a process that has ended. */

@@ -5,12 +5,12 @@
  * Invariant: as in `run.ts`: the machine's event loop runs what is ready and nothing else, so a seed has one trace.
  */
 
-import { settle } from "../../adapters/virtual/drive.ts";
 import { formatRef, shardOf } from "../../model/ids.ts";
 import type { CallResult, Principal } from "../../model/records.ts";
 import { Prng } from "../../std/prng.ts";
 import { allEntities, drawCall, drawEntity, startCall, type Wanted } from "../client.ts";
 import { replayAfresh } from "../fresh-replay.ts";
+import { guarded, Pace } from "../pace.ts";
 import { Witness } from "../witness.ts";
 import { type Violation, World } from "../world.ts";
 import { ClusterFaults } from "./cluster-faults.ts";
@@ -46,18 +46,7 @@ export async function runClusterSeed(seed: number, options: ClusterRunOptions = 
   const world = new World(swarm.base, options.tell);
   world.note(JSON.stringify(swarm));
   const simulation = new ClusterSimulation(world, swarm, options.tell);
-  const broken = (error: unknown) => {
-    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    world.violated("every promise is kept by somebody", detail);
-  };
-  process.on("unhandledRejection", broken);
-  process.on("uncaughtException", broken);
-  try {
-    await simulation.run();
-  } finally {
-    process.off("unhandledRejection", broken);
-    process.off("uncaughtException", broken);
-  }
+  await guarded(world, () => simulation.run());
   const { violations, counts, timeline, traceHash } = world;
   return { seed, traceHash, violations, counts, simulatedMs: timeline.nowMs, servedMs: simulation.servedMs };
 }
@@ -71,12 +60,13 @@ class ClusterSimulation {
   readonly #copies: Copies;
   readonly #history: ClusterHistory;
   readonly #watchers: ClusterWatcher[] = [];
+  readonly #pace: Pace;
   #running = 0;
-  #events = 0;
   servedMs = 0;
 
   constructor(world: World, swarm: ClusterSwarm, tell: ClusterRunOptions["tell"]) {
     this.#world = world;
+    this.#pace = new Pace(world, eventsMax);
     this.#swarm = swarm;
     this.#witness = new Witness(world);
     this.#stage = new Stage(world, swarm, this.#witness);
@@ -98,7 +88,7 @@ class ClusterSimulation {
     this.#faults.plan();
     for (let look = 0; look < 3; look++)
       world.timeline.after(world.prng.integer(world.swarm.faultsMs), () => this.#copies.compare());
-    await this.#until(() => world.timeline.nowMs >= world.swarm.faultsMs);
+    await this.#pace.until(() => world.timeline.nowMs >= world.swarm.faultsMs);
     this.#faults.stop();
     if (!(await this.#served())) return;
     if (!(await this.#rest("after the faults stopped"))) return;
@@ -193,7 +183,7 @@ class ClusterSimulation {
     };
     for (const shard of [...open]) ask(shard);
     const untilMs = fromMs + 2 * this.#swarm.leaseMs + recoveryMs;
-    await this.#until(() => open.size === 0 || timeline.nowMs > untilMs);
+    await this.#pace.until(() => open.size === 0 || timeline.nowMs > untilMs);
     this.servedMs = timeline.nowMs - fromMs;
     if (open.size > 0 && this.#world.violations.length === 0)
       this.#world.violated(
@@ -203,41 +193,21 @@ class ClusterSimulation {
     return this.#world.violations.length === 0;
   }
 
-  /** Runs events until `enough`. @returns false if there is nothing more to run, or the run goes in circles */
-  async #until(enough: () => boolean): Promise<boolean> {
-    const { timeline } = this.#world;
-    await settle();
-    while (!enough()) {
-      if (this.#world.violations.length > 0 || this.#events++ > eventsMax) return false;
-      if (!timeline.runNext()) return false;
-      await settle();
-    }
-    return true;
-  }
-
   /** Lets everything that is under way come to its end. */
-  async #rest(when: string): Promise<boolean> {
-    const world = this.#world;
-    const deadlineMs = world.timeline.nowMs + restWithinMs;
-    let resting = false;
-    const quiet = () => {
-      resting = this.#running === 0 && this.#stage.network.underway === 0 && this.#witness.ledger.open === 0;
-      return resting || world.timeline.nowMs > deadlineMs;
-    };
-    await this.#until(quiet);
-    if (!resting && world.violations.length === 0) {
-      const what = `${this.#running} calls, ${this.#witness.ledger.describeOpen()}`;
-      const why = this.#events > eventsMax ? "too many events" : `${restWithinMs} ms`;
-      world.violated("everything comes to rest", `${when}, after ${why} still open: ${what}`);
-    }
-    return resting && world.violations.length === 0;
+  #rest(when: string): Promise<boolean> {
+    const { ledger } = this.#witness;
+    return this.#pace.rest(when, {
+      isQuiet: () => this.#running === 0 && this.#stage.network.underway === 0 && ledger.open === 0,
+      open: () => `${this.#running} calls, ${ledger.describeOpen()}`,
+      withinMs: restWithinMs,
+    });
   }
 
   /** Operators take back what they asked for; then every shard has as many standbys as it may, and they are up to date. */
   async #followed(): Promise<boolean> {
     const { timeline, swarm } = this.#world;
     this.#takeBack();
-    await this.#pass(5_000);
+    await this.#pace.pass(5_000);
     const wanted = Math.min(this.#swarm.standbys, this.#swarm.nodes - 1);
     const missing = () =>
       Array.from({ length: swarm.shardCount }, (_, shard) => shard).filter(
@@ -245,7 +215,7 @@ class ClusterSimulation {
       );
     const untilMs = timeline.nowMs + followedWithinMs;
     while (missing().length > 0 && timeline.nowMs < untilMs && this.#world.violations.length === 0)
-      await this.#pass(1_000);
+      await this.#pace.pass(1_000);
     if (missing().length > 0 && this.#world.violations.length === 0)
       this.#world.violated("every shard has its standbys at rest", `not so: shards ${missing().join()}`);
     return this.#world.violations.length === 0;
@@ -267,19 +237,11 @@ class ClusterSimulation {
   /** At rest nothing gathers: timers, messages under way. */
   async #checkGrowth(): Promise<void> {
     const { timeline, violations } = this.#world;
-    await this.#pass(4_000);
+    await this.#pace.pass(4_000);
     const before = timeline.size;
-    await this.#pass(4_000);
+    await this.#pace.pass(4_000);
     if (violations.length === 0 && timeline.size > before + 10 * this.#swarm.nodes)
       this.#world.violated("at rest nothing grows", `${before} things were planned, then ${timeline.size}`);
-  }
-
-  async #pass(ms: number): Promise<void> {
-    let passed = false;
-    this.#world.timeline.after(ms, () => {
-      passed = true;
-    });
-    await this.#until(() => passed);
   }
 
   /** Every entity takes a command again. */
