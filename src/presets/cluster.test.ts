@@ -9,7 +9,7 @@ import {
 import { systemRandom } from "../adapters/system/random.ts";
 import { temporaryDirectory } from "../adapters/system/temporary.ts";
 import { connect } from "../client/index.ts";
-import type { CallResult } from "../model/records.ts";
+import type { CallResult, Principal } from "../model/records.ts";
 import { counter } from "../runtime/counter.harness.ts";
 import { makeUuidV7 } from "../std/uuid.ts";
 import { type ClusterService, startCluster } from "./cluster.ts";
@@ -45,7 +45,8 @@ describe("a cluster on PostgreSQL", { skip: postgresSkipReason() ?? false }, () 
   });
   after(() => server?.stop());
 
-  test("any node answers for all; a node that stops gives its shards away, and no call fails", async () => {
+  /** A database of its own, and how its nodes are started, for callers who are all the same principal. */
+  async function prepared(principal: Principal) {
     const connection = await server.database();
     await migratePostgres({ connection, shardCount });
     const directory = temporaryDirectory();
@@ -60,12 +61,17 @@ describe("a cluster on PostgreSQL", { skip: postgresSkipReason() ?? false }, () 
         port: 0,
         progress: false,
         heapGrowthPercent: false,
-        authenticate: async () => ({ principal: { kind: "service", id: "test" } }),
+        authenticate: async () => ({ principal }),
         onLost: (why) => assert.fail(`${name}: ${why}`),
         onCrash: (error) => {
           throw error;
         },
       });
+    return { directory, start };
+  }
+
+  test("any node answers for all; a node that stops gives its shards away, and no call fails", async () => {
+    const { directory, start } = await prepared({ kind: "service", id: "test" });
     const a = await start("a");
     const b = await start("b");
     await until(
@@ -104,26 +110,7 @@ describe("a cluster on PostgreSQL", { skip: postgresSkipReason() ?? false }, () 
   });
 
   test("a client that was given one node's door goes on at another's while its own stops", async () => {
-    const connection = await server.database();
-    await migratePostgres({ connection, shardCount });
-    const directory = temporaryDirectory();
-    const start = (name: string) =>
-      startCluster({
-        entities: [counter],
-        directory: `${directory.path}/${name}`,
-        shared: `${directory.path}/shared`,
-        name,
-        postgres: { connection },
-        peer: { secrets: [secret] },
-        port: 0,
-        progress: false,
-        heapGrowthPercent: false,
-        authenticate: async () => ({ principal: { kind: "user", id: "ann" } }),
-        onLost: (why) => assert.fail(`${name}: ${why}`),
-        onCrash: (error) => {
-          throw error;
-        },
-      });
+    const { directory, start } = await prepared({ kind: "user", id: "ann" });
     const a = await start("a");
     const b = await start("b");
     await until("shared and followed", () => followed(a).length === 4 && followed(b).length === 4);
