@@ -16,6 +16,7 @@ import type { KeyStore } from "../ports/key-store.ts";
 import type { ShardLog } from "../ports/log.ts";
 import type { SnapshotStore } from "../ports/snapshot-store.ts";
 import type { StateStore } from "../ports/state-store.ts";
+import type { PeerRoute } from "../wire/peer.ts";
 import type { FeedSource } from "./feed-source.ts";
 import type { Served } from "./served.ts";
 import type { Service } from "./service.ts";
@@ -64,10 +65,6 @@ export interface NodeOptions {
   readonly onCrash?: (error: unknown) => void;
 }
 
-/** What owners of different nodes say to each other, without the time and chance of the node that it arrives at. */
-export type RemoteInput = WithoutMoment<Extract<Input, { kind: "deliver" | "settle" | "undelivered" }>>;
-type WithoutMoment<Each> = Each extends unknown ? Omit<Each, "nowMs" | "chance"> : never;
-
 /** A running node. */
 export interface HoldfastNode extends Service {
   /** Tells of every append of the log from now on. @returns ends it */
@@ -79,7 +76,7 @@ export interface HoldfastNode extends Service {
   /** The same: of the whole cluster, once it has joined. */
   readonly served?: Served;
   /** An input from another node for an entity that is owned here; what is not, is handed to `cluster.route`. */
-  take(entity: EntityRef, input: RemoteInput): void;
+  take(entity: EntityRef, input: PeerRoute): void;
   /** Takes no new work, waits for what was accepted to be durable (at most `drainMs`), and closes the log. Idempotent. */
   stop(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

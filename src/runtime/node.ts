@@ -34,7 +34,7 @@ import type { FeedSource } from "./feed-source.ts";
 import { figuresOf, healthOf, type Sources } from "./figures.ts";
 import { IdleTick } from "./idle-tick.ts";
 import type { Keep } from "./keep.ts";
-import { type HoldfastNode, indexDefinitions, type NodeOptions, type RemoteInput } from "./node-options.ts";
+import { type HoldfastNode, indexDefinitions, type NodeOptions } from "./node-options.ts";
 import { Outgoing } from "./outgoing.ts";
 import { makePersonal, type Personal } from "./personal.ts";
 import { Rebuilder } from "./rebuilder.ts";
@@ -317,10 +317,10 @@ class Node implements HoldfastNode {
     });
   }
 
-  take(entity: EntityRef, input: RemoteInput): void {
+  readonly take: HoldfastNode["take"] = (entity, input) => {
     const { nowMs, chance } = this.#moment();
     this.#guard(() => this.#route(entity, { ...input, nowMs, chance } as Input));
-  }
+  };
 
   #route(entity: EntityRef, input: Input): void {
     const host = this.#hostOf(entity);

@@ -12,7 +12,7 @@ import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import { type Epoch, formatRef, type Offset, type ShardId } from "../model/ids.ts";
 import type { CallResult, QueryCall } from "../model/records.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Append, LogFrame, LogPosition, ShardLog } from "../ports/log.ts";
+import type { Append, LogFrame, ShardLog } from "../ports/log.ts";
 import { decodeFrame } from "../wire/frame.ts";
 import { encodeImage } from "../wire/image.ts";
 import { Claims } from "./claims.ts";
@@ -332,11 +332,6 @@ export class ShardRoles {
     const { phase, tail } = host.owner;
     const isPast = phase === "released" || (phase === "recovering" && tail > 1);
     if (isPast && host.underway === undefined) host.reset(1);
-  }
-
-  /** Where the logs of these shards are, in their order, without following them. */
-  tails(shards: readonly ShardId[]): Promise<readonly LogPosition[]> {
-    return this.#options.log.tail(shards);
   }
 
   #host(shard: ShardId): ShardHost {

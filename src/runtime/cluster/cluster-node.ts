@@ -29,6 +29,7 @@ import { RemoteSends } from "./remote-sends.ts";
 import { Router } from "./router.ts";
 import { giveAllAway, type Running } from "./running.ts";
 import { ShardAgents } from "./shard-agents.ts";
+import type { ClusterVerbs } from "./verbs.ts";
 import { ServedWatches, Watches } from "./watches.ts";
 
 /** Between looks for what waits for a message that may be lost. */
@@ -38,7 +39,7 @@ const coordinatorLeaseMs = 600;
 /** A report goes to the coordinator at least so often. */
 const statusMs = 500;
 
-export class ClusterNode {
+export class ClusterNode implements ClusterVerbs {
   readonly node: HoldfastNode & { recover(): Promise<void> };
   readonly #options: ClusterOptions;
   readonly #limits: Limits;
@@ -118,22 +119,23 @@ export class ClusterNode {
   get coordinates(): boolean {
     return this.#running?.coordinator.holds === true;
   }
+
+  /** What it tells the coordinator. */
   report(): NodeReport {
     return this.#parts.overview.report();
   }
 
-  /** As `ClusterVerbs`. */
   move(shards: readonly ShardId[], to: string): Promise<void> {
-    return this.#parts.coordinator.ask({ verb: "move", shards, to }, this.#parts.peers);
+    return this.#parts.coordinator.ask({ verb: "move", shards, to });
   }
 
   pin(shards: readonly ShardId[], to: string | undefined): Promise<void> {
     const verb = to === undefined ? { shards } : { shards, to };
-    return this.#parts.coordinator.ask({ verb: "pin", ...verb }, this.#parts.peers);
+    return this.#parts.coordinator.ask({ verb: "pin", ...verb });
   }
 
   drain(node: string, on: boolean): Promise<void> {
-    return this.#parts.coordinator.ask({ verb: "drain", node, on }, this.#parts.peers);
+    return this.#parts.coordinator.ask({ verb: "drain", node, on });
   }
 
   view(): Promise<ClusterView> {
@@ -211,7 +213,7 @@ export class ClusterNode {
       ...{ self, coordination, clock, standbys, fault, limits, shardCount: this.#shardCount },
       leaseMs: Math.min(leaseMs, coordinatorLeaseMs),
       report: () => overview.report(),
-      peers: () => peers.all,
+      peers,
       look: () => this.#membership.look(),
       elected: () => this.#reportSoon(),
     });
@@ -233,8 +235,7 @@ export class ClusterNode {
   #makeFollowing(directory: Directory, peers: Peers): Following {
     const [clock, roles, { recent }, { log }] = [this.#clock, this.#roles, this.node.source, this.#options];
     return new Following({
-      ...{ clock, roles, directory, peers, recent },
-      tails: (shards) => log.tail(shards),
+      ...{ clock, roles, directory, peers, recent, log },
       fault: (where, error) => this.#fault(where, error),
       broken: (shard, error) => {
         this.#fault(`the copy of shard ${shard}, which is made anew`, error);
@@ -299,19 +300,13 @@ export class ClusterNode {
     if (running === undefined) return;
     const { service, watches, following, agents, sends, directory, coordinator } = running;
     if (service.heard(peer, said) || following.heard(peer, said, bytes)) return;
-    if (watches.heard(peer, said) || agents.heard(peer, said)) return;
-    if (coordinator.heard(peer, said) && said.t !== "coordinates") return;
-    if (said.t === "coordinates") return this.#hinted(said.version);
+    if (watches.heard(peer, said) || agents.heard(peer, said) || coordinator.heard(peer, said)) return;
     if (said.t === "route") sends.heard(said.route);
     else if (said.t === "own")
       for (const { shard, epoch } of said.shards) {
         directory.owned(shard, peer.ref, epoch);
         service.owned(shard, epoch);
       }
-  }
-
-  #hinted(version: number): void {
-    if (version > (this.#picture?.version ?? 0)) void this.#membership.look();
   }
 
   #peerClosed(peer: Peer): void {
@@ -350,7 +345,7 @@ export class ClusterNode {
       const running = this.#running;
       if (running === undefined || this.#over) return;
       this.#reportedMs = this.#clock.monotonic();
-      running.coordinator.tell(running.overview.report(), running.peers);
+      running.coordinator.tell(running.overview.report());
     });
   }
 

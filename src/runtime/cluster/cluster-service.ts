@@ -71,7 +71,7 @@ export class ClusterService {
     this.#confirmer = new Confirmer(log, (shard, epoch) => roles.fenced(shard, epoch));
     this.#loads = new Float64Array(options.shardCount);
     const { source, limits } = options.node;
-    this.#localReads = new LocalReads({ source, roles: options.roles, tails: options.following.tails });
+    this.#localReads = new LocalReads({ source, roles, tails: (shards) => log.tail(shards) });
     this.lists = new EntityLists((shard, below) => source.entities(shard, below), limits.feedsMax);
   }
 

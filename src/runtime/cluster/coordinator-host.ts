@@ -21,7 +21,7 @@ import type { NodeRef, NodeReport } from "../../model/cluster.ts";
 import { HoldfastError, isErrorCode } from "../../model/errors.ts";
 import type { Limits } from "../../model/limits.ts";
 import type { Clock } from "../../ports/clock.ts";
-import { type Coordination, type LeaseToken, leaseUsable, type Picture } from "../../ports/coordination.ts";
+import { type Coordination, type Lease, type LeaseToken, leaseUsable, type Picture } from "../../ports/coordination.ts";
 import type { Plain } from "../../std/plain.ts";
 import type { PeerSaid, PeerVerb } from "../../wire/peer.ts";
 import type { Peer, Peers } from "./peers.ts";
@@ -55,7 +55,7 @@ export interface CoordinatorHostOptions {
   readonly standbys: number;
   readonly shardCount: number;
   readonly report: () => NodeReport;
-  readonly peers: () => Iterable<Peer>;
+  readonly peers: Peers;
   /** Looks at the picture as it is now, for the whole node. Never rejects. */
   readonly look: () => Promise<void>;
   /** Whoever coordinates has changed: this node's report is due. */
@@ -115,7 +115,8 @@ export class CoordinatorHost {
    * Of one running once: two that have only lost each other do not go on deposing each other.
    */
   gone({ node, generation }: NodeRef): void {
-    if (node !== this.#coordinator || this.#holding !== undefined || this.#reaches(node)) return;
+    if (node !== this.#coordinator || this.#holding !== undefined || this.#options.peers.named(node) !== undefined)
+      return;
     const known = new Set(this.#picture?.members.map((member) => member.node));
     for (const name of this.#deposed.keys()) if (!known.has(name)) this.#deposed.delete(name);
     if (this.#deposed.get(node) !== generation) this.#over = this.#lease?.token;
@@ -123,22 +124,16 @@ export class CoordinatorHost {
     this.#leaseSoon(0);
   }
 
-  #reaches(node: string | undefined): boolean {
-    for (const { ref } of this.#options.peers()) if (ref.node === node) return true;
-    return false;
-  }
-
   /** Sends this node's report to whoever coordinates. */
-  tell(report: NodeReport, peers: Peers): void {
+  tell(report: NodeReport): void {
     if (this.holds) return this.#step({ kind: "report", report });
-    const node = this.#coordinator;
-    for (const peer of peers.all) if (peer.ref.node === node) peer.send({ t: "status", report });
+    this.#options.peers.named(this.#coordinator)?.send({ t: "status", report });
   }
 
   /** @returns false: it is about something else */
   heard(peer: Peer, said: PeerSaid): boolean {
     if (said.t === "status") this.#step({ kind: "report", report: said.report });
-    else if (said.t === "coordinates") this.#hear(peer, said.token);
+    else if (said.t === "coordinates") this.#hear(peer, said.token, said.version);
     else if (said.t === "verb") {
       const { id } = said;
       this.#take(said, (failure) => {
@@ -167,21 +162,21 @@ export class CoordinatorHost {
   }
 
   /** What nodes reported to whoever coordinates; nothing while nobody does. */
-  reports(peers: Peers): Promise<readonly NodeReport[]> {
+  reports(): Promise<readonly NodeReport[]> {
     return new Promise((resolve) => {
       if (this.#holding !== undefined) return resolve(reportsOf(this.#holding));
-      const peer = [...peers.all].find(({ ref }) => ref.node === this.#coordinator);
+      const peer = this.#options.peers.named(this.#coordinator);
       const sent = peer?.askReports((answer) => resolve(answer.kind === "reports" ? answer.reports : []));
       if (sent !== true) resolve([]);
     });
   }
 
   /** Has the coordinator do what an operator asks. @throws `unavailable`, `invalid-input`, `overloaded` */
-  async ask(verb: PeerVerb, peers: Peers): Promise<void> {
+  async ask(verb: PeerVerb): Promise<void> {
     const { clock, limits } = this.#options;
     const untilMs = clock.monotonic() + limits.routeWaitMs;
     for (;;) {
-      const failure = await this.#askOnce(verb, peers);
+      const failure = await this.#askOnce(verb);
       if (failure === undefined) return;
       const code = isErrorCode(failure.code) ? failure.code : "unavailable";
       if (code !== "unavailable" || clock.monotonic() >= untilMs) throw new HoldfastError(code, failure.detail);
@@ -189,18 +184,18 @@ export class CoordinatorHost {
     }
   }
 
-  #askOnce(verb: PeerVerb, peers: Peers): Promise<{ code: string; detail: string } | undefined> {
+  #askOnce(verb: PeerVerb): Promise<{ code: string; detail: string } | undefined> {
     return new Promise((resolve) => {
       if (this.holds) return this.#take(verb, resolve);
       const none = { code: "unavailable", detail: "There is no coordinator at the moment; ask again." };
-      const peer = [...peers.all].find(({ ref }) => ref.node === this.#coordinator);
+      const peer = this.#options.peers.named(this.#coordinator);
       const sent = peer?.askVerb(verb, (answer) => resolve(answer.kind === "verb" ? answer.failure : none));
       if (sent !== true) resolve(none);
     });
   }
 
-  get #lease() {
-    return this.#picture?.leases.find(({ name, leftMs }) => name === leaseName && leftMs > 0);
+  get #lease(): Lease | undefined {
+    return this.#picture && leaseIn(this.#picture);
   }
 
   get #coordinator(): string | undefined {
@@ -279,13 +274,15 @@ export class CoordinatorHost {
   #tellAll(version: number): void {
     const token = this.#holding?.token;
     if (token === undefined) return;
-    for (const peer of this.#options.peers()) peer.send({ t: "coordinates", token, version });
+    for (const peer of this.#options.peers.all) peer.send({ t: "coordinates", token, version });
   }
 
-  #hear({ ref: { node } }: Peer, token: LeaseToken): void {
-    if (token <= (this.#told?.token ?? 0)) return;
-    this.#told = { node, token };
-    this.#options.elected();
+  #hear({ ref: { node } }: Peer, token: LeaseToken, version: number): void {
+    if (token > (this.#told?.token ?? 0)) {
+      this.#told = { node, token };
+      this.#options.elected();
+    }
+    if (version > (this.#picture?.version ?? 0)) void this.#options.look();
   }
 
   #tickSoon(): void {
@@ -319,7 +316,7 @@ export class CoordinatorHost {
     } catch (error) {
       fault("the coordinator's lease", error);
     }
-    const isVacant = this.#holding === undefined && !this.#reaches(this.#coordinator);
+    const isVacant = this.#holding === undefined && this.#options.peers.named(this.#coordinator) === undefined;
     this.#leaseSoon(isVacant ? Math.min(vacantMs, leaseMs / 4) : leaseMs / 4);
   }
 
@@ -345,8 +342,12 @@ export class CoordinatorHost {
 }
 
 /** Who coordinates, by name. */
-export function coordinatorOf({ leases }: Picture): string | undefined {
-  return leases.find(({ name, leftMs }) => name === leaseName && leftMs > 0)?.node;
+export function coordinatorOf(picture: Picture): string | undefined {
+  return leaseIn(picture)?.node;
+}
+
+function leaseIn({ leases }: Picture): Lease | undefined {
+  return leases.find(({ name, leftMs }) => name === leaseName && leftMs > 0);
 }
 
 function reportsOf({ state }: Holding): readonly NodeReport[] {

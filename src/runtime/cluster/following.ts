@@ -7,14 +7,11 @@
 import { type NodeRef, sameNode } from "../../model/cluster.ts";
 import { isHoldfastError } from "../../model/errors.ts";
 import type { Offset, ShardId } from "../../model/ids.ts";
-import type { Append } from "../../ports/log.ts";
+import type { Append, ShardLog } from "../../ports/log.ts";
 import type { PeerSaid } from "../../wire/peer.ts";
-import { Heeding, type HeedingOptions } from "./heeding.ts";
+import { Heeding, type HeedingOptions, lookMs } from "./heeding.ts";
 import type { Peer } from "./peers.ts";
 import { StateChecks } from "./state-checks.ts";
-
-/** Without a push a standby looks at the log so often: what it missed is small, and its owner may not know of it. */
-const lookMs = 500;
 
 interface Followed {
   /** Who was asked to push. */
@@ -32,6 +29,9 @@ export interface FollowingOptions extends HeedingOptions {
   readonly broken: (shard: ShardId, error: unknown) => void;
   /** A standby got on. */
   readonly advanced: (shard: ShardId) => void;
+  readonly log: Pick<ShardLog, "tail">;
+  /** The log could not be read just now. */
+  readonly fault: (where: string, error: unknown) => void;
 }
 
 export class Following {
@@ -45,7 +45,6 @@ export class Following {
   readonly #followers = new Map<ShardId, Set<Peer>>();
   readonly #missed = new Map<Peer, Set<ShardId>>();
   #looking = false;
-
   #closed = false;
 
   constructor(options: FollowingOptions) {
@@ -56,10 +55,6 @@ export class Following {
       for (const peer of this.#followers.get(shard) ?? []) peer.send(said);
     };
     this.checks = new StateChecks({ clock, roles, tell });
-  }
-
-  get tails(): HeedingOptions["tails"] {
-    return this.#options.tails;
   }
 
   /** Records that the owner has and this node has not, as far as it knows. */
@@ -131,8 +126,7 @@ export class Following {
   /** Now and then: of shards of which nothing was pushed the tails are looked at, all at once, and what is missing is read. */
   sweep(): void {
     const nowMs = this.#options.clock.monotonic();
-    this.heeding.sweep();
-    const silent: ShardId[] = [];
+    const silent = this.heeding.silent();
     this.checks.sweep(this.#checked());
     for (const [shard, followed] of this.#followed) {
       this.begin(shard);
@@ -142,21 +136,24 @@ export class Following {
   }
 
   async #look(silent: readonly ShardId[]): Promise<void> {
-    const { roles, clock, fault } = this.#options;
+    const { log, fault } = this.#options;
     this.#looking = true;
     try {
-      const positions = await roles.tails(silent);
-      for (const [index, shard] of silent.entries()) {
-        const followed = this.#followed.get(shard);
-        if (followed === undefined) continue;
-        followed.heardMs = clock.monotonic();
-        if ((positions[index]?.tail ?? 0) > roles.position(shard).tail) this.#fill(shard, followed);
-      }
+      for (const [index, { tail }] of (await log.tail(silent)).entries()) this.#told(silent[index] as ShardId, tail);
     } catch (error) {
-      if (!this.#closed) fault("the tails of shards that are followed", error);
+      fault("the tails of shards of which nothing is heard", error);
     } finally {
       this.#looking = false;
     }
+  }
+
+  #told(shard: ShardId, tail: Offset): void {
+    this.heeding.told(shard, tail);
+    const followed = this.#followed.get(shard);
+    if (followed === undefined) return;
+    const { roles, clock } = this.#options;
+    followed.heardMs = clock.monotonic();
+    if (tail > roles.position(shard).tail) this.#fill(shard, followed);
   }
 
   /** Owned here, and followed by somebody. */

@@ -5,17 +5,16 @@
  * `lookMs`, and what is behind that is read from it. Invariant: what is put into the recent frames is durable.
  */
 import { type NodeRef, sameNode } from "../../model/cluster.ts";
-import type { ShardId } from "../../model/ids.ts";
+import type { Offset, ShardId } from "../../model/ids.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { LogPosition } from "../../ports/log.ts";
 import type { PeerSaid } from "../../wire/peer.ts";
 import type { RecentFrames } from "../recent-frames.ts";
 import type { ShardRoles } from "../shard-roles.ts";
 import type { Directory } from "./directory.ts";
 import type { Peer, Peers } from "./peers.ts";
 
-/** Without a push the log's tail is asked for so often: one question for all such shards. */
-const lookMs = 500;
+/** Without a push of a shard the log's tail is asked for so often: one question for all such shards. */
+export const lookMs = 500;
 
 interface Heeded {
   /** How many want its frames, and how many would know its tail alone. */
@@ -32,15 +31,11 @@ export interface HeedingOptions {
   readonly directory: Directory;
   readonly peers: Peers;
   readonly recent: RecentFrames;
-  readonly tails: (shards: readonly ShardId[]) => Promise<readonly LogPosition[]>;
-  /** The log could not be asked just now. */
-  readonly fault: (where: string, error: unknown) => void;
 }
 
 export class Heeding {
   readonly #options: HeedingOptions;
   readonly #heeded = new Map<ShardId, Heeded>();
-  #looking = false;
 
   constructor(options: HeedingOptions) {
     this.#options = options;
@@ -97,36 +92,27 @@ export class Heeding {
     for (const heeded of this.#heeded.values()) if (sameNode(heeded.asked, peer.ref)) heeded.asked = undefined;
   }
 
-  /** Now and then: what nobody told of is asked for. */
-  sweep(): void {
+  /** Of which nothing was heard for long: the log is to be asked for their tails. */
+  silent(): ShardId[] {
     const dueMs = this.#options.clock.monotonic() - lookMs;
     const silent: ShardId[] = [];
     for (const [shard, { heardMs }] of this.#heeded) {
       this.begin(shard);
       if (heardMs <= dueMs && !this.#isHere(shard)) silent.push(shard);
     }
-    if (silent.length > 0 && !this.#looking) void this.#look(silent);
+    return silent;
   }
 
-  async #look(shards: readonly ShardId[]): Promise<void> {
-    const { tails, recent, clock, fault } = this.#options;
-    this.#looking = true;
-    try {
-      for (const [index, { tail }] of (await tails(shards)).entries()) {
-        const shard = shards[index] as ShardId;
-        const heeded = this.#heeded.get(shard);
-        if (heeded === undefined || this.#isHere(shard)) continue;
-        heeded.heardMs = clock.monotonic();
-        if (tail <= recent.tail(shard)) continue;
-        // Whoever was asked does not push: it is asked again.
-        heeded.asked = undefined;
-        recent.begin(shard, tail);
-      }
-    } catch (error) {
-      fault("the tails of shards that feeds go through", error);
-    } finally {
-      this.#looking = false;
-    }
+  /** The log told the tail of a shard. */
+  told(shard: ShardId, tail: Offset): void {
+    const { recent, clock } = this.#options;
+    const heeded = this.#heeded.get(shard);
+    if (heeded === undefined || this.#isHere(shard)) return;
+    heeded.heardMs = clock.monotonic();
+    if (tail <= recent.tail(shard)) return;
+    // Whoever was asked does not push: it is asked again.
+    heeded.asked = undefined;
+    recent.begin(shard, tail);
   }
 
   #unheed(shard: ShardId, what: "frames" | "tails"): void {

@@ -8,10 +8,10 @@
 import { HoldfastError } from "../../model/errors.ts";
 import type { Offset, ShardId } from "../../model/ids.ts";
 import type { CallResult, QueryCall } from "../../model/records.ts";
+import type { ShardLog } from "../../ports/log.ts";
 import type { Door } from "../door.ts";
 import type { FeedSource } from "../feed-source.ts";
 import type { ShardRoles } from "../shard-roles.ts";
-import type { HeedingOptions } from "./heeding.ts";
 
 /** How old an answer may be if its caller does not say, ms. */
 const lagMsDefault = 1_000;
@@ -32,7 +32,8 @@ interface Told {
 export interface LocalReadsOptions {
   readonly source: FeedSource;
   readonly roles: ShardRoles;
-  readonly tails: HeedingOptions["tails"];
+  /** The log's, of these shards, in their order. */
+  readonly tails: ShardLog["tail"];
 }
 
 export class LocalReads {

@@ -52,8 +52,8 @@ export class Overview {
 
   /** @throws `unavailable` coordination has not answered since the start */
   async view(): Promise<ClusterView> {
-    const { self, peers, coordinator, look } = this.#options;
-    const [picture, reports] = await Promise.all([look(), coordinator.reports(peers)]);
+    const { self, coordinator, look } = this.#options;
+    const [picture, reports] = await Promise.all([look(), coordinator.reports()]);
     const members = picture.members.filter(({ leftMs }) => leftMs > 0);
     const own: NodeReport = { from: self, shards: this.#shards(), unreachable: [] };
     const known = [

@@ -158,6 +158,11 @@ export class Peers {
     return peer !== undefined && sameNode(peer.ref, ref) ? peer : undefined;
   }
 
+  /** Whatever running of it. */
+  named(node: string | undefined): Peer | undefined {
+    return node === undefined ? undefined : this.#byNode.get(node);
+  }
+
   get all(): Iterable<Peer> {
     return this.#byNode.values();
   }

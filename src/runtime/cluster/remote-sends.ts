@@ -8,7 +8,6 @@ import type { Input } from "../../core/effects.ts";
 import type { NodeRef } from "../../model/cluster.ts";
 import { type EntityRef, formatRef, type ShardId } from "../../model/ids.ts";
 import type { PeerRoute } from "../../wire/peer.ts";
-import type { RemoteInput } from "../node-options.ts";
 import type { Directory } from "./directory.ts";
 import type { Peers } from "./peers.ts";
 
@@ -29,7 +28,7 @@ export interface RemoteSendsOptions {
   readonly peers: Peers;
   readonly shardOf: (entity: EntityRef) => ShardId;
   /** Hands an input to the owner here. */
-  readonly take: (entity: EntityRef, input: RemoteInput) => void;
+  readonly take: (entity: EntityRef, input: PeerRoute) => void;
   readonly owns: (shard: ShardId) => boolean;
   /** Runs it after the present step. */
   readonly later: (work: () => void) => void;

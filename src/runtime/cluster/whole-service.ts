@@ -38,12 +38,7 @@ export function wholeService(cluster: ClusterNode): HoldfastNode & { recover(): 
       const part = cluster.figures();
       return { ...(await node.figures()), ...(part === undefined ? {} : { cluster: part }) };
     },
-    cluster: {
-      view: () => cluster.view(),
-      move: (shards, to) => cluster.move(shards, to),
-      pin: (shards, to) => cluster.pin(shards, to),
-      drain: (name, on) => cluster.drain(name, on),
-    },
+    cluster,
     onCommit: (listener) => node.onCommit(listener),
     take: (entity, input) => node.take(entity, input),
     stop: () => cluster.stop(),
