@@ -51,8 +51,8 @@ export class SimCoordination implements Coordination {
     return this.#ask(() => this.#store.evict(member));
   }
 
-  acquire(name: string, node: string, leaseMs: number): Promise<LeaseToken | undefined> {
-    return this.#ask(() => this.#store.acquire(name, node, leaseMs));
+  acquire(name: string, node: string, leaseMs: number, over?: LeaseToken): Promise<LeaseToken | undefined> {
+    return this.#ask(() => this.#store.acquire(name, node, leaseMs, over));
   }
 
   extend(name: string, token: LeaseToken, leaseMs: number): Promise<boolean> {
