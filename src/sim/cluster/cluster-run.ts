@@ -5,7 +5,9 @@
  * Invariant: as in `run.ts`: the machine's event loop runs what is ready and nothing else, so a seed has one trace.
  */
 
+import { coordinatorDefault } from "../../core/cluster/coordinator-state.ts";
 import { formatRef, shardOf } from "../../model/ids.ts";
+import { limitsDefault } from "../../model/limits.ts";
 import type { CallResult, Principal } from "../../model/records.ts";
 import { Prng } from "../../std/prng.ts";
 import { allEntities, drawCall, drawEntity, startCall, type Wanted } from "../client.ts";
@@ -38,6 +40,8 @@ export interface ClusterRunOptions {
 
 /** After the last fault everything must have come to rest within this. A send's or timer's last retry waits a minute. */
 const restWithinMs = 120_000;
+/** A node asks for a coordinator that long (`routeWaitMs`), and that one for an answer of the store (`verbTimeoutMs`). */
+const verbsWithinMs = limitsDefault.routeWaitMs + coordinatorDefault.verbTimeoutMs;
 /** A run that makes more events than this goes round in circles. */
 const eventsMax = 2_000_000;
 
@@ -206,6 +210,8 @@ class ClusterSimulation {
   /** Operators take back what they asked for; then every shard has as many standbys as it may, and they are up to date. */
   async #followed(): Promise<boolean> {
     const { timeline, swarm } = this.#world;
+    // A verb that was asked for while faults lasted may be on its way for so long, and would come after what takes it back.
+    await this.#pace.pass(verbsWithinMs);
     this.#takeBack();
     await this.#pace.pass(5_000);
     const wanted = Math.min(this.#swarm.standbys, this.#swarm.nodes - 1);
