@@ -11,6 +11,7 @@ import { openPostgresLog, type PostgresLogOptions } from "../adapters/postgres/l
 import type { Gateway } from "../gateway/options.ts";
 import type { NodeInfo } from "../model/cluster.ts";
 import { HoldfastError } from "../model/errors.ts";
+import { limitsWith } from "../model/limits.ts";
 import { ClusterNode } from "../runtime/cluster/cluster-node.ts";
 import type { ClusterVerbs } from "../runtime/cluster/verbs.ts";
 import { wholeService } from "../runtime/cluster/whole-service.ts";
@@ -91,6 +92,7 @@ export async function startCluster(options: ClusterServiceOptions): Promise<Clus
           coordination: openPostgresCoordination({ connection, ...(schema === undefined ? {} : { schema }) }),
           transport: peersTransport({
             ...peer,
+            limits: limitsWith(options.limits),
             refused:
               peer.refused ?? (({ address, detail }) => onFault?.(`a connection from ${address}`, new Error(detail))),
           }),

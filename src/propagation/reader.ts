@@ -19,6 +19,7 @@ import type {
 } from "../model/feeds.ts";
 import { type EntityRef, formatRef, type Offset, type ShardId, shardOf } from "../model/ids.ts";
 import type { CallResult } from "../model/records.ts";
+import { type EntityIterator, iteratorOf } from "../runtime/entity-list.ts";
 import type { FeedSource } from "../runtime/feed-source.ts";
 import { copyPlain } from "../std/plain.ts";
 import { writeCursor } from "../wire/cursor.ts";
@@ -75,7 +76,7 @@ export class FeedReader implements Feed {
   #stretch: Stretch | undefined;
   /** Of `whole`, the shards whose entities were not all handed out; of the first of them, those that were not. */
   #whole: readonly ShardId[];
-  #entities: Iterator<EntityRef> | AsyncIterator<EntityRef> | undefined;
+  #entities: EntityIterator | undefined;
   /** Behind what was handed out. */
   #cursor: string;
   #gathering: Gathering | undefined;
@@ -311,13 +312,6 @@ function addDue(due: Map<string, Due>, entity: EntityRef, version: Offset): void
   const name = formatRef(entity);
   const before = due.get(name);
   if (before === undefined || version > before.least) due.set(name, { entity, least: version });
-}
-
-function iteratorOf(
-  list: ReturnType<FeedSource["entities"]>,
-): Iterator<EntityRef> | AsyncIterator<EntityRef> | undefined {
-  if (list === undefined) return undefined;
-  return Symbol.iterator in list ? list[Symbol.iterator]() : list[Symbol.asyncIterator]();
 }
 
 function isSome({ changes, due }: Gathering): boolean {

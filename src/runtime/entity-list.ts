@@ -6,6 +6,7 @@
  */
 import { HoldfastError, isHoldfastError } from "../model/errors.ts";
 import { type EntityRef, formatRef, type Offset, parseRef } from "../model/ids.ts";
+import type { FeedSource } from "./feed-source.ts";
 import type { Keep } from "./keep.ts";
 
 /**
@@ -46,4 +47,12 @@ function* listOf(keep: Keep, below: Offset): Generator<EntityRef> {
     if (!hot.has(name)) yield parseRef(name);
   }
   check();
+}
+
+export type EntityIterator = Iterator<EntityRef> | AsyncIterator<EntityRef>;
+
+/** Of a list that is here, or comes from its owner page by page. Undefined: of none. */
+export function iteratorOf(list: ReturnType<FeedSource["entities"]>): EntityIterator | undefined {
+  if (list === undefined) return undefined;
+  return Symbol.iterator in list ? list[Symbol.iterator]() : list[Symbol.asyncIterator]();
 }

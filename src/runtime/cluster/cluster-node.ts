@@ -9,7 +9,7 @@ import type { NodeInfo, NodeRef, NodeReport, ShardTarget } from "../../model/clu
 import type { ClusterFigures, ClusterView } from "../../model/cluster-view.ts";
 import { HoldfastError } from "../../model/errors.ts";
 import { type EntityRef, type ShardId, shardCountDefault, shardOf } from "../../model/ids.ts";
-import { type Limits, limitsWith } from "../../model/limits.ts";
+import type { Limits } from "../../model/limits.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Picture } from "../../ports/coordination.ts";
 import type { Plain } from "../../std/plain.ts";
@@ -58,7 +58,6 @@ export class ClusterNode implements ClusterVerbs {
   constructor(options: ClusterOptions) {
     this.#options = options;
     this.#clock = options.clock;
-    this.#limits = limitsWith(options.limits);
     this.#shardCount = options.shardCount ?? shardCountDefault;
     const { name, coordination, clock, leaseMs = leaseMsDefault } = options;
     this.node = prepareNode({
@@ -75,6 +74,7 @@ export class ClusterNode implements ClusterVerbs {
         route: (entity, input) => this.#running?.sends.route(entity, input),
       },
     });
+    this.#limits = this.node.limits;
     this.#membership = new Membership({
       ...{ node: name, coordination, clock, leaseMs },
       pictured: (picture) => this.#pictured(picture),

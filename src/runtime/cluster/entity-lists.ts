@@ -8,6 +8,7 @@ import type { NodeRef } from "../../model/cluster.ts";
 import { HoldfastError, isHoldfastError } from "../../model/errors.ts";
 import type { EntityRef, Offset, ShardId } from "../../model/ids.ts";
 import type { CallResult } from "../../model/records.ts";
+import { type EntityIterator, iteratorOf } from "../entity-list.ts";
 import type { FeedSource } from "../feed-source.ts";
 
 /** Entities of one page: 200 KB at most. */
@@ -24,7 +25,7 @@ export interface EntityPageCall {
 }
 
 interface OpenList {
-  readonly iterator: Iterator<EntityRef> | AsyncIterator<EntityRef>;
+  readonly iterator: EntityIterator;
   given: number;
 }
 
@@ -66,11 +67,17 @@ export class EntityLists {
     for (const name of this.#open.keys()) if (name.startsWith(prefixOf(asker))) this.#open.delete(name);
   }
 
+  #begin(shard: ShardId, below: Offset): EntityIterator {
+    const iterator = iteratorOf(this.#entities(shard, below));
+    if (iterator !== undefined) return iterator;
+    throw new HoldfastError("unavailable", "This node has no state store; what there is stands in the log.");
+  }
+
   #listOf(name: string, { shard, below, from }: EntityPageCall): OpenList {
     const open = this.#open.get(name);
     this.#open.delete(name);
     let list = open;
-    if (from === 0) list = { iterator: iteratorOf(this.#entities(shard, below)), given: 0 };
+    if (from === 0) list = { iterator: this.#begin(shard, below), given: 0 };
     if (list === undefined || list.given !== from)
       throw new HoldfastError("unavailable", `The list of shard ${shard} is not open here any more; begin it again.`);
     this.#open.set(name, list);
@@ -101,12 +108,6 @@ export async function* pagedEntities(
 
 function plain(entities: readonly EntityRef[]): [string, string][] {
   return entities.map(({ type, key }) => [type, key]);
-}
-
-function iteratorOf(list: ReturnType<FeedSource["entities"]>): Iterator<EntityRef> | AsyncIterator<EntityRef> {
-  if (list === undefined)
-    throw new HoldfastError("unavailable", "This node has no state store; what there is stands in the log.");
-  return Symbol.iterator in list ? list[Symbol.iterator]() : list[Symbol.asyncIterator]();
 }
 
 function prefixOf({ node, generation }: NodeRef): string {
